@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "run.h"
+
+#include <fmt/core.h>
+
+#include <csignal>
+
+#include "io/scope.h"
+#include "server_main.h"
+#include "workload.h"
+
+namespace fb::sim {
+namespace {
+
+constexpr Duration kPatience = Duration::minutes(5);  // every time-out of clients and network is shorter
+constexpr uint64_t kDiskBytes = 256 * kMiB;
+constexpr unsigned kServerCores = 2;  // as many threads as server_main.cc sets
+// One damaged place may hold what several operations had in one group commit.
+constexpr uint64_t kLossesPerDamageMax = 8;
+constexpr int kRestartsAfterDamageMax = 3;
+
+Task<void> run_client(World& world, Env& env, unsigned number) {
+  Workload workload(world, env, number);
+  if (number == 0) co_await workload.create_bucket();
+  while (!world.bucket_made && !world.failed()) (void)co_await sleep_for(env, Duration::milliseconds(1));
+  co_await workload.run();
+  co_await workload.close();
+}
+
+Task<void> verify_client(World& world, Env& env) {
+  Workload workload(world, env, 0);
+  co_await workload.verify();
+  co_await workload.close();
+}
+
+DiskFaults media_faults(bool all_roles) {
+  DiskFaults faults{.rot_ppm = 25'000, .read_error_ppm = 5'000, .stall_ppm = 500};
+  faults.stall_max = Duration::seconds(2);
+  if (all_roles) {
+    // A last write that the disk only pretended to make leaves nothing behind that could be found wrong.
+    faults.write_error_ppm = 10'000;
+    faults.sync_error_ppm = 10'000;
+  } else {
+    faults.lost_write_ppm = 5'000;
+    faults.misdirected_write_ppm = 5'000;
+    faults.roles = 1U << static_cast<unsigned>(FileRole::data);
+  }
+  return faults;
+}
+
+class Run {
+ public:
+  explicit Run(const RunOptions& options)
+      : options_(options),
+        simulation_(options.seed),
+        server_(simulation_.add_node({.name = "server",
+                                      .cores = kServerCores,
+                                      .disk = {.capacity_bytes = kDiskBytes, .omit = options.omit},
+                                      .buffers = {.limit_bytes = 32 * kMiB}})),
+        clients_(simulation_.add_node({.name = "clients", .buffers = {.limit_bytes = 4 * kMiB}})),
+        world_{
+            .simulation = simulation_, .server = server_, .identity = kIdentity, .mode = mode_of(options)} {
+    for (unsigned client = 0; client < options.clients; ++client) {
+      for (const std::string& key : Workload::keys_of(client)) world_.keys.try_emplace(key);
+    }
+    if (options.verbose) {
+      simulation_.set_log_sink([](const std::string& line) { fmt::print("{}\n", line); });
+    }
+  }
+
+  RunResult run() {
+    start_server();
+    if (options_.crash_at) {
+      server_.crash_at(options_.crash_at->point, options_.crash_at->n, options_.crash_at->kind);
+    }
+    start_clients();
+    if (options_.crash_at) {
+      work_until_planned_crash();
+    } else {
+      work();
+    }
+    finish();
+    return result();
+  }
+
+ private:
+  static Mode mode_of(const RunOptions& options) {
+    if (options.mode != Mode::all) return options.mode;
+    constexpr std::array kModes = {Mode::crash, Mode::crash, Mode::net, Mode::media};
+    return kModes[options.seed % kModes.size()];
+  }
+  Random& random() { return simulation_.random(); }
+  bool proceeding() const { return !world_.failed() && !lost_; }
+
+  void start_server() {
+    world_.server_started = simulation_.now();
+    server_.start(make_server_main(simulation_.seed()));
+  }
+
+  void start_clients() {
+    clients_.start([this](Env& env) -> Task<void> {
+      Scope scope(env);
+      for (unsigned client = 0; client < options_.clients; ++client) {
+        scope.spawn(&run_client, std::ref(world_), std::ref(env), client);
+      }
+      co_await scope.join();
+    });
+  }
+
+  void plan_crash() {
+    const CrashKind kind = random().coin() ? CrashKind::power_loss : CrashKind::kill;
+    // Some crashes come while the server still recovers from the last one.
+    const uint64_t reach = random().below(4) == 0 ? 12 : 120;
+    switch (random().below(4)) {
+      case 0:
+        return server_.crash_at(SimNode::CrashPoint::io_before, random().between(1, reach), kind);
+      case 1:
+        return server_.crash_at(SimNode::CrashPoint::io_after, random().between(1, reach), kind);
+      case 2:
+        return server_.crash_at(SimNode::CrashPoint::resume, random().between(1, reach * 60), kind);
+      default:
+        simulation_.after(Duration::microseconds(static_cast<int64_t>(random().between(1, reach * 1'000))),
+                          [this, boot = server_.boots(), kind] {
+                            if (server_.running() && server_.boots() == boot && !finishing_)
+                              server_.crash(kind);
+                          });
+    }
+  }
+
+  void after_crash() {
+    world_.process_died();
+    if (random().coin())
+      simulation_.run_for(Duration::milliseconds(static_cast<int64_t>(random().below(100))));
+  }
+
+  // The server has ended without a crash. Damage may be a reason to refuse to start or to stop; nothing else
+  // is.
+  void after_end() {
+    world_.process_died();
+    if (server_.disk().options().capacity_bytes < kDiskBytes) {
+      // A server need not start on a full disk.
+      server_.disk().set_capacity(kDiskBytes);
+      return;
+    }
+    if (!world_.media_faults() || server_.disk().damages().empty()) {
+      world_.fail("the server ended by itself");
+      return;
+    }
+    server_.disk().faults() = {};
+    if (++restarts_after_damage_ > kRestartsAfterDamageMax) lost_ = true;
+  }
+
+  void change_network() {
+    NetworkFaults& faults = simulation_.network().faults();
+    faults = {.reset_ppm = 2'000,
+              .segment_dropped_ppm = 5'000,
+              .half_open_ppm = 500,
+              .connect_refused_ppm = 20'000};
+    if (random().below(3) == 0) {
+      simulation_.network().set_partition(server_, clients_, true);
+      simulation_.after(Duration::milliseconds(static_cast<int64_t>(random().between(1, 5'000))),
+                        [this] { simulation_.network().heal_all(); });
+    }
+  }
+
+  void change_disk() {
+    if (world_.mode == Mode::media) {
+      const bool late = world_.answered * 10 > options_.operations * 8;
+      if (restarts_after_damage_ == 0) server_.disk().faults() = media_faults(late);
+      return;
+    }
+    // Space comes and goes.
+    if (!world_.bucket_made || random().below(8) != 0) return;
+    world_.disk_may_be_full = true;
+    server_.disk().set_capacity(server_.disk().used_bytes() + random().below(64 * kKiB));
+    simulation_.after(Duration::milliseconds(static_cast<int64_t>(random().between(10, 300))),
+                      [this] { server_.disk().set_capacity(kDiskBytes); });
+  }
+
+  void work() {
+    while (proceeding() && world_.answered < options_.operations) {
+      if (world_.mode == Mode::net) change_network();
+      change_disk();
+      plan_crash();
+      const bool progress = simulation_.run_until(
+          [&] { return !server_.running() || world_.failed() || world_.answered >= options_.operations; },
+          kPatience);
+      if (!progress) world_.fail("nothing more happens: " + server_.describe_waiting());
+      if (server_.running() || world_.failed()) break;
+      if (server_.crashed()) {
+        after_crash();
+      } else {
+        after_end();
+      }
+      if (proceeding()) start_server();
+    }
+  }
+
+  void work_until_planned_crash() {
+    const bool progress = simulation_.run_until(
+        [&] { return !server_.running() || world_.failed() || world_.answered >= options_.operations; },
+        kPatience);
+    if (!progress) world_.fail("nothing more happens: " + server_.describe_waiting());
+    if (server_.running() || world_.failed()) return;
+    if (!server_.crashed()) return world_.fail("the server ended by itself");
+    crashed_as_planned_ = true;
+    after_crash();
+    start_server();
+    simulation_.run_until([&] { return world_.failed() || world_.answered >= options_.operations; },
+                          kPatience);
+  }
+
+  // No more faults: clients end, and what the store holds must be what the model says, also after a power
+  // loss and after an orderly stop.
+  void finish() {
+    finishing_ = true;
+    world_.stopping = true;
+    server_.forget_planned_crash();
+    simulation_.network().faults() = {};
+    simulation_.network().heal_all();
+    server_.disk().faults() = {};
+    server_.disk().set_capacity(kDiskBytes);
+    wait_for_clients();
+    if (lost_ || world_.failed()) return;
+    verify();
+    if (!proceeding()) return;
+    server_.crash(CrashKind::power_loss);
+    world_.process_died();
+    start_server();
+    verify();
+    if (!proceeding()) return;
+    stop();
+    if (!proceeding()) return;
+    start_server();
+    verify();
+    if (proceeding()) stop();
+  }
+
+  void wait_for_clients() {
+    if (!simulation_.run_until([&] { return !clients_.running() || world_.failed(); }, kPatience)) {
+      world_.fail("clients wait for ever: " + server_.describe_waiting());
+    }
+  }
+
+  void verify() {
+    if (!proceeding()) return;
+    const uint64_t reported = world_.reported_damage;
+    clients_.start([this](Env& env) { return verify_client(world_, env); });
+    simulation_.run_until([&] { return !clients_.running() || !server_.running() || world_.failed(); },
+                          kPatience);
+    if (!server_.running()) {
+      after_end();
+      if (clients_.running()) clients_.crash(CrashKind::kill);
+      lost_ = lost_ || !world_.failed();
+      return;
+    }
+    if (clients_.running() && !world_.failed())
+      world_.fail("the check waits for ever: " + server_.describe_waiting());
+    const uint64_t losses = world_.reported_damage - reported;
+    if (losses > server_.disk().damages().size() * kLossesPerDamageMax) {
+      world_.fail(fmt::format("{} objects lost to {} damages", losses, server_.disk().damages().size()));
+    }
+  }
+
+  void stop() {
+    server_.signal(SIGTERM);
+    if (!simulation_.run_until([&] { return !server_.running(); }, kPatience))
+      world_.fail("the server does not stop: " + server_.describe_waiting());
+    world_.process_died();
+  }
+
+  RunResult result() {
+    // What still runs refers to the world.
+    for (SimNode* node : {&clients_, &server_}) {
+      if (node->running()) node->crash(CrashKind::kill);
+    }
+    RunResult result;
+    result.failure = world_.failure;
+    result.mode = world_.mode;
+    result.faults = simulation_.faults();
+    result.crash_points = simulation_.crash_points();
+    result.operations = world_.operations;
+    result.answered = world_.answered;
+    result.reported_damage = world_.reported_damage;
+    result.steps = simulation_.steps();
+    result.trace = simulation_.trace_hash();
+    result.crashed_as_planned = crashed_as_planned_;
+    result.log.assign(simulation_.log().begin(), simulation_.log().end());
+    return result;
+  }
+
+  RunOptions options_;
+  Simulation simulation_;
+  SimNode& server_;
+  SimNode& clients_;
+  World world_;
+  int restarts_after_damage_ = 0;
+  bool lost_ = false;  // so much is damaged that the server refuses to start, and said so
+  bool finishing_ = false;
+  bool crashed_as_planned_ = false;
+};
+
+}  // namespace
+
+RunResult run_seed(const RunOptions& options) { return Run(options).run(); }
+
+}  // namespace fb::sim

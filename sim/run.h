@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "world.h"
+
+namespace fb::sim {
+
+struct RunOptions {
+  uint64_t seed = 1;
+  Mode mode = Mode::all;  // all: the seed chooses one of the others
+  OmitFlush omit = OmitFlush::none;
+  uint64_t operations = 1'000;
+  unsigned clients = 4;
+  // One crash, exactly there, instead of crashes at random.
+  struct CrashAt {
+    SimNode::CrashPoint point;
+    uint64_t n;
+    CrashKind kind;
+  };
+  std::optional<CrashAt> crash_at;
+  bool verbose = false;
+};
+
+struct RunResult {
+  std::string failure;  // empty: all promises were kept
+  Mode mode = Mode::crash;
+  FaultCounts faults;
+  std::map<std::string, uint64_t> crash_points;
+  std::map<std::string, uint64_t> operations;
+  uint64_t answered = 0;
+  uint64_t reported_damage = 0;
+  uint64_t steps = 0;
+  uint64_t trace = 0;
+  bool crashed_as_planned = false;
+  std::vector<std::string> log;  // the last lines
+};
+
+// One seed: a server and its clients from an empty disk to a last check of everything.
+RunResult run_seed(const RunOptions& options);
+
+}  // namespace fb::sim

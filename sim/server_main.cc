@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server_main.h"
+
+#include <array>
+#include <memory>
+
+#include "cli/server.h"
+#include "world.h"
+
+namespace fb::sim {
+namespace {
+
+constexpr unsigned kThreads = 2;
+
+// Rounds of the same work with other sizes: what ends a segment, when a snapshot begins, what the cache still
+// holds.
+constexpr std::array kTunings = {
+    StoreTuning{.journal_segment_bytes = 64 * kKiB,
+                .journal_bytes_max = 512 * kKiB,
+                .snapshot_journal_bytes = 96 * kKiB,
+                .blob_shards = 2,
+                .blob_segment_bytes = 4 * kMiB,
+                .blob_checkpoint_bytes = 256 * kKiB},
+    StoreTuning{.journal_segment_bytes = 128 * kKiB,
+                .journal_bytes_max = 1 * kMiB,
+                .snapshot_journal_bytes = 64 * kKiB,
+                .blob_shards = 2,
+                .blob_segment_bytes = 2 * kMiB,
+                .blob_checkpoint_bytes = 1 * kMiB},
+};
+
+ServerSettings settings_of(uint64_t seed) {
+  ServerSettings settings;
+  settings.data_dir = "/store";
+  settings.listen = Endpoint::ipv4(0, 0, 0, 0, kServerPort);
+  settings.mgmt_listen = Endpoint::loopback(18'080);
+  settings.threads = kThreads;
+  settings.access_key = kIdentity.access_key;
+  settings.secret_key = Secret(kIdentity.secret);
+  settings.cache_bytes = seed % 3 == 0 ? 0 : 512 * kKiB;
+  settings.request_memory_bytes = 16 * kMiB;
+  settings.capacity_bytes = 96 * kMiB;
+  settings.namespace_memory_bytes = 64 * kMiB;
+  settings.tuning = kTunings[seed % kTunings.size()];
+  return settings;
+}
+
+Task<void> run_core(Server& server, Env& env) {
+  co_await server.run_core(env);
+  if (env.core() == 0 && !server.failure().empty()) env.write_log(server.failure());
+}
+
+}  // namespace
+
+SimNode::Main make_server_main(uint64_t seed) {
+  auto server = std::make_shared<Server>(settings_of(seed), [](const ServerReady&) {});
+  return [server](Env& env) { return run_core(*server, env); };
+}
+
+}  // namespace fb::sim

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "io/sim/sim_node.h"
+#include "s3_client.h"
+
+namespace fb::sim {
+
+// Credentials that the simulated server is given.
+inline const S3Identity kIdentity{.access_key = "AKIASIMULATION000000",
+                                  .secret = "simulated-secret-simulated-secret-000000"};
+
+// One process of the whole server as it ships, with limits so small that snapshots, trims and compaction
+// happen all the time. The seed chooses among sets of limits.
+SimNode::Main make_server_main(uint64_t seed);
+
+}  // namespace fb::sim

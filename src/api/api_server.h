@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "api/call.h"
+#include "api/metrics.h"
+#include "io/sync.h"
+
+namespace fb::api {
+
+// A copy holds up to two blocks while it waits for a third. So many at a time leave the pool room for
+// everyone else; fewer where the pool is small.
+inline constexpr uint64_t kCopiesMax = 8;
+inline constexpr uint64_t kPoolBytesPerCopy = 4 * kMiB;
+
+// S3 over HTTP on one core: authenticates each request before any other work, finds its operation, runs it,
+// counts it. Keeps no state between requests but signing keys and counters. Never caches the result of a
+// verification.
+class ApiServer final : public HttpHandler {
+ public:
+  ApiServer(Services services, RootClient& roots, const ApiOptions& options);
+
+  Task<void> handle(HttpExchange& exchange) override;
+  std::string protocol_error(int status, HeaderWriter& headers) override;
+
+  const ApiMetrics& metrics() const { return metrics_; }
+
+ private:
+  Task<S3Result<void>> process(Call& call, s3::RouteBuffer& buffer, size_t& operation);
+  Task<S3Result<void>> authenticate(Call& call);
+  Task<S3Result<void>> find_bucket(Call& call);
+  Task<S3Result<void>> run(Call& call);
+  void add_request_ids(Call& call);
+  Task<int> respond_failure(Call& call, const S3Failure& failure);
+  void write_access_log(const Call& call, int status, Duration latency, std::string_view error);
+
+  Services services_;
+  RootClient& roots_;
+  ApiOptions options_;
+  s3::SigningKeyCache signing_keys_;
+  ApiMetrics metrics_;
+  Semaphore copies_;
+  std::string host_id_;
+};
+
+}  // namespace fb::api

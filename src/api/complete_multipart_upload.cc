@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+// CompleteMultipartUpload: one commit that erases the upload, detaches all its parts and puts the object,
+// whose record takes over the blobs of the parts it lists; the others become garbage in the same step. It is
+// conditional on the version of the upload's record, which every part written changes, so that no part is
+// replaced between reading and naming it. A repeated Complete finds the object that the first one made, by
+// the upload id in its record.
+
+#include <array>
+#include <map>
+
+#include "api/object_response.h"
+#include "api/operations.h"
+#include "api/request_body.h"
+#include "api/upload.h"
+
+namespace fb::api {
+namespace {
+
+// Parts that change under so many attempts in a row mean that the client still uploads: 409.
+constexpr int kAttemptsMax = 16;
+
+struct StoredPart {
+  std::string bytes;  // the record, for its views
+  PartRecord record;
+};
+using StoredParts = std::map<uint32_t, StoredPart>;
+
+Task<S3Result<StoredParts>> read_parts(Call& call, std::string_view upload_id) {
+  StoredParts parts;
+  std::string after;
+  for (;;) {
+    FB_CO_TRY(ListPage page,
+              as_s3(co_await call.services.names.list(call.context(), {.bucket = call.bucket,
+                                                                       .space = Space::parts,
+                                                                       .prefix = upload_id,
+                                                                       .start_after = after,
+                                                                       .entries_max = kListEntriesMax})));
+    for (ListEntry& entry : page.entries) {
+      StoredPart& part = parts[part_number_of(entry.key)];
+      part.bytes = std::move(entry.record);
+      FB_CO_TRY(part.record, as_s3(PartRecord::decode(part.bytes)));
+    }
+    if (!page.truncated || page.entries.empty()) break;
+    after = page.entries.back().key;
+  }
+  co_return parts;
+}
+
+S3Result<const StoredPart*> match_part(const StoredParts& parts, const s3::CompletedPart& wanted,
+                                       std::string_view upload_id) {
+  const auto fail = [&] {
+    return S3Failure(S3Error::InvalidPart)
+        .with("UploadId", upload_id)
+        .with("PartNumber", std::to_string(wanted.number))
+        .with("ETag", wanted.etag);
+  };
+  const auto found = parts.find(wanted.number);
+  if (found == parts.end()) return fail();
+  const auto etag = s3::Etag::parse(wanted.etag);
+  if (!etag || etag->part_count != 0 || etag->md5 != found->second.record.md5) return fail();
+  for (const s3::ChecksumValue& checksum : wanted.checksums) {
+    if (to_record(checksum) != found->second.record.checksum) return fail();
+  }
+  return &found->second;
+}
+
+S3Result<std::vector<RecordPart>> choose_parts(const StoredParts& stored,
+                                               const std::vector<s3::CompletedPart>& wanted,
+                                               std::string_view upload_id) {
+  std::vector<RecordPart> chosen;
+  chosen.reserve(wanted.size());
+  for (const s3::CompletedPart& part : wanted) {
+    FB_TRY(const StoredPart* const found, match_part(stored, part, upload_id));
+    if (&part != &wanted.back() && found->record.size_bytes < s3::kPartSizeMin) {
+      return S3Failure(S3Error::EntityTooSmall)
+          .with("ProposedSize", std::to_string(found->record.size_bytes))
+          .with("MinSizeAllowed", std::to_string(s3::kPartSizeMin))
+          .with("PartNumber", std::to_string(part.number))
+          .with("ETag", part.etag);
+    }
+    chosen.push_back({.number = static_cast<uint16_t>(part.number),
+                      .content = found->record.content,
+                      .md5 = found->record.md5,
+                      .checksum = found->record.checksum});
+  }
+  return chosen;
+}
+
+// The object's checksum from those of its parts; none where a part has none of that kind.
+std::optional<RecordChecksum> object_checksum(const std::vector<RecordPart>& parts, s3::ChecksumKind kind,
+                                              bool composite) {
+  s3::CompositeChecksum of_parts(composite ? kind : s3::ChecksumKind::crc32);
+  std::optional<s3::ChecksumValue> combined;
+  for (const RecordPart& part : parts) {
+    if (part.checksum.algorithm != to_record(kind)) return std::nullopt;
+    const s3::ChecksumValue value(kind, {part.checksum.value.data(), part.checksum.size});
+    if (composite) {
+      of_parts.add(value);
+    } else {
+      combined = combined ? s3::combine(*combined, value, part.content.length_bytes) : value;
+    }
+  }
+  return composite ? to_record(of_parts.finish()) : to_record(*combined);
+}
+
+S3Result<RecordChecksum> resolve_checksum(const s3::CompleteMultipartUploadRequest& request,
+                                          const UploadRecord& upload, const std::vector<RecordPart>& parts) {
+  auto kind = to_checksum_kind(upload.checksum_algorithm);
+  bool composite = upload.checksum_composite;
+  if (request.checksum_type && kind && (*request.checksum_type == s3::ChecksumType::composite) != composite) {
+    return S3Failure(S3Error::InvalidRequest,
+                     "x-amz-checksum-type differs from the one the upload was created with.");
+  }
+  if (!kind && request.checksum) {
+    kind = request.checksum->kind;
+    composite = request.checksum_type ? *request.checksum_type == s3::ChecksumType::composite
+                                      : request.checksum->text.find('-') != std::string_view::npos;
+    if (composite ? !s3::can_be_composite(*kind) : !s3::can_be_full_object(*kind)) {
+      return S3Failure(S3Error::InvalidRequest, "The checksum's type does not fit its algorithm.");
+    }
+  }
+  if (!kind) return RecordChecksum{};
+  const auto checksum = object_checksum(parts, *kind, composite);
+  if (!checksum) {
+    return S3Failure(
+        S3Error::InvalidRequest,
+        "The parts carry no " + std::string(s3::checksum_name(*kind)) +
+            " checksums. Name the algorithm in CreateMultipartUpload, or send it with every part.");
+  }
+  if (request.checksum &&
+      (request.checksum->kind != *kind || request.checksum->text != checksum_text(*checksum, parts.size()))) {
+    return S3Failure(S3Error::BadDigest, "The " + std::string(s3::checksum_name(*kind)) +
+                                             " you specified did not match the calculated checksum.");
+  }
+  return *checksum;
+}
+
+Task<S3Result<void>> respond_completed(Call& call, const s3::CompleteMultipartUploadRequest& request,
+                                       const ObjectRecord& record) {
+  const std::string location = std::string(call.head.tls ? "https://" : "http://") +
+                               std::string(call.head.header("host")) + std::string(call.head.path);
+  std::string document;
+  s3::write_complete_multipart_upload_result(location, request.bucket, request.key, shown_etag(record.etag),
+                                             shown_checksum(record.checksum, record.parts.size()), document);
+  return respond_xml(call, 200, std::move(document));
+}
+
+// The upload is gone: completed before by this same request, or never there.
+Task<S3Result<void>> replay(Call& call, const s3::CompleteMultipartUploadRequest& request,
+                            S3Failure missing) {
+  const auto found =
+      co_await call.services.names.get(call.context(), call.bucket, Space::objects, request.key);
+  if (!found) {
+    if (found.error().is(NamespaceError::not_found)) co_return missing;
+    co_return to_failure(found.error());
+  }
+  FB_CO_TRY(const ObjectRecord record, as_s3(ObjectRecord::decode(found->record)));
+  if (record.upload_id.empty() || record.upload_id != request.upload_id) co_return missing;
+  co_return co_await respond_completed(call, request, record);
+}
+
+Task<S3Result<std::vector<MutationResult>>> commit(Call& call,
+                                                   const s3::CompleteMultipartUploadRequest& request,
+                                                   Version upload_version, const ObjectRecord& record) {
+  const std::string upload = upload_key(request.key, request.upload_id);
+  const std::string bytes = record.encode();
+  const std::array mutations = {
+      Mutation{.kind = Mutation::Kind::erase,
+               .space = Space::uploads,
+               .key = upload,
+               .condition = {.kind = Condition::Kind::version_is, .version = upload_version}},
+      Mutation{.kind = Mutation::Kind::erase_prefix, .space = Space::parts, .key = request.upload_id},
+      Mutation{.kind = Mutation::Kind::put, .space = Space::objects, .key = request.key, .record = bytes},
+  };
+  auto done = co_await call.services.names.commit(call.context(), call.bucket, mutations);
+  if (done) co_return std::move(*done);
+  if (done.error().is(NamespaceError::not_found)) co_return S3Error::PreconditionFailed;
+  co_return to_failure(done.error());
+}
+
+}  // namespace
+
+Task<S3Result<void>> complete_multipart_upload(Call& call) {
+  FB_CO_TRY(const s3::CompleteMultipartUploadRequest request,
+            s3::parse_complete_multipart_upload(parse_context(call)));
+  // The checksums in the headers are of the object; Content-MD5 and a trailer are of this body.
+  DeclaredIntegrity declared;
+  FB_CO_TRY(declared.content_md5, s3::parse_content_md5(call.head));
+  declared.checksum.trailer = s3::checksum_kind_of_header(call.head.header("x-amz-trailer"));
+  FB_CO_TRY(const std::string body, co_await read_small_body(call, declared, s3::kCompleteBodySizeMax));
+  FB_CO_TRY(const std::vector<s3::CompletedPart> wanted, s3::parse_complete_body(body));
+
+  for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
+    OpenUpload upload;
+    if (auto opened = co_await open_upload(call, request.key, request.upload_id, upload); !opened) {
+      if (opened.error().error != S3Error::NoSuchUpload) co_return opened.error();
+      co_return co_await replay(call, request, opened.error());
+    }
+    FB_CO_TRY(const StoredParts stored, co_await read_parts(call, request.upload_id));
+    FB_CO_TRY(std::vector<RecordPart> parts, choose_parts(stored, wanted, request.upload_id));
+    FB_CO_TRY(const RecordChecksum checksum, resolve_checksum(request, upload.record, parts));
+
+    ObjectRecord record{.last_modified = call.services.env.wall_clock(),
+                        .checksum = checksum,
+                        .metadata = upload.record.metadata,
+                        .upload_id = request.upload_id};
+    std::vector<s3::Md5Digest> digests;
+    for (const RecordPart& part : parts) {
+      digests.push_back(part.md5);
+      record.size_bytes += part.content.length_bytes;
+    }
+    record.etag = {.md5 = s3::Etag::of_parts(digests).md5, .part_count = static_cast<uint16_t>(parts.size())};
+    record.parts = std::move(parts);
+    if (record.size_bytes > s3::kObjectSizeMax) co_return S3Error::EntityTooLarge;
+    if (request.object_size && *request.object_size != record.size_bytes) {
+      co_return S3Failure(S3Error::InvalidRequest,
+                          "x-amz-mp-object-size differs from the size of the parts together.");
+    }
+    const auto done = co_await commit(call, request, upload.found.version, record);
+    if (done) co_return co_await respond_completed(call, request, record);
+    if (done.error().error != S3Error::PreconditionFailed) co_return done.error();
+  }
+  co_return S3Error::ConditionalRequestConflict;
+}
+
+}  // namespace fb::api

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requests that meet: each answer must be one that some order of them allows, and nothing may leak or hang.
+#include <set>
+
+#include "api/api_test_world.h"
+#include "io/scope.h"
+
+namespace fb::api {
+namespace {
+
+constexpr size_t kMiBytes = 1 << 20;
+
+// A connection of its own for one request.
+Task<Reply> once(TestServer& server, const Req& request) {
+  TestClient client(server.env, server.endpoint);
+  const Reply reply = co_await client.call(request);
+  co_await client.close();
+  co_return reply;
+}
+
+TEST(ApiConcurrency, PartReplacedWhileCompleteRuns) {
+  for (uint64_t seed = 1; seed <= 12; ++seed) {
+    run_world(
+        [seed](TestServer& server) -> Task<void> {
+          co_await server.make_bucket();
+          const Reply created = co_await server.call("POST", "/bucket/key", "uploads");
+          const std::string id = created.element("UploadId");
+          const auto part = [&](std::string body) {
+            return Req{.method = "PUT",
+                       .path = "/bucket/key",
+                       .query = "partNumber=1&uploadId=" + id,
+                       .body = std::move(body),
+                       .auth = Auth::header_unsigned};
+          };
+          const std::string old_body = random_bytes(70'000, 1);
+          const std::string new_body = random_bytes(80'000, 2);
+          const std::string etag = (co_await server.call(part(old_body))).header("etag");
+          const Req complete{.method = "POST",
+                             .path = "/bucket/key",
+                             .query = "uploadId=" + id,
+                             .body = "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>" +
+                                     etag + "</ETag></Part></CompleteMultipartUpload>"};
+          const auto [uploaded, completed, again] = co_await when_all(
+              [&]() -> Task<Reply> {
+                (void)co_await sleep_for(server.env,
+                                         Duration::microseconds(static_cast<int64_t>(seed) * 150));
+                co_return co_await once(server, part(new_body));
+              },
+              [&] { return once(server, complete); }, [&] { return once(server, complete); });
+          const Reply got = co_await server.call("GET", "/bucket/key");
+          if (completed.status == 200 || again.status == 200) {
+            EXPECT_EQ(completed.status, 200) << completed.body;
+            EXPECT_EQ(again.status, 200) << again.body;
+            EXPECT_TRUE(got.body == old_body);
+            EXPECT_TRUE(uploaded.status == 200 || uploaded.code() == "NoSuchUpload") << uploaded.body;
+            if (uploaded.status == 200) ADD_FAILURE() << "a part that was acknowledged before has vanished";
+          } else {
+            EXPECT_EQ(completed.code(), "InvalidPart");
+            EXPECT_EQ(uploaded.status, 200);
+            EXPECT_EQ(got.status, 404);
+          }
+          co_await server.check_blobs();
+        },
+        {.seed = seed});
+  }
+}
+
+TEST(ApiConcurrency, AbortWhileAPartArrives) {
+  for (uint64_t seed = 1; seed <= 6; ++seed) {
+    run_world(
+        [](TestServer& server) -> Task<void> {
+          co_await server.make_bucket();
+          const std::string id = (co_await server.call("POST", "/bucket/key", "uploads")).element("UploadId");
+          TestClient uploader(server.env, server.endpoint);
+          const Req part{.method = "PUT",
+                         .path = "/bucket/key",
+                         .query = "partNumber=1&uploadId=" + id,
+                         .body = random_bytes(2 * kMiBytes)};
+          co_await uploader.begin(part, 1000);
+          const auto [put, aborted] =
+              co_await when_all([&] { return uploader.end(); },
+                                [&] { return server.call("DELETE", "/bucket/key", "uploadId=" + id); });
+          EXPECT_EQ(aborted.status, 204);
+          EXPECT_TRUE(put.status == 200 || put.code() == "NoSuchUpload") << put.body;
+          co_await uploader.close();
+          co_await server.check_blobs();
+          EXPECT_EQ(server.blobs.blob_count(), 0U);
+        },
+        {.seed = seed});
+  }
+}
+
+// An overwrite that was acknowledged is never taken back by a copy of what was there before.
+TEST(ApiConcurrency, CopyOntoItselfWhileOverwritten) {
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    for (const bool rewrite : {false, true}) {
+      run_world(
+          [rewrite, seed](TestServer& server) -> Task<void> {
+            co_await server.make_bucket();
+            const std::string old_body = random_bytes(3 * kMiBytes, 1);
+            const std::string new_body = random_bytes(200'000, 2);
+            (void)co_await server.call("PUT", "/bucket/key", "", old_body);
+            Req copy{.method = "PUT",
+                     .path = "/bucket/key",
+                     .headers = {{"x-amz-copy-source", "bucket/key"},
+                                 {"x-amz-metadata-directive", "REPLACE"},
+                                 {"x-amz-meta-copied", "yes"}}};
+            if (rewrite) copy.headers.emplace_back("x-amz-checksum-algorithm", "CRC32");
+            const Req put{.method = "PUT", .path = "/bucket/key", .body = new_body};
+            const auto [copied, overwritten] = co_await when_all(
+                [&]() -> Task<Reply> {
+                  (void)co_await sleep_for(server.env,
+                                           Duration::microseconds(static_cast<int64_t>(seed) * 200));
+                  co_return co_await once(server, copy);
+                },
+                [&] { return once(server, put); });
+            EXPECT_EQ(copied.status, 200) << copied.body;
+            EXPECT_EQ(overwritten.status, 200) << overwritten.body;
+            EXPECT_TRUE(co_await server.get("/bucket/key") == new_body);
+            co_await server.check_blobs();
+          },
+          {.seed = seed});
+    }
+  }
+}
+
+// What a GET has begun to send stays whole, whatever happens to the object.
+TEST(ApiConcurrency, DeleteAndOverwriteWhileAGetStreams) {
+  for (const bool overwrite : {false, true}) {
+    run_world([overwrite](TestServer& server) -> Task<void> {
+      co_await server.make_bucket();
+      const std::string body = random_bytes(12 * kMiBytes, 1);
+      const Req put{.method = "PUT", .path = "/bucket/key", .body = body, .auth = Auth::header_unsigned};
+      (void)co_await server.call(put);
+      TestClient reader(server.env, server.endpoint);
+      co_await reader.begin({.path = "/bucket/key"}, 0);
+      const auto head = co_await reader.http().receive_head({});
+      CO_CHECK(head);
+      std::string got;
+      std::array<std::byte, 50'000> piece;
+      const auto read_to = [&](size_t size) -> Task<void> {
+        while (got.size() < size) {
+          const auto count = co_await reader.http().read_body(piece, {});
+          CO_CHECK(count && *count > 0);
+          got.append(reinterpret_cast<const char*>(piece.data()), *count);
+        }
+      };
+      co_await read_to(kMiBytes);
+      const Reply changed = overwrite ? co_await server.call("PUT", "/bucket/key", "", "new")
+                                      : co_await server.call("DELETE", "/bucket/key");
+      EXPECT_TRUE(changed.status == 200 || changed.status == 204);
+      (void)co_await sleep_for(server.env, Duration::seconds(5));
+      EXPECT_GT(server.blobs.blob_count(), 2U) << "the reader still holds them";
+      co_await read_to(body.size());
+      EXPECT_TRUE(got == body);
+      co_await reader.close();
+      co_await server.check_blobs();
+      EXPECT_EQ(server.blobs.blob_count(), overwrite ? 1U : 0U);
+    });
+  }
+}
+
+Task<void> one_of_many(TestServer* server, int number, int* failures) {
+  const std::string path = "/bucket/" + std::to_string(number);
+  const std::string body =
+      random_bytes(2 * kMiBytes + static_cast<size_t>(number) * 1000, static_cast<uint64_t>(number));
+  const Auth forms[] = {Auth::header_unsigned, Auth::streaming_signed, Auth::streaming_unsigned_trailer};
+  const Req put{.method = "PUT",
+                .path = path,
+                .body = body,
+                .auth = forms[number % 3],
+                .chunk_bytes = 65536,
+                .piece_bytes = 100'000};
+  const Reply stored = co_await once(*server, put);
+  const Req copy{.method = "PUT",
+                 .path = path + "-copy",
+                 .headers = {{"x-amz-copy-source", "bucket/" + std::to_string(number)}}};
+  const Reply copied = co_await once(*server, copy);
+  const Reply got = co_await once(*server, {.path = path + "-copy"});
+  if (stored.status != 200 || copied.status != 200 || got.body != body) {
+    ++*failures;
+    ADD_FAILURE() << number << " " << stored.status << " " << copied.status << " " << got.status
+                  << stored.body << copied.body;
+  }
+}
+
+// Far more streams than the pool has room for: they wait for each other, and all come to their end.
+TEST(ApiConcurrency, ManyStreamsInLittleMemory) {
+  for (const size_t megabytes : {4, 16}) {
+    run_world(
+        [](TestServer& server) -> Task<void> {
+          co_await server.make_bucket();
+          int failures = 0;
+          Scope scope(server.env);
+          for (int i = 0; i < 30; ++i) scope.spawn(&one_of_many, &server, i, &failures);
+          co_await scope.join();
+          EXPECT_EQ(failures, 0);
+          co_await server.check_blobs();
+        },
+        {.buffer_bytes = megabytes * kMiBytes});
+  }
+}
+
+TEST(ApiConcurrency, ClientsThatVanish) {
+  run_world([](TestServer& server) -> Task<void> {
+    co_await server.make_bucket();
+    const std::string id = (co_await server.call("POST", "/bucket/key", "uploads")).element("UploadId");
+    (void)co_await server.call("PUT", "/bucket/big", "", random_bytes(5 * kMiBytes));
+    const std::string before = co_await server.state();
+    for (const Auth auth : kAccepted) {
+      for (const size_t size : {size_t{10}, 70'000ul, 3 * kMiBytes}) {
+        for (const std::string& query : {std::string(), "partNumber=1&uploadId=" + id}) {
+          TestClient client(server.env, server.endpoint);
+          co_await client.begin({.method = "PUT",
+                                 .path = "/bucket/key",
+                                 .query = query,
+                                 .body = random_bytes(size),
+                                 .auth = auth},
+                                1);
+          (void)co_await sleep_for(server.env, Duration::milliseconds(20));
+          co_await client.close();
+        }
+      }
+    }
+    for (int i = 0; i < 5; ++i) {
+      TestClient client(server.env, server.endpoint);
+      co_await client.begin({.path = "/bucket/big"}, 0);
+      (void)co_await sleep_for(server.env, Duration::milliseconds(i));
+      co_await client.close();
+    }
+    (void)co_await sleep_for(server.env, Duration::seconds(60));
+    EXPECT_EQ(co_await server.state(), before);
+    co_await server.check_blobs();
+    EXPECT_EQ(server.env.buffers().used_bytes(), 0U);
+  });
+}
+
+}  // namespace
+}  // namespace fb::api

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "client/blob_client.h"
+#include "client/namespace_client.h"
+#include "client/record.h"
+#include "io/env.h"
+#include "s3/error.h"
+
+// The content of objects: streams of bytes into blobs and out of them, in blocks of at most 1 MiB, with one
+// block being stored (or sent) while the next is received (or read). Memory is bounded: at most two blocks a
+// stream, from the core's BufferPool, whose limit makes further streams wait.
+
+namespace fb::api {
+
+using s3::S3Result;
+
+inline constexpr Duration kCallTimeout = Duration::seconds(60);
+
+// What one core's request handlers work with.
+struct Services {
+  Env& env;
+  NamespaceClient& names;
+  BlobClient& blobs;
+
+  // For one call to another service. A stream makes one for each block: it may take as long as its client
+  // needs.
+  CallContext context() const { return {.deadline = env.now() + kCallTimeout}; }
+};
+
+// Where content comes from: a request's body, or another object.
+class ContentSource {
+ public:
+  virtual ~ContentSource() = default;
+  // Fills `into`; fewer bytes only at the end of the content, where the next call gives 0.
+  virtual Task<S3Result<size_t>> fill(std::span<std::byte> into) = 0;
+  // The size where it is known beforehand.
+  virtual std::optional<uint64_t> size_bytes() const = 0;
+};
+
+// Content that is durable but named by no record yet. Unless a record may name it, as settle() decides, its
+// blob is handed to the namespace to be freed.
+class StoredContent {
+ public:
+  StoredContent(Services services, Locator locator) : services_(services), locator_(locator) {}
+  StoredContent(StoredContent&& other) noexcept : services_(other.services_), locator_(other.locator_) {
+    other.release();
+  }
+  StoredContent& operator=(StoredContent&&) = delete;
+  ~StoredContent();
+
+  const Locator& locator() const { return locator_; }
+  uint64_t size_bytes() const { return locator_.length_bytes; }
+  // What further blocks have made of it.
+  void grow(uint64_t length_bytes) { locator_.length_bytes = length_bytes; }
+  // Goes on under another name; what was stored under the old one is freed.
+  void move_to(BlobId blob);
+  void release() { locator_.kind = Locator::Kind::none; }
+  // To be called with the outcome of the write of the record that names it. Where the namespace did not say
+  // in time whether it was done, the record may be durable all the same: the blob is then left to the sweep,
+  // which knows what the records name.
+  template <class T>
+  void settle(const Result<T>& named) {
+    const bool unknown = !named && (named.error().is(NamespaceError::unavailable) ||
+                                    named.error().is(NamespaceError::timed_out));
+    if (named || unknown) release();
+  }
+
+ private:
+  void discard();
+  Services services_;
+  Locator locator_;
+};
+
+// Stores all of `source` (at most `size_max_bytes`, else EntityTooLarge); durable when it returns. What was
+// stored before a failure is freed.
+Task<S3Result<StoredContent>> store_content(Services services, ContentSource& source,
+                                            uint64_t size_max_bytes);
+
+// A piece of one block.
+struct ContentPiece {
+  BlobKey key;
+  uint32_t offset = 0;
+  uint32_t length = 0;
+  std::string_view inline_data{};  // instead of a block
+};
+
+// Walks over the pieces that hold bytes [offset, offset + length) of an object, touching no others. The
+// record must outlive it.
+class ContentCursor {
+ public:
+  ContentCursor(const ObjectRecord& record, uint64_t offset, uint64_t length);
+  std::optional<ContentPiece> next();
+
+ private:
+  const Locator& locator(size_t index) const;
+  const ObjectRecord& record_;
+  size_t locator_index_ = 0;
+  uint64_t offset_in_locator_ = 0;
+  uint64_t remaining_ = 0;
+};
+
+// The verified bytes of one piece. Not for inline pieces.
+Task<S3Result<BlobData>> read_piece(Services services, const ContentPiece& piece);
+
+// An object's content as a source, for copies. The pin on the record must be held by the caller.
+class ObjectSource final : public ContentSource {
+ public:
+  ObjectSource(Services services, const ObjectRecord& record, uint64_t offset, uint64_t length);
+  Task<S3Result<size_t>> fill(std::span<std::byte> into) override;
+  std::optional<uint64_t> size_bytes() const override { return length_; }
+
+ private:
+  Services services_;
+  ContentCursor cursor_;
+  uint64_t length_;
+  std::optional<ContentPiece> piece_;  // the one being copied out of
+  BlobData data_;
+  std::string_view inline_rest_;
+  size_t consumed_ = 0;
+};
+
+}  // namespace fb::api

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "api/call.h"
+#include "client/record.h"
+#include "s3/checksum.h"
+#include "s3/condition.h"
+#include "s3/copy_source.h"
+
+namespace fb::api {
+
+// The object that a copy reads: its record, and the pin that keeps its blobs. The record's views lead into
+// `found`, so this must not move once it is filled.
+struct SourceObject {
+  BucketId bucket;
+  Found found;
+  ObjectRecord record;
+};
+
+// Finds the source and evaluates x-amz-copy-source-if-*. Every key has its own owner's rights on all buckets
+// today; the source's bucket is looked up like any other.
+Task<S3Result<void>> open_source(Call& call, const s3::CopySource& source,
+                                 const s3::ReadConditions& conditions, SourceObject& out);
+
+// Stores a copy of bytes [offset, offset + length) of the source and hashes them on the way.
+struct CopiedContent {
+  StoredContent content;
+  std::array<uint8_t, 16> md5{};
+  RecordChecksum checksum;
+};
+Task<S3Result<CopiedContent>> copy_content(Call& call, const SourceObject& source, uint64_t offset,
+                                           uint64_t length, std::optional<s3::ChecksumKind> checksum_kind);
+
+}  // namespace fb::api

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// DeleteObject: 204 whether or not the object was there, as S3 answers without versioning.
+
+#include "api/object_response.h"
+#include "api/operations.h"
+
+namespace fb::api {
+
+Task<S3Result<void>> delete_object(Call& call) {
+  FB_CO_TRY(const s3::DeleteObjectRequest request, s3::parse_delete_object(parse_context(call)));
+  auto erased = co_await call.services.names.apply(
+      call.context(), call.bucket,
+      {.kind = Mutation::Kind::erase, .space = Space::objects, .key = request.key});
+  if (!erased) co_return to_failure(erased.error());
+  co_return co_await respond_empty(call, 204);
+}
+
+}  // namespace fb::api

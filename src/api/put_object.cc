@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// PutObject: the body goes into blobs as it arrives, is verified at its end, and only then gets its name. Two
+// durable writes one after the other: the blobs, then the record.
+
+#include "api/object_response.h"
+#include "api/operations.h"
+#include "api/request_body.h"
+
+namespace fb::api {
+
+Task<S3Result<void>> put_object(Call& call) {
+  FB_CO_TRY(const s3::PutObjectRequest request, s3::parse_put_object(parse_context(call)));
+  RequestBody body(call, {.content_md5 = request.content_md5, .checksum = request.checksum});
+  FB_CO_CHECK(body.check_declared(kPutSizeMax));
+  FB_CO_TRY(StoredContent content, co_await store_content(call.services, body, kPutSizeMax));
+  FB_CO_CHECK(co_await body.finish());
+
+  ObjectRecord record{.size_bytes = content.size_bytes(),
+                      .last_modified = call.services.env.wall_clock(),
+                      .etag = {.md5 = body.md5()},
+                      .metadata = request.metadata,
+                      .content = content.locator()};
+  if (body.checksum()) record.checksum = to_record(*body.checksum());
+  const std::string bytes = record.encode();
+  auto put = co_await call.services.names.apply(
+      call.context(), call.bucket,
+      {.kind = Mutation::Kind::put, .space = Space::objects, .key = request.key, .record = bytes});
+  content.settle(put);
+  if (!put) co_return to_failure(put.error());
+
+  add_etag(call, record.etag);
+  add_checksum(call, record.checksum, checksum_type(record.checksum), 0);
+  co_return co_await respond_empty(call, 200);
+}
+
+}  // namespace fb::api

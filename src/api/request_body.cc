@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/request_body.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "s3/requests.h"
+
+namespace fb::api {
+namespace {
+
+// What a small body of unknown length is received in.
+constexpr size_t kTextPieceBytes = 64 * kKiB;
+
+s3::Bytes octets(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()};
+}
+
+}  // namespace
+
+RequestBody::RequestBody(Call& call, const DeclaredIntegrity& declared) : call_(call), declared_(declared) {
+  const s3::PayloadKind kind = call.auth.payload;
+  if (kind == s3::PayloadKind::hash) sha256_.emplace();
+  std::optional<s3::ChecksumKind> checksum_kind = declared_.wanted;
+  if (declared_.checksum.trailer) checksum_kind = declared_.checksum.trailer;
+  if (declared_.checksum.value) checksum_kind = declared_.checksum.value->kind();
+  if (checksum_kind) checksum_.emplace(*checksum_kind);
+
+  if (!s3::is_streaming(kind)) {
+    size_ = call.exchange.content_length();
+    return;
+  }
+  const auto announced = s3::decoded_content_length(call.head);
+  length_malformed_ = !announced;
+  if (announced) size_ = *announced;
+  const s3::ChunkedDecoder::Options options{
+      .kind = kind, .decoded_length = size_, .announced_trailers = call.head.header("x-amz-trailer")};
+  if (kind == s3::PayloadKind::streaming_unsigned_trailer) {
+    framing_ = std::make_unique<Framing>(options, nullptr);
+  } else {
+    const s3::SignatureChain chain(*call.signing_key, call.auth);
+    framing_ = std::make_unique<Framing>(options, &chain);
+  }
+}
+
+S3Result<void> RequestBody::check_framing() const {
+  if (length_malformed_) {
+    return S3Failure(S3Error::InvalidArgument, "x-amz-decoded-content-length must be a number.");
+  }
+  if (!declared_.checksum.trailer || framing_) return {};
+  return S3Failure(S3Error::InvalidRequest,
+                   "A trailer needs one of the STREAMING-...-TRAILER values in x-amz-content-sha256.");
+}
+
+S3Result<void> RequestBody::check_declared(uint64_t size_max_bytes) const {
+  FB_CHECK(check_framing());
+  if (size_) FB_CHECK(s3::check_body_size(*size_, size_max_bytes));
+  if (framing_) {
+    if (!size_ && call_.exchange.content_length()) return S3Error::MissingContentLength;
+    return {};
+  }
+  if (size_ == 0 && !call_.head.has_header("content-length") && !call_.head.has_header("transfer-encoding")) {
+    return S3Error::MissingContentLength;
+  }
+  return {};
+}
+
+void RequestBody::hash(std::span<const std::byte> bytes) {
+  received_ += bytes.size();
+  md5_.update(octets(bytes));
+  if (sha256_) sha256_->update(octets(bytes));
+  if (checksum_) checksum_->update(octets(bytes));
+}
+
+Task<S3Result<size_t>> RequestBody::fill(std::span<std::byte> into) {
+  if (ended_) co_return size_t{0};
+  if (framing_) co_return co_await fill_framed(into);
+  auto count = co_await call_.exchange.read_body(into);
+  if (!count) co_return to_failure(count.error());
+  if (*count < into.size()) ended_ = true;
+  hash(into.first(*count));
+  co_return *count;
+}
+
+// Moves the data among the received bytes to their front; the size of the data.
+S3Result<size_t> RequestBody::decode_in_place(std::span<std::byte> received) {
+  s3::Bytes input = octets(received);
+  size_t written = 0;
+  while (!input.empty()) {
+    const auto piece = framing_->decoder.next(input);
+    if (!piece) return to_failure(piece.error());
+    if (!piece->data.empty()) std::memmove(received.data() + written, piece->data.data(), piece->data.size());
+    written += piece->data.size();
+    input = input.subspan(piece->consumed);
+  }
+  return written;
+}
+
+S3Result<size_t> RequestBody::decode_window(std::span<std::byte> out) {
+  const auto written =
+      framing_->decoder.read(framing_->rest, {reinterpret_cast<uint8_t*>(out.data()), out.size()});
+  if (!written) return to_failure(written.error());
+  return *written;
+}
+
+Task<S3Result<size_t>> RequestBody::fill_framed(std::span<std::byte> into) {
+  Framing& framing = *framing_;
+  size_t filled = 0;
+  while (filled < into.size()) {
+    const std::span<std::byte> room = into.subspan(filled);
+    if (!framing.rest.empty()) {
+      FB_CO_TRY(const size_t count, decode_window(room));
+      filled += count;
+      continue;
+    }
+    const bool in_place = room.size() >= kWindowBytes;
+    auto received = co_await call_.exchange.read_body_some(in_place ? room : std::span(framing.window));
+    if (!received) co_return to_failure(received.error());
+    if (*received == 0) {
+      ended_ = true;
+      break;
+    }
+    if (!in_place) {
+      framing.rest = octets(std::span(framing.window).first(*received));
+      continue;
+    }
+    FB_CO_TRY(const size_t count, decode_in_place(room.first(*received)));
+    filled += count;
+  }
+  call_.services.env.stats().bytes_copied += filled;
+  hash(into.first(filled));
+  co_return filled;
+}
+
+S3Result<void> RequestBody::finish_framing() {
+  if (!framing_) return {};
+  const s3::ChunkedDecoder& decoder = framing_->decoder;
+  if (auto finished = decoder.finish(); !finished) return to_failure(finished.error());
+  if (!declared_.checksum.trailer) return {};
+  const auto text = decoder.trailer(s3::checksum_header(*declared_.checksum.trailer));
+  if (!text) return S3Error::MalformedTrailerError;
+  declared_.checksum.value = s3::ChecksumValue::parse(*declared_.checksum.trailer, *text);
+  if (!declared_.checksum.value) return S3Error::MalformedTrailerError;
+  return {};
+}
+
+S3Result<void> RequestBody::compare_checksum() {
+  if (!checksum_) return {};
+  checksum_value_ = checksum_->finish();
+  if (!declared_.checksum.value || *declared_.checksum.value == *checksum_value_) return {};
+  return S3Failure(S3Error::BadDigest, std::string("The ") +
+                                           std::string(s3::checksum_name(checksum_value_->kind())) +
+                                           " you specified did not match the calculated checksum.");
+}
+
+Task<S3Result<void>> RequestBody::finish() {
+  if (!ended_) {
+    std::byte beyond[1];
+    FB_CO_TRY(const size_t count, co_await fill(beyond));
+    if (count != 0) co_return S3Error::IncompleteBody;
+  }
+  FB_CO_CHECK(finish_framing());
+  if (size_ && received_ != *size_) co_return S3Error::IncompleteBody;
+  if (sha256_) {
+    const s3::Sha256Digest digest = sha256_->finish();
+    if (!s3::constant_time_equal(s3::Bytes(digest), s3::Bytes(call_.auth.body_sha256)))
+      co_return S3Error::XAmzContentSHA256Mismatch;
+  }
+  md5_digest_ = md5_.finish();
+  if (declared_.content_md5 && *declared_.content_md5 != md5_digest_) co_return S3Error::BadDigest;
+  co_return compare_checksum();
+}
+
+Task<S3Result<std::string>> read_small_body(Call& call, const DeclaredIntegrity& declared,
+                                            size_t size_max_bytes) {
+  RequestBody body(call, declared);
+  FB_CO_CHECK(body.check_framing());
+  if (body.size_bytes() && *body.size_bytes() > size_max_bytes) co_return S3Error::MaxMessageLengthExceeded;
+  std::string text;
+  for (;;) {
+    const size_t start = text.size();
+    const size_t room = std::min<size_t>(body.size_bytes() ? *body.size_bytes() + 1 : kTextPieceBytes,
+                                         size_max_bytes + 1 - start);
+    if (room == 0) co_return S3Error::MaxMessageLengthExceeded;
+    text.resize(start + room);
+    FB_CO_TRY(const size_t count, co_await body.fill(std::as_writable_bytes(std::span(text).subspan(start))));
+    text.resize(start + count);
+    if (count < room) break;
+  }
+  if (text.size() > size_max_bytes) co_return S3Error::MaxMessageLengthExceeded;
+  FB_CO_CHECK(co_await body.finish());
+  co_return text;
+}
+
+RecordChecksumAlgorithm to_record(s3::ChecksumKind kind) {
+  switch (kind) {
+    case s3::ChecksumKind::crc32:
+      return RecordChecksumAlgorithm::crc32;
+    case s3::ChecksumKind::crc32c:
+      return RecordChecksumAlgorithm::crc32c;
+    case s3::ChecksumKind::crc64nvme:
+      return RecordChecksumAlgorithm::crc64nvme;
+    case s3::ChecksumKind::sha1:
+      return RecordChecksumAlgorithm::sha1;
+    case s3::ChecksumKind::sha256:
+      return RecordChecksumAlgorithm::sha256;
+  }
+  FB_UNREACHABLE();
+}
+
+std::optional<s3::ChecksumKind> to_checksum_kind(RecordChecksumAlgorithm algorithm) {
+  switch (algorithm) {
+    case RecordChecksumAlgorithm::none:
+      return std::nullopt;
+    case RecordChecksumAlgorithm::crc32:
+      return s3::ChecksumKind::crc32;
+    case RecordChecksumAlgorithm::crc32c:
+      return s3::ChecksumKind::crc32c;
+    case RecordChecksumAlgorithm::crc64nvme:
+      return s3::ChecksumKind::crc64nvme;
+    case RecordChecksumAlgorithm::sha1:
+      return s3::ChecksumKind::sha1;
+    case RecordChecksumAlgorithm::sha256:
+      return s3::ChecksumKind::sha256;
+  }
+  return std::nullopt;
+}
+
+RecordChecksum to_record(const s3::ChecksumValue& value) {
+  RecordChecksum record{.algorithm = to_record(value.kind()),
+                        .size = static_cast<uint8_t>(value.bytes().size())};
+  std::copy(value.bytes().begin(), value.bytes().end(), record.value.begin());
+  return record;
+}
+
+RecordChecksum to_record(const s3::CompositeValue& value) {
+  RecordChecksum record = to_record(value.value);
+  record.composite = true;
+  return record;
+}
+
+std::string checksum_text(const RecordChecksum& checksum, size_t part_count) {
+  std::string text = s3::base64_encode({checksum.value.data(), checksum.size});
+  if (checksum.composite) text += "-" + std::to_string(part_count);
+  return text;
+}
+
+}  // namespace fb::api

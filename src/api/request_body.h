@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "api/call.h"
+#include "s3/checksum.h"
+#include "s3/chunked.h"
+#include "s3/hash.h"
+#include "s3/object_headers.h"
+
+namespace fb::api {
+
+// What a client said about the body it sends, beside its signature.
+struct DeclaredIntegrity {
+  std::optional<s3::Md5Digest> content_md5;
+  s3::DeclaredChecksum checksum;
+  // Computed where the client declares none, for objects that must have one.
+  std::optional<s3::ChecksumKind> wanted;
+};
+
+// The body of a request: transfer framing and aws-chunked removed, hashed in the pass that receives it.
+// Nothing of it may become visible before finish() has succeeded, which compares it with all that was
+// declared: its length, the SHA-256 or the chunk signatures that the request's signature binds it to,
+// Content-MD5, checksums in header or trailer.
+class RequestBody final : public ContentSource {
+ public:
+  RequestBody(Call& call, const DeclaredIntegrity& declared);
+
+  // Refuses what can be refused before the body is read: a size over the limit, none at all (411), a trailer
+  // that cannot come.
+  S3Result<void> check_declared(uint64_t size_max_bytes) const;
+  // The part of it that concerns aws-chunked framing.
+  S3Result<void> check_framing() const;
+  Task<S3Result<size_t>> fill(std::span<std::byte> into) override;
+  // Of the content, without aws-chunked framing.
+  std::optional<uint64_t> size_bytes() const override { return size_; }
+  // Reads what is left behind the content, which is framing at most, and compares.
+  Task<S3Result<void>> finish();
+
+  // After finish().
+  const s3::Md5Digest& md5() const { return md5_digest_; }
+  const std::optional<s3::ChecksumValue>& checksum() const { return checksum_value_; }
+
+ private:
+  Task<S3Result<size_t>> fill_framed(std::span<std::byte> into);
+  S3Result<size_t> decode_in_place(std::span<std::byte> received);
+  S3Result<size_t> decode_window(std::span<std::byte> out);
+  void hash(std::span<const std::byte> bytes);
+  S3Result<void> finish_framing();
+  S3Result<void> compare_checksum();
+
+  Call& call_;
+  DeclaredIntegrity declared_;
+  std::optional<uint64_t> size_;
+  uint64_t received_ = 0;
+  bool length_malformed_ = false;
+  bool ended_ = false;
+
+  s3::Md5 md5_;
+  std::optional<s3::Sha256> sha256_;
+  std::optional<s3::Checksum> checksum_;
+  s3::Md5Digest md5_digest_{};
+  std::optional<s3::ChecksumValue> checksum_value_;
+
+  // aws-chunked is decoded where it was received. Only where the caller's room is small is it received into a
+  // window of its own. That is not pooled memory: who holds a pooled buffer must not wait for another one.
+  static constexpr size_t kWindowBytes = 4 * kKiB;
+  struct Framing {
+    Framing(const s3::ChunkedDecoder::Options& options, const s3::SignatureChain* chain)
+        : decoder(options, chain) {}
+    s3::ChunkedDecoder decoder;
+    s3::Bytes rest;  // received into the window and not decoded yet
+    std::array<std::byte, kWindowBytes> window;
+  };
+  std::unique_ptr<Framing> framing_;
+};
+
+// A whole body of an XML request, verified; MaxMessageLengthExceeded above `size_max_bytes`.
+Task<S3Result<std::string>> read_small_body(Call& call, const DeclaredIntegrity& declared,
+                                            size_t size_max_bytes);
+
+RecordChecksum to_record(const s3::ChecksumValue& value);
+RecordChecksum to_record(const s3::CompositeValue& value);
+RecordChecksumAlgorithm to_record(s3::ChecksumKind kind);
+std::optional<s3::ChecksumKind> to_checksum_kind(RecordChecksumAlgorithm algorithm);
+// Base64, with "-N" for composite ones of `part_count` parts.
+std::string checksum_text(const RecordChecksum& checksum, size_t part_count);
+
+}  // namespace fb::api

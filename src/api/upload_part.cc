@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/object_response.h"
+#include "api/operations.h"
+#include "api/request_body.h"
+#include "api/store_part.h"
+
+namespace fb::api {
+
+Task<S3Result<void>> upload_part(Call& call) {
+  FB_CO_TRY(const s3::UploadPartRequest request, s3::parse_upload_part(parse_context(call)));
+  OpenUpload upload;
+  FB_CO_CHECK(co_await open_upload(call, request.key, request.upload_id, upload));
+
+  DeclaredIntegrity declared{.content_md5 = request.content_md5, .checksum = request.checksum};
+  const auto upload_kind = to_checksum_kind(upload.record.checksum_algorithm);
+  if (upload_kind) {
+    const auto sent =
+        request.checksum.value ? std::optional(request.checksum.value->kind()) : request.checksum.trailer;
+    if (sent && *sent != *upload_kind) {
+      co_return S3Failure(S3Error::InvalidRequest,
+                          "Checksum Type mismatch occurred, expected checksum Type: " +
+                              std::string(s3::checksum_name(*upload_kind)) +
+                              ", actual checksum Type: " + std::string(s3::checksum_name(*sent)));
+    }
+    declared.wanted = upload_kind;
+  }
+  RequestBody body(call, declared);
+  FB_CO_CHECK(body.check_declared(kPutSizeMax));
+  FB_CO_TRY(StoredContent content, co_await store_content(call.services, body, kPutSizeMax));
+  FB_CO_CHECK(co_await body.finish());
+  PartRecord part{.size_bytes = content.size_bytes(),
+                  .last_modified = call.services.env.wall_clock(),
+                  .md5 = body.md5(),
+                  .content = content.locator()};
+  if (body.checksum()) part.checksum = to_record(*body.checksum());
+  FB_CO_CHECK(
+      co_await store_part(call, request.key, request.upload_id, upload, request.part_number, part, content));
+  add_etag(call, {.md5 = part.md5});
+  if (const auto kind = to_checksum_kind(part.checksum.algorithm)) {
+    call.exchange.headers().add(s3::checksum_header(*kind), checksum_text(part.checksum, 0));
+  }
+  co_return co_await respond_empty(call, 200);
+}
+
+}  // namespace fb::api

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "art/page_view.h"
+
+// What people and other layers need of a page besides its tree: checking all its invariants, showing it, its
+// links, and the form in which it goes to disk.
+
+namespace fb::art {
+
+// Empty if every invariant of the page holds, or what does not. Takes any bytes.
+std::string verify_page(const PageView& page);
+
+// The page as an indented tree, for people. Takes any bytes; what makes no sense is shown as such.
+std::string page_to_string(const PageView& page);
+
+// One line: id, LSN, fill.
+std::string page_summary(const PageView& page);
+
+struct FoundLink {
+  LinkWord word;
+  uint32_t word_offset = 0;
+  uint8_t bound = 0;
+  uint8_t flags = 0;
+  uint32_t depth = 0;  // bytes of path from the page's root to the child page's root
+  bool by_range = false;
+};
+// All links of a page that is latched, in no particular order.
+void for_each_link(const PageView& page, const std::function<void(const FoundLink&)>& visit);
+// Only those beneath a block; depths without its label.
+void for_each_link_below(const PageView& page, uint32_t offset,
+                         const std::function<void(const FoundLink&)>& visit);
+
+// Copies a latched page to where it is written from: page ids in its links, zeros behind its heap, the
+// checksum set.
+void write_page_image(const PageView& page, std::byte* to);
+
+// A page as it was read from disk: its checksum, its format and whether it is the one that was asked for.
+std::string check_page_image(const PageView& page, PageId expected);
+
+// Bytes as a person reads them.
+std::string printable(std::string_view bytes);
+
+}  // namespace fb::art

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <concepts>
+#include <string_view>
+
+#include "art/frame.h"
+
+namespace fb::art {
+
+// What the tree needs of whoever keeps its pages in memory. The tree is a template over it: on the way of a
+// read there is no virtual call, and a swizzled link is followed without asking.
+template <class S>
+concept PageSource = requires(S& source, Frame& frame, PageId id, const char* name) {
+  // The tree's root page, which stays in memory.
+  { source.root() } -> std::same_as<Frame*>;
+  // The frame of a page that is in memory, else null; then the caller of the operation loads it.
+  { source.find(id) } -> std::same_as<Frame*>;
+  // A new page: a frame latched exclusively, with an id that was never used, formatted empty. Null: there is
+  // no frame to be had now.
+  { source.create() } -> std::same_as<Frame*>;
+  // Takes a page back that was created and not used after all; still latched.
+  source.discard(frame);
+  // The page has left the tree with the record that was just appended; its frame is still latched. Readers
+  // may look at the frame a little longer.
+  source.retire(frame);
+  // The page has just been changed (its LSN is set); still latched.
+  source.changed(frame);
+  // Between two attempts: lets others go on.
+  source.pause();
+  // A name for a place between two steps that others may come between; nothing in release.
+  source.point(name);
+  // Whether links in pages may hold pointers to frames.
+  { S::kSwizzles } -> std::convertible_to<bool>;
+};
+
+// Where records go. Appending neither suspends nor fails: the caller has reserved the space before.
+template <class J>
+concept JournalSink = requires(J& journal, std::string_view record) {
+  { journal.append(record) } -> std::same_as<Lsn>;
+};
+
+// How an operation of the tree ended. Those that meet a page that is not in memory have changed nothing.
+enum class Outcome : uint8_t {
+  done,
+  absent,                // no value at the key
+  kept,                  // the decision was to change nothing
+  missing,               // Answer::page is not in memory: load it and start again
+  no_frames,             // no frame for a new page: make some free and start again
+  too_large,             // a key or value over its limit; a value is to be spilled by the caller
+  source_missing,        // rename: nothing at the source
+  destination_occupied,  // rename of a prefix: something lies under the destination
+  into_itself,           // rename: the destination begins with the source
+  key_too_long,          // rename: a key beneath would become too long
+  renamed,               // cursor: a rename came between; the listing starts again
+  damaged,               // a page contradicts itself: Answer::page
+};
+std::string_view to_string(Outcome outcome);
+
+struct Answer {
+  Outcome outcome = Outcome::done;
+  PageId page;
+  // What the answer depends on: the journal must be durable up to here before it is given to anyone. Of a
+  // change: its record.
+  Lsn lsn;
+};
+
+}  // namespace fb::art

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "base/assert.h"
+#include "base/ids.h"
+
+namespace fb::art {
+
+// A rename changes no page beneath the link it moves, so an operation that has already descended below cannot
+// tell from its pages that its key lies elsewhere now. Each tree has one gate:
+//
+//   - any operation notes the counter before it reads the root, and answers only if the counter has not
+//   moved;
+//   - a writer holds its core's slot from that check until its record is in the journal;
+//   - a rename closes the gate (the counter is odd), waits until all slots are free, appends and applies, and
+//   opens.
+//
+// The slot is taken before the counter is checked and the gate is closed before the slots are read, both
+// sequentially consistent: of a writer and a rename at least one sees the other. A section that holds a slot
+// never waits for anything.
+class RenameGate {
+ public:
+  explicit RenameGate(uint32_t cores) : cores_(cores), slots_(std::make_unique<Slot[]>(cores)) {}
+
+  uint64_t note() const { return counter_.load(std::memory_order_acquire); }
+  static constexpr bool is_closed(uint64_t noted) { return (noted & 1) != 0; }
+  // To be asked when everything has been read.
+  bool unchanged(uint64_t noted) const {
+    std::atomic_thread_fence(std::memory_order_acquire);
+    return counter_.load(std::memory_order_relaxed) == noted;
+  }
+
+  bool enter(uint32_t core, uint64_t noted) {
+    FB_ASSERT(core < cores_, core, cores_);
+    slots_[core].taken.store(1, std::memory_order_seq_cst);
+    if (counter_.load(std::memory_order_seq_cst) == noted && !is_closed(noted)) return true;
+    leave(core);
+    return false;
+  }
+  void leave(uint32_t core) { slots_[core].taken.store(0, std::memory_order_release); }
+
+  // False if another rename has been, or is, at it.
+  bool try_close(uint64_t noted) {
+    return !is_closed(noted) && counter_.compare_exchange_strong(noted, noted + 1, std::memory_order_seq_cst);
+  }
+  // After try_close: `pause` is called while a writer is still in its section.
+  template <class Pause>
+  void wait_for_writers(Pause&& pause) const {
+    for (uint32_t core = 0; core < cores_; ++core) {
+      while (slots_[core].taken.load(std::memory_order_seq_cst) != 0) pause();
+    }
+  }
+  void open(Lsn lsn) {
+    last_epoch_.store(lsn.epoch, std::memory_order_relaxed);
+    last_position_.store(lsn.position, std::memory_order_relaxed);
+    counter_.fetch_add(1, std::memory_order_release);
+  }
+  // Of the last rename: what any later answer depends on. Read between note() and unchanged().
+  Lsn last_rename() const {
+    return {last_epoch_.load(std::memory_order_relaxed), last_position_.load(std::memory_order_relaxed)};
+  }
+
+ private:
+  struct alignas(64) Slot {
+    std::atomic<uint32_t> taken{0};
+  };
+  std::atomic<uint64_t> counter_{0};
+  std::atomic<uint64_t> last_epoch_{0};
+  std::atomic<uint64_t> last_position_{0};
+  uint32_t cores_;
+  std::unique_ptr<Slot[]> slots_;
+};
+
+}  // namespace fb::art

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "art/split.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace fb::art {
+
+namespace {
+
+struct Item {
+  uint32_t offset = 0;
+  uint32_t parent = 0;  // index
+  uint32_t bytes = 0;   // with all beneath
+  uint8_t byte = 0;     // that leads here
+};
+
+// All blocks but values, parents before children, with the sizes of their subtrees.
+std::vector<Item> list_blocks(const PageView& page) {
+  std::vector<Item> items{{page.root(), 0, 0, 0}};
+  for (uint32_t i = 0; i < items.size(); ++i) {
+    const Block block = page.block(items[i].offset);
+    items[i].bytes = block.bytes;
+    if (!block.node()) continue;
+    if (block.value_offset() != 0) items[i].bytes += page.block(block.value_offset()).bytes;
+    for (ChildSlot child = block.next(0); child.slot != 0; child = block.next(child.byte + 1u)) {
+      items.push_back({block.child(child.slot), i, 0, static_cast<uint8_t>(child.byte)});
+    }
+  }
+  for (size_t i = items.size(); i-- > 1;) items[items[i].parent].bytes += items[i].bytes;
+  return items;
+}
+
+std::string path_of(const PageView& page, const std::vector<Item>& items, uint32_t index) {
+  std::vector<uint32_t> way;
+  for (uint32_t i = index; i != 0; i = items[i].parent) way.push_back(i);
+  std::string path;
+  for (size_t i = way.size(); i-- > 0;) {
+    path.push_back(static_cast<char>(items[way[i]].byte));
+    path.append(page.block(items[way[i]].offset).label());
+  }
+  return path;
+}
+
+struct Cut {
+  uint32_t score = 0;
+  uint8_t byte = 0;
+};
+
+// The most even division of a node's children; `total` is what the whole is measured by.
+Cut best_cut(const PageView& page, const std::vector<Item>& items, uint32_t index, uint32_t total) {
+  Cut best;
+  const Block node = page.block(items[index].offset);
+  const auto consider = [&](uint32_t below, uint8_t byte) {
+    const uint32_t score = std::min(below, total - std::min(total, below));
+    if (score > best.score) best = {score, byte};
+  };
+  if (node.kind == BlockKind::range) {
+    for (uint32_t i = 1; i < node.count(); ++i) {
+      consider(range_node::kEntryBytes * i, load8(node.at + range_node::kFirst + i));
+    }
+    return best;
+  }
+  std::vector<const Item*> children;
+  for (const Item& item : items) {
+    if (&item != items.data() && item.parent == index) children.push_back(&item);
+  }
+  uint32_t below = 0;
+  for (size_t i = 0; i < children.size(); ++i) {
+    if (i > 0) consider(below, children[i]->byte);
+    below += children[i]->bytes;
+  }
+  return best;
+}
+
+}  // namespace
+
+SplitPlan choose_split(const PageView& page, bool has_parent) {
+  const std::vector<Item> items = list_blocks(page);
+  const uint32_t total = items[0].bytes;
+  uint32_t best = 0;
+  uint32_t best_score = 0;
+  uint32_t largest = 0;  // what may be moved at all, if there is nothing better
+  uint32_t largest_gain = 0;
+  for (uint32_t i = 1; i < items.size(); ++i) {
+    const Block block = page.block(items[i].offset);
+    if (block.kind == BlockKind::link) continue;
+    const uint32_t moved = items[i].bytes - block.label_bytes;
+    const uint32_t score = std::min(moved, total - moved);
+    const uint32_t gain = moved > kLinkFixed ? moved - kLinkFixed : 0;
+    if (gain > largest_gain) {
+      largest_gain = gain;
+      largest = i;
+    }
+    if (block.node() && gain > 0 && score > best_score) {
+      best_score = score;
+      best = i;
+    }
+  }
+  const auto subtree = [&](uint32_t index) {
+    return SplitPlan{SplitPlan::Kind::subtree, path_of(page, items, index), items[index].offset, 0};
+  };
+  const Cut root_cut = best_cut(page, items, 0, total);
+  const SplitPlan root_range{has_parent ? SplitPlan::Kind::root_range : SplitPlan::Kind::inner_range,
+                             {},
+                             items[0].offset,
+                             root_cut.byte};
+  const uint32_t good = total / 4;
+  if (best_score >= good && best_score + total / 16 >= root_cut.score) return subtree(best);
+  if (root_cut.score >= good) return root_range;
+  // One node has nearly all, in many small children.
+  uint32_t heavy = 0;
+  for (uint32_t i = 1; i < items.size(); ++i) {
+    if (items[i].parent == heavy && items[i].bytes > total / 2) heavy = i;
+  }
+  const Cut heavy_cut = best_cut(page, items, heavy, items[heavy].bytes);
+  if (heavy != 0 && page.block(items[heavy].offset).node() &&
+      heavy_cut.score > std::max(best_score, root_cut.score)) {
+    return {SplitPlan::Kind::inner_range, path_of(page, items, heavy), items[heavy].offset, heavy_cut.byte};
+  }
+  if (best_score >= root_cut.score && best_score > 0) return subtree(best);
+  if (root_cut.score > largest_gain) return root_range;
+  if (largest_gain > 0) return subtree(largest);
+  if (root_cut.score > 0) return root_range;
+  return {};
+}
+
+}  // namespace fb::art

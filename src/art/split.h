@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "art/page_view.h"
+
+namespace fb::art {
+
+// How to make room in a full page.
+//
+//   subtree      a node with all beneath moves to a new page; a link takes its place
+//   root_range   the root's children from `byte` on move to a new page; the parent's link becomes a range, or
+//   its range
+//                gets one more interval. Value and label of the root belong to the parent's part.
+//   inner_range  a node's children move to two new pages, divided at `byte`; the node becomes a range
+struct SplitPlan {
+  enum class Kind : uint8_t { none, subtree, root_range, inner_range };
+  Kind kind = Kind::none;
+  std::string path;     // of the node, from the page's root
+  uint32_t offset = 0;  // of its block
+  uint8_t byte = 0;
+};
+
+// Pages with less than this are joined with others.
+inline bool is_sparse(const PageView& page) { return page.live_bytes() < page.capacity_bytes() * 2 / 5; }
+
+// The division that comes closest to the middle; a subtree rather than a range where both are as good,
+// because it needs no room in the parent. Tells nothing only of a page with nothing to move.
+SplitPlan choose_split(const PageView& page, bool has_parent);
+
+}  // namespace fb::art

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "art/change_set.h"
+#include "art/page_check.h"
+#include "art/rename_gate.h"
+#include "art/split.h"
+#include "art/tree_path.h"
+
+// Fractal ART: a radix tree over full paths whose nodes lie in pages, and whose pages form a tree of the same
+// kind.
+//
+// How an operation goes: it notes the rename gate, descends optimistically, latches the pages it will change
+// if they have not moved since (never waiting), looks at the present values and decides, appends one record
+// and changes the pages, checks nothing was renamed meanwhile, and answers. Whenever something is not as it
+// was, it starts again. A page that is not in memory ends it with Outcome::missing and nothing changed; the
+// caller loads the page and calls again. A page without room is split first, as a change of its own, and the
+// operation starts again.
+//
+// One handle a core; handles of one tree share the pages and the gate. No function suspends.
+
+namespace fb::art {
+
+struct TreeOptions {
+  uint32_t core = 0;
+  uint32_t key_bytes_max = kKeyBytesMax;
+};
+
+// What is at a key now. The views hold only while the decision is made.
+struct Present {
+  bool exists = false;
+  uint8_t flags = 0;
+  std::string_view value;
+};
+
+// What is to become of a key.
+struct Decision {
+  enum class Action : uint8_t { keep, put, erase };
+  Action action = Action::keep;
+  uint8_t value_flags = 0;  // kValueSpilled
+  std::string_view value;
+  uint8_t link_flags = 0;  // set on all links above, for good
+};
+
+// One key of a change. `present` is filled in before the decision is asked for.
+struct KeyEdit {
+  std::string_view key;
+  Present present;
+  Decision decision;
+};
+
+// All keys that begin with `from` shall begin with `to` instead.
+struct PrefixMove {
+  std::string_view from;
+  std::string_view to;
+  bool if_present = false;  // nothing at the source is no error
+};
+
+template <PageSource Source, JournalSink Journal>
+class Tree {
+ public:
+  Tree(Source& source, Journal& journal, RenameGate& gate, TreeOptions options = {})
+      : source_(source), journal_(journal), gate_(gate), options_(options), change_(source) {
+    FB_ASSERT(options.key_bytes_max <= kKeyBytesMax, options.key_bytes_max);
+  }
+
+  Source& source() { return source_; }
+  RenameGate& gate() { return gate_; }
+
+  // `take(flags, value)` copies the value; it may be called more than once, with bytes that make no sense:
+  // only what the last call brought counts, and only if the answer is done.
+  template <class Take>
+  Answer get(std::string_view key, Take&& take);
+
+  // `decide(Present) -> Decision` sees the value under the latch; it may be called again if the operation
+  // starts again.
+  template <class Decide>
+  Answer mutate(std::string_view key, Decide&& decide);
+  Answer put(std::string_view key, std::string_view value, uint8_t value_flags = 0) {
+    return mutate(key, [&](const Present&) {
+      return Decision{.action = Decision::Action::put, .value_flags = value_flags, .value = value};
+    });
+  }
+  Answer erase(std::string_view key) {
+    return mutate(key, [](const Present& present) {
+      return Decision{.action = present.exists ? Decision::Action::erase : Decision::Action::keep};
+    });
+  }
+
+  // Several keys and moves in one record: all or nothing. `decide(span<KeyEdit>) -> bool` sees all values and
+  // fills in the decisions; false changes nothing (Outcome::kept). No key may be named twice or lie under a
+  // move.
+  template <class Decide>
+  Answer commit(std::span<KeyEdit> edits, std::span<const PrefixMove> moves, Decide&& decide);
+  Answer rename_prefix(std::string_view from, std::string_view to) {
+    const PrefixMove move{from, to};
+    return commit({}, {&move, 1}, [](std::span<KeyEdit>) { return true; });
+  }
+  // Replaces what is at `to`, unless `decide(source, destination) -> bool` forbids it.
+  template <class Decide>
+  Answer rename_key(std::string_view from, std::string_view to, Decide&& decide);
+
+  // Removes garbage from a page, in a record of its own, where there is some. For the background.
+  Answer compact(Frame* frame);
+  // Joins the page in which the key's path ends with its parent or a neighbour, if both are sparse. For the
+  // background; erasing does the same.
+  Answer merge_at(std::string_view key);
+
+ private:
+  enum class Step : uint8_t { done, restart, answered };
+
+  Outcome failed(Found found) const { return found == Found::missing ? Outcome::missing : Outcome::damaged; }
+  uint32_t suffix_bound(std::string_view key, const PathStep& step) const {
+    return bound_of(static_cast<uint32_t>(key.size()) - step.depth);
+  }
+  bool bounds_hold(std::string_view key, uint8_t flags) const;
+
+  template <class Decide>
+  Step try_mutate(std::string_view key, Decide&& decide, Answer& answer);
+  template <class Decide>
+  Step try_commit(std::span<KeyEdit> edits, std::span<const PrefixMove> moves, Decide&& decide,
+                  Answer& answer);
+  Step locate(std::string_view key, bool at_link, Path& path, Stop& stop, Answer& answer);
+
+  // Room in path[i]: splits the page, or one above it that is in the way. Always ends in a restart or an
+  // answer.
+  Step split(const Path& path, size_t i, std::string_view key, Answer& answer);
+  Step split_root_range(const Path& path, size_t i, std::string_view key, const SplitPlan& plan,
+                        Answer& answer);
+  bool image_of(const PageView& from, uint32_t offset);
+
+  // Parts of a commit. `restart` where a latch could not be had; `answered` where it ended.
+  enum class Placed : uint8_t { done, no_room, no_frames, restart, damaged };
+  Placed place(Frame* frame, std::string_view suffix, PageOp op);
+  Placed raise_bounds(const Path& path, std::string_view key, uint32_t longest, uint8_t flags);
+  Step apply_move(const PrefixMove& move, size_t index, Answer& answer);
+  Placed move_block(const PrefixMove& move, const Path& from, const Path& to);
+  // Whether some key beneath a block is longer than `bytes_max` behind it.
+  Step longer_than(const PageView& page, uint32_t offset, uint32_t above, uint32_t bytes_max, bool& longer,
+                   Answer& answer);
+  bool remove_empty_pages();
+  // Joins path[i] with its parent or a neighbour, if it is sparse.
+  void try_merge(const Path& path, size_t i, std::string_view key, Answer& answer);
+  void merge_latched(const PathStep& step, const PathStep& above, std::string_view key, Answer& answer);
+  Step make_room(Placed placed, const Path& path, std::string_view key, Answer& answer);
+
+  Source& source_;
+  Journal& journal_;
+  RenameGate& gate_;
+  TreeOptions options_;
+  ChangeSet<Source> change_;
+  Path path_;
+  std::vector<Path> paths_;
+  std::vector<Stop> stops_;
+  std::vector<std::string_view> keys_;  // of paths_
+  std::string operation_;
+  std::string record_;
+  std::vector<std::byte> image_;
+};
+
+}  // namespace fb::art
+
+#include "art/tree_change.h"
+#include "art/tree_read.h"
+#include "art/tree_rename.h"
+#include "art/tree_split.h"

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Part of tree.h: splitting and merging pages. Neither changes what keys there are, so neither needs the
+// gate.
+
+namespace fb::art {
+
+// Copies a subtree into `image_`, as a page.
+template <PageSource Source, JournalSink Journal>
+bool Tree<Source, Journal>::image_of(const PageView& from, uint32_t offset) {
+  image_.assign(from.page_bytes(), std::byte{0});
+  PageEditor page(image_.data(), from.page_bytes());
+  page.format({});
+  return page.extract(from, offset).has_value();
+}
+
+template <PageSource Source, JournalSink Journal>
+auto Tree<Source, Journal>::split(const Path& path, size_t i, std::string_view key, Answer& answer) -> Step {
+  const PathStep step = path[i];
+  const auto failed_with = [&](Outcome outcome) {
+    change_.abandon();
+    answer.outcome = outcome;
+    return Step::answered;
+  };
+  if (!change_.lock(step.frame, step.version)) {
+    change_.abandon();
+    return Step::restart;
+  }
+  const PageView view(*step.frame);
+  const uint32_t page_bytes = step.frame->page_bytes;
+  const SplitPlan plan = choose_split(view, i > 0);
+  answer.page = step.frame->page_id.load(std::memory_order_relaxed);
+  if (plan.kind == SplitPlan::Kind::none) return failed_with(Outcome::damaged);
+  if (plan.kind == SplitPlan::Kind::root_range) return split_root_range(path, i, key, plan, answer);
+  const auto new_page = [&](PageOp& link) -> Frame* {
+    const PageView image(image_.data(), page_bytes);
+    Frame* frame = change_.create(image);
+    if (frame == nullptr) return nullptr;
+    link.page = frame->page_id.load(std::memory_order_relaxed);
+    link.bound = bound_of(longest_suffix(image, image.root()));
+    link.link_flags = step.flags;
+    return frame;
+  };
+  if (!image_of(view, plan.offset)) return failed_with(Outcome::damaged);
+  PageOp link{.kind = PageOp::Kind::replace_by_link, .path = plan.path};
+  if (plan.kind == SplitPlan::Kind::subtree) {
+    if (new_page(link) == nullptr) return failed_with(Outcome::no_frames);
+    const auto replaced = change_.apply(step.frame, link);
+    FB_ASSERT(replaced.has_value());
+  } else {
+    std::string intervals;
+    for (const bool upper : {false, true}) {
+      if (upper && !image_of(view, plan.offset)) return failed_with(Outcome::damaged);
+      const auto kept =
+          PageEditor(image_.data(), page_bytes)
+              .keep_children(upper ? plan.byte : 0, static_cast<uint8_t>(upper ? 255 : plan.byte - 1));
+      FB_ASSERT(kept.has_value());
+      if (new_page(link) == nullptr) return failed_with(Outcome::no_frames);
+      range_node::pack(intervals,
+                       {upper ? plan.byte : uint8_t{0}, link.bound, link.link_flags, link.page.value});
+    }
+    const auto ranged =
+        change_.apply(step.frame, {.kind = PageOp::Kind::make_range, .path = plan.path, .body = intervals});
+    FB_ASSERT(ranged.has_value());
+  }
+  // What is left is laid out anew; where that is little, another page takes it.
+  const auto compacted = change_.apply(step.frame, {.kind = PageOp::Kind::compact});
+  FB_ASSERT(compacted.has_value());
+  (void)change_.commit(journal_);
+  if (i > 0) try_merge(path, i, key, answer);
+  return Step::restart;
+}
+
+// As in a B-tree: the page keeps the lower children, a new page gets the upper ones, and the parent's range
+// one more interval.
+template <PageSource Source, JournalSink Journal>
+auto Tree<Source, Journal>::split_root_range(const Path& path, size_t i, std::string_view key,
+                                             const SplitPlan& plan, Answer& answer) -> Step {
+  const PathStep& step = path[i];
+  const PathStep& above = path[i - 1];
+  if (!change_.lock(above.frame, above.version)) {
+    change_.abandon();
+    return Step::restart;
+  }
+  const PageView view(*step.frame);
+  const bool copied = image_of(view, view.root());
+  FB_ASSERT(copied);
+  const auto kept = PageEditor(image_.data(), view.page_bytes()).keep_children(plan.byte, 255);
+  FB_ASSERT(kept.has_value());
+  const PageView image(image_.data(), view.page_bytes());
+  const uint8_t upper_bound = bound_of(longest_suffix(image, image.root()));
+  Frame* upper = change_.create(image);
+  if (upper == nullptr) {
+    change_.abandon();
+    answer.outcome = Outcome::no_frames;
+    return Step::answered;
+  }
+  // The root's value goes up with the range; a page in a range has none.
+  const Block root = view.block(view.root());
+  const Block value = root.value_offset() != 0 ? view.block(root.value_offset()) : Block{};
+  const auto lower = change_.apply(
+      step.frame,
+      {.kind = PageOp::Kind::keep_children, .first = 0, .last = static_cast<uint8_t>(plan.byte - 1)});
+  FB_ASSERT(lower.has_value());
+  const PageId upper_id = upper->page_id.load(std::memory_order_relaxed);
+  PageOp op{.path = key.substr(above.depth, step.depth - above.depth)};
+  std::string intervals;
+  if (step.by_range) {
+    op.kind = PageOp::Kind::insert_interval;
+    op.byte = plan.byte;
+    op.page = upper_id;
+    op.bound = upper_bound;
+    op.link_flags = step.flags;
+  } else {
+    const PageView rest = change_.view(step.frame);
+    range_node::pack(intervals, {0, bound_of(longest_suffix(rest, rest.root())), step.flags,
+                                 step.frame->page_id.load(std::memory_order_relaxed).value});
+    range_node::pack(intervals, {plan.byte, upper_bound, step.flags, upper_id.value});
+    op.kind = PageOp::Kind::make_range;
+    op.body = intervals;
+    op.value_given = value.ok();
+    if (value.ok()) {
+      op.value_flags = value.value_flags();
+      op.value = value.value();
+    }
+  }
+  const auto ranged = change_.apply(above.frame, op);
+  if (!ranged) {
+    change_.abandon();
+    if (ranged.error().is(OpError::no_room)) return split(path, i - 1, key, answer);
+    answer.outcome = Outcome::damaged;
+    return Step::answered;
+  }
+  (void)change_.commit(journal_);
+  return Step::restart;
+}
+
+template <PageSource Source, JournalSink Journal>
+Answer Tree<Source, Journal>::compact(Frame* frame) {
+  Answer answer{.outcome = Outcome::kept};
+  const uint64_t version = frame->latch.version();
+  if (change_.lock(frame, version) && PageView(*frame).header().garbage_bytes != 0) {
+    const auto compacted = change_.apply(frame, {.kind = PageOp::Kind::compact});
+    FB_ASSERT(compacted.has_value());
+    answer = {.lsn = change_.commit(journal_)};
+  }
+  change_.abandon();
+  return answer;
+}
+
+template <PageSource Source, JournalSink Journal>
+Answer Tree<Source, Journal>::merge_at(std::string_view key) {
+  Answer answer;
+  Stop stop;
+  const Step step = locate(key, false, path_, stop, answer);
+  if (step == Step::answered) return answer;
+  answer.outcome = Outcome::kept;
+  if (step == Step::done && path_.size() > 1) try_merge(path_, path_.size() - 1, key, answer);
+  return answer;
+}
+
+template <PageSource Source, JournalSink Journal>
+void Tree<Source, Journal>::try_merge(const Path& path, size_t i, std::string_view key, Answer& answer) {
+  merge_latched(path[i], path[i - 1], key, answer);
+  change_.abandon();
+}
+
+// Does nothing where it would have to wait or to load: sparse pages do no harm, and the background comes by.
+template <PageSource Source, JournalSink Journal>
+void Tree<Source, Journal>::merge_latched(const PathStep& step, const PathStep& above, std::string_view key,
+                                          Answer& answer) {
+  // Both together leave room to grow, lest the page is split again at once.
+  const auto fits = [](const PageView& a, const PageView& b) {
+    return a.live_bytes() + b.live_bytes() <= a.capacity_bytes() * 4 / 5;
+  };
+  if (!change_.lock(above.frame, above.frame->latch.version())) return;
+  if (!change_.lock(step.frame, step.frame->latch.version())) return;
+  const std::string_view link_path = key.substr(above.depth, step.depth - above.depth);
+  const PageView page(*step.frame);
+  const PageView parent(*above.frame);
+  const Stop at = walk(parent, key.substr(above.depth, step.depth - above.depth + (step.by_range ? 1 : 0)));
+  if (!is_sparse(page)) return;
+  // The versions are new ones: the link may lead elsewhere by now.
+  if ((at.kind != StopKind::link && at.kind != StopKind::range) || at.consumed != link_path.size()) return;
+  const LinkWord word_here = link_at(parent, at).word;
+  if (word_here.is_frame() ? word_here.frame() != step.frame : !(word_here.page_id() == page.page_id()))
+    return;
+  const Block range = parent.block(at.block);
+  if (page.entries() == 0 || step.by_range != (at.kind == StopKind::range)) return;
+  if (!step.by_range || range.count() == 1) {
+    if (!fits(page, parent) || !image_of(page, page.root())) return;
+    const PageView image(image_.data(), page.page_bytes());
+    if (!change_.apply(above.frame,
+                       {.kind = PageOp::Kind::graft, .path = link_path, .body = image_body(image)})) {
+      return;
+    }
+    change_.retire(step.frame);
+    answer = {.lsn = change_.commit(journal_)};
+    return;
+  }
+  for (const int side : {-1, 1}) {
+    const uint32_t other = at.interval + static_cast<uint32_t>(side);
+    if (other >= range.count()) continue;
+    const auto entry = range_node::load(range.at, range.count(), other);
+    const LinkWord word = LinkWord::raw(entry.word);
+    Frame* neighbour = word.is_frame() ? word.frame() : source_.find(word.page_id());
+    if (neighbour == nullptr || !change_.lock(neighbour, neighbour->latch.version())) continue;
+    if (!(neighbour->page_id.load(std::memory_order_relaxed) == word.page_id())) continue;
+    if (!fits(page, PageView(*neighbour))) continue;
+    Frame* left = side < 0 ? neighbour : step.frame;
+    Frame* right = side < 0 ? step.frame : neighbour;
+    const uint32_t left_index = side < 0 ? other : at.interval;
+    const auto lower = range_node::load(range.at, range.count(), left_index);
+    const auto upper = range_node::load(range.at, range.count(), left_index + 1);
+    const PageView moved(*right);
+    if (!image_of(moved, moved.root())) return;
+    const PageView image(image_.data(), page.page_bytes());
+    if (!change_.apply(left, {.kind = PageOp::Kind::graft_root, .body = image_body(image)})) continue;
+    const auto bounded =
+        change_.apply(above.frame, {.kind = PageOp::Kind::set_bound,
+                                    .path = link_path,
+                                    .bound = std::max(lower.bound, upper.bound),
+                                    .link_flags = static_cast<uint8_t>(lower.flags | upper.flags),
+                                    .byte = lower.first});
+    FB_ASSERT(bounded.has_value());
+    const auto unlinked = change_.apply(
+        above.frame, {.kind = PageOp::Kind::erase_link, .path = link_path, .byte = upper.first});
+    FB_ASSERT(unlinked.has_value());
+    change_.retire(right);
+    answer = {.lsn = change_.commit(journal_)};
+    return;
+  }
+  return;
+}
+
+}  // namespace fb::art

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "art/tree.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+
+#include "art/memory_source.h"
+#include "art/test_keys.h"
+#include "art/tree_check.h"
+
+namespace fb::art {
+namespace {
+
+using Model = std::map<std::string, std::string>;
+
+template <bool Swizzles>
+struct World {
+  explicit World(uint32_t page_bytes) : source(page_bytes), gate(1), tree(source, journal, gate) {}
+
+  std::string get(std::string_view key) {
+    std::string value;
+    const Answer answer = tree.get(key, [&](uint8_t, std::string_view bytes) { value = bytes; });
+    return answer.outcome == Outcome::done ? value : "(" + std::string(to_string(answer.outcome)) + ")";
+  }
+  void expect(const Model& model) {
+    const TreeCheck check = verify_tree(source);
+    ASSERT_EQ(check.error, "");
+    ASSERT_EQ(check.values, model.size());
+    for (const auto& [key, value] : model) ASSERT_EQ(get(key), value) << printable(key);
+  }
+
+  MemorySource<Swizzles> source;
+  MemoryJournal journal{true};
+  RenameGate gate;
+  Tree<MemorySource<Swizzles>, MemoryJournal> tree;
+};
+
+struct Case {
+  uint32_t page_bytes;
+  TestKeys keys;
+};
+class Trees : public testing::TestWithParam<std::tuple<uint32_t, TestKeys>> {};
+INSTANTIATE_TEST_SUITE_P(All, Trees,
+                         testing::Combine(testing::Values(256, 512, 1024, 4096),
+                                          testing::Values(TestKeys::paths, TestKeys::urls, TestKeys::uuids,
+                                                          TestKeys::dates, TestKeys::unicode,
+                                                          TestKeys::prefixes, TestKeys::long_ones,
+                                                          TestKeys::bytes)),
+                         [](const auto& info) {
+                           return std::to_string(std::get<0>(info.param)) + "_" +
+                                  std::string(to_string(std::get<1>(info.param)));
+                         });
+
+TEST_P(Trees, AreMaps) {
+  const auto [page_bytes, keys] = GetParam();
+  std::mt19937_64 random(page_bytes * 100 + static_cast<uint32_t>(keys));
+  World<true> world(page_bytes);
+  Model model;
+  const uint32_t rounds = 6000;
+  for (uint32_t i = 0; i < rounds; ++i) {
+    const std::string key = make_key(keys, random);
+    const bool growing = i % 3000 < 2000;
+    if (random() % 4 != (growing ? 0 : 1) && (growing || random() % 2 == 0)) {
+      const std::string value(random() % (page_bytes / 8), static_cast<char>('a' + random() % 26));
+      ASSERT_EQ(world.tree.put(key, value).outcome, Outcome::done) << printable(key);
+      model[key] = value;
+    } else {
+      // One that is there, more often than not.
+      auto at = model.lower_bound(key);
+      const std::string victim = at != model.end() && random() % 8 != 0 ? at->first : key;
+      const bool there = model.erase(victim) == 1;
+      ASSERT_EQ(world.tree.erase(victim).outcome, there ? Outcome::done : Outcome::kept);
+      ASSERT_EQ(world.get(victim), "(absent)");
+    }
+    if (i % 500 == 0) world.expect(model);
+    if (HasFatalFailure()) return;
+  }
+  world.expect(model);
+  while (!model.empty()) {
+    const std::string key =
+        std::next(model.begin(), static_cast<long>(random() % std::min<size_t>(model.size(), 50)))->first;
+    ASSERT_EQ(world.tree.erase(key).outcome, Outcome::done);
+    model.erase(key);
+  }
+  world.expect(model);
+  EXPECT_EQ(world.source.pages(), 1u);
+}
+
+// Any subset of pages as they were at any earlier time, and the records since: the same bytes.
+TEST(Redo, GivesTheSameBytes) {
+  std::mt19937_64 random(7);
+  World<true> world(512);
+  std::map<uint64_t, std::vector<std::byte>> flushed;
+  for (uint32_t i = 0; i < 4000; ++i) {
+    const std::string key = make_key(TestKeys::paths, random);
+    if (random() % 3 != 0) {
+      ASSERT_EQ(world.tree.put(key, std::string(random() % 40, 'v')).outcome, Outcome::done);
+    } else {
+      (void)world.tree.erase(key);
+    }
+    if (i % 50 != 0) continue;
+    for (const auto& [id, frame] : world.source.frames()) {
+      if (random() % 4 == 0) {
+        flushed[id].resize(512);
+        write_page_image(PageView(*frame), flushed[id].data());
+      }
+    }
+  }
+  uint64_t lsn = 0;
+  for (const std::string& record : world.journal.records()) {
+    ++lsn;
+    ChangeReader reader(record);
+    for (ChangePage change; reader.next(change);) {
+      auto& bytes = flushed[change.page.value];
+      bytes.resize(512);
+      if (change.action == ChangePage::Action::change && PageView(bytes.data(), 512).header().magic == 0)
+        continue;
+      const auto redone = redo(PageEditor(bytes.data(), 512), change, {1, lsn});
+      ASSERT_TRUE(redone) << redone.error().to_string();
+    }
+    ASSERT_TRUE(reader.ok());
+  }
+  for (const auto& [id, frame] : world.source.frames()) {
+    std::vector<std::byte> now(512);
+    write_page_image(PageView(*frame), now.data());
+    auto& then = flushed[id];
+    if (PageView(then.data(), 512).header().magic == 0) {
+      PageEditor(then.data(), 512).format({id});  // the root page, which no record created
+    }
+    std::vector<std::byte> redone(512);
+    write_page_image(PageView(then.data(), 512), redone.data());
+    ASSERT_EQ(now, redone) << page_to_string(PageView(*frame)) << page_to_string(PageView(then.data(), 512));
+  }
+}
+
+// Two thirds after random inserts, and no collapse after random deletes.
+TEST(Tree, PagesAreFilled) {
+  std::mt19937_64 random(1);
+  World<true> world(16 * 1024);
+  std::vector<std::string> keys;
+  for (uint32_t i = 0; i < 60'000; ++i) {
+    keys.push_back(fmt::format("datasets/imagenet-{:02}/train/class-{:04}/{:016x}.jpg", random() % 3,
+                               random() % 100, random()));
+    ASSERT_EQ(world.tree.put(keys.back(), std::string(200, 'v')).outcome, Outcome::done);
+  }
+  const TreeCheck full = verify_tree(world.source);
+  ASSERT_EQ(full.error, "");
+  EXPECT_GE(full.fill(), 2.0 / 3);
+  std::shuffle(keys.begin(), keys.end(), random);
+  for (uint32_t i = 0; i < 50'000; ++i) ASSERT_EQ(world.tree.erase(keys[i]).outcome, Outcome::done);
+  const TreeCheck sparse = verify_tree(world.source);
+  ASSERT_EQ(sparse.error, "");
+  EXPECT_EQ(sparse.values, 10'000u);
+  EXPECT_GE(sparse.fill(), 0.45);
+}
+
+// The largest values at the longest keys: a split always makes room in the end.
+TEST(Tree, TakesTheLargestValues) {
+  for (const uint32_t page_bytes : {256u, 512u, 1024u, 4096u, 16384u, 65536u}) {
+    std::mt19937_64 random(page_bytes);
+    World<true> world(page_bytes);
+    Model model;
+    for (uint32_t i = 0; i < 300; ++i) {
+      std::string key = make_key(i % 3 == 0 ? TestKeys::prefixes : TestKeys::long_ones, random);
+      if (i % 5 == 0) key.resize(kKeyBytesMax, static_cast<char>(random()));
+      const std::string value(value_bytes_max(page_bytes), static_cast<char>('a' + i % 26));
+      ASSERT_EQ(world.tree.put(key, value).outcome, Outcome::done) << page_bytes << " " << i;
+      model[key] = value;
+    }
+    world.expect(model);
+    while (!model.empty()) {
+      ASSERT_EQ(world.tree.erase(model.begin()->first).outcome, Outcome::done);
+      model.erase(model.begin());
+    }
+    world.expect(model);
+    EXPECT_EQ(world.source.pages(), 1u);
+  }
+}
+
+// Links carry what lies beneath them.
+TEST(Tree, FlagsStick) {
+  World<true> world(512);
+  for (uint32_t i = 0; i < 2000; ++i) {
+    const std::string key = "f/" + std::to_string(i * 7919 % 2000);
+    const uint8_t flags = i == 1000 ? 1 : 0;
+    ASSERT_EQ(world.tree
+                  .mutate(key,
+                          [&](const Present&) {
+                            return Decision{
+                                .action = Decision::Action::put, .value = "v", .link_flags = flags};
+                          })
+                  .outcome,
+              Outcome::done);
+  }
+  ASSERT_EQ(world.tree.rename_prefix("f/", "g/h/").outcome, Outcome::done);
+  ASSERT_EQ(verify_tree(world.source).error, "");
+  Path path;
+  Stop stop;
+  PageId page;
+  const std::string key = "g/h/" + std::to_string(1000u * 7919 % 2000);
+  ASSERT_EQ(descend(world.source, key, false, path, stop, page), Found::arrived);
+  ASSERT_GT(path.size(), 1u);
+  for (size_t i = 1; i < path.size(); ++i) EXPECT_EQ(path[i].flags, 1) << i;
+}
+
+TEST(Tree, ConditionsSeeTheValue) {
+  World<false> world(1024);
+  const auto if_absent = [&](std::string_view key, std::string_view value) {
+    return world.tree
+        .mutate(key,
+                [&](const Present& present) {
+                  if (present.exists) return Decision{};
+                  return Decision{.action = Decision::Action::put, .value = value};
+                })
+        .outcome;
+  };
+  EXPECT_EQ(if_absent("k", "1"), Outcome::done);
+  EXPECT_EQ(if_absent("k", "2"), Outcome::kept);
+  EXPECT_EQ(world.get("k"), "1");
+  EXPECT_EQ(world.tree.put("k", std::string(300, 'x')).outcome, Outcome::too_large);
+  EXPECT_EQ(world.tree.put(std::string(kKeyBytesMax + 1, 'k'), "").outcome, Outcome::too_large);
+  EXPECT_EQ(world.tree.put("s", "reference", kValueSpilled).outcome, Outcome::done);
+  uint8_t flags = 0;
+  EXPECT_EQ(world.tree.get("s", [&](uint8_t f, std::string_view) { flags = f; }).outcome, Outcome::done);
+  EXPECT_EQ(flags, kValueSpilled);
+}
+
+TEST(Tree, SeveralKeysInOneRecord) {
+  World<true> world(512);
+  Model model;
+  std::mt19937_64 random(3);
+  for (uint32_t round = 0; round < 2000; ++round) {
+    std::vector<std::string> keys;
+    for (uint32_t i = 0; i < 1 + random() % 4; ++i) {
+      const std::string key = make_key(TestKeys::paths, random);
+      if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(key);
+    }
+    std::vector<KeyEdit> edits;
+    edits.reserve(keys.size());
+    for (const std::string& key : keys) edits.push_back({.key = key});
+    const bool erase = random() % 3 == 0;
+    const std::string value(random() % 50, 'v');
+    const uint64_t before = world.journal.count();
+    const Answer answer = world.tree.commit(edits, {}, [&](std::span<KeyEdit> all) {
+      for (KeyEdit& edit : all) {
+        EXPECT_EQ(edit.present.exists, model.contains(std::string(edit.key)));
+        edit.decision = {.action = erase ? Decision::Action::erase : Decision::Action::put, .value = value};
+      }
+      return true;
+    });
+    for (const std::string& key : keys) {
+      if (erase) {
+        model.erase(key);
+      } else {
+        model[key] = value;
+      }
+    }
+    if (answer.outcome == Outcome::done) ASSERT_GT(world.journal.count(), before);
+    if (round % 100 == 0) world.expect(model);
+    if (HasFatalFailure()) return;
+  }
+  world.expect(model);
+}
+
+}  // namespace
+}  // namespace fb::art

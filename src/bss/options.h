@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/time.h"
+#include "base/units.h"
+#include "client/types.h"
+
+namespace fb::bss {
+
+struct BlobStoreOptions {
+  std::string directory;
+  Incarnation incarnation;  // of the names new_blob() gives; never used before
+
+  // Fixed when the store is made; an existing store keeps its own.
+  uint16_t volume = 0;
+  uint32_t shard_count = 16;
+  uint64_t segment_bytes = 0;  // 0: 64 MiB, less on a small file system
+
+  uint64_t capacity_bytes = 0;    // 0: what the file system has, but for a twentieth
+  uint32_t writes_in_flight = 2;  // batches a shard, 1 to kWritesInFlightMax
+  // Per core. The cache takes payloads up to cache_payload_bytes_max; 0 switches it off.
+  size_t cache_bytes = 64 * kMiB;
+  uint32_t cache_payload_bytes_max = 64 * kKiB;
+  // Bytes written to a shard between two of its checkpoints: at least this, and at least four checkpoints'
+  // size.
+  uint64_t checkpoint_interval_bytes = 16 * kMiB;
+  // A segment is worth compacting when less than this share of it is live.
+  unsigned compaction_live_percent = 60;
+  // Of the time; where space is short compaction does not wait.
+  unsigned compaction_time_percent = 25;
+};
+
+// Per core, without locks; summed when scraped.
+struct BlobStats {
+  uint64_t puts = 0, put_bytes = 0;
+  uint64_t gets = 0, get_bytes = 0, cache_hits = 0;
+  uint64_t erases = 0;
+  uint64_t batches = 0, batch_bytes = 0;
+  uint64_t write_errors = 0;
+  uint64_t damaged = 0;          // payloads that failed their checksum or could not be read
+  uint64_t damaged_batches = 0;  // found missing at start though they had been durable
+  uint64_t torn_entries = 0;     // of the last batches before a crash: dropped at start
+  uint64_t checkpoints = 0, checkpoint_bytes = 0;
+  uint64_t checkpoints_lost = 0;  // damaged or missing at start: every descriptor was read instead
+  uint64_t compacted_segments = 0, compacted_bytes = 0;
+  uint64_t puts_refused_full = 0;
+};
+
+}  // namespace fb::bss

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <coroutine>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bss/cache.h"
+#include "bss/format.h"
+#include "bss/index.h"
+#include "bss/options.h"
+#include "client/blob_client.h"
+#include "io/file.h"
+#include "io/scope.h"
+#include "io/sync.h"
+
+namespace fb::bss {
+
+// Coroutines that wait for several writes at once.
+struct WriteGroup {
+  size_t remaining = 0;
+  std::coroutine_handle<> waiter;
+  bool await_ready() const noexcept { return remaining == 0; }
+  void await_suspend(std::coroutine_handle<> handle) noexcept { waiter = handle; }
+  void await_resume() const noexcept {}
+};
+
+// One put, erase or move on its way to disk. Lives in the waiting coroutine's frame.
+struct WriteOp {
+  EntryKind kind = EntryKind::put;
+  uint32_t block = 0;
+  uint32_t length = 0;
+  uint32_t incarnation = 0;
+  uint64_t number = 0;
+  uint64_t checksum = 0;
+  const std::byte* data = nullptr;  // padded with zeros to whole blocks
+  uint64_t place = 0;  // put, copy: where it is being written; before that, of a copy, where it was
+  uint64_t other_generation = 0;
+  uint64_t source_place = 0;  // copy
+  bool move = false;          // compaction's: a copy, or a tombstone that is still needed
+  std::optional<Error> error;
+  WriteGroup* group = nullptr;
+  WriteOp* next = nullptr;
+
+  uint64_t padded() const { return align_up(length, kBlockBytes); }
+};
+
+class WriteQueue {
+ public:
+  bool empty() const { return first_ == nullptr; }
+  WriteOp* front() const { return first_; }
+  void push(WriteOp& op);
+  void push_front(WriteOp& op);
+  WriteOp& pop();
+
+ private:
+  WriteOp* first_ = nullptr;
+  WriteOp* last_ = nullptr;
+};
+
+struct Segment {
+  enum class State : uint8_t {
+    free,       // header written, no batch
+    active,     // takes batches
+    sealed,     // takes no more
+    recycling,  // becoming free
+    damaged,    // its header is lost: kept as it is, not used
+  };
+  File file;
+  uint32_t number = 0;
+  State state = State::free;
+  bool moved_out = false;  // holds entries that something elsewhere has replaced: see Shard::droppable()
+  bool pinned = false;     // holds a payload that cannot be read: compaction leaves it alone
+  uint64_t generation = 0;
+  uint64_t nonce = 0;
+  uint64_t end = kSegmentDataOffset;  // where the next batch goes
+  uint64_t live_bytes = 0;            // padded payloads that the index points to
+  uint64_t tombstones = 0;
+  bool fresh = false;  // its extents may be merely allocated: zeros are written ahead of `end`
+  uint64_t zeroed_to = kSegmentDataOffset;  // where fresh
+  uint32_t readers = 0;
+  uint32_t writers = 0;
+};
+
+// What the shards of one core share.
+struct CoreContext {
+  Env& env;
+  const BlobStoreOptions& options;
+  const Superblock& superblock;
+  BlobCache& cache;
+  BufferPool& pool;  // descriptors, scans, compaction and checkpoints: not the requests' memory
+  BlobStats& stats;
+};
+
+// One shard: its segments, its index, its writers and its background work. Only its owner core touches it.
+// Puts, erases and moves queue here; up to writes_in_flight batches are on their way to disk, each one
+// descriptor and its payloads in one durable write. An entry of a batch is in the index from the moment the
+// batch is formed, flagged until it is durable, so that a key is in one batch in flight at most. See
+// docs/blobs.md.
+class Shard {
+ public:
+  Shard(CoreContext& context, uint32_t number);
+  ~Shard();
+
+  Task<Result<void>> open();
+  void start(Scope& scope);
+  // No calls may be under way. Ends the workers; the caller then joins the scope and calls finish().
+  void stop();
+  Task<Result<void>> finish();
+
+  uint32_t number() const { return number_; }
+  uint64_t segments_sealed() const { return segments_sealed_; }
+  // It had no space for a put, and none has become free since.
+  bool refuses_puts() const { return refuses_puts_; }
+  uint64_t live_bytes() const { return live_bytes_; }
+  uint64_t capacity_bytes() const { return segments_max_ * segment_room(); }
+  uint64_t available_bytes() const;
+  BlobIndex& index() { return index_; }
+
+  void submit(WriteOp& op);
+  uint64_t payload_bytes_max() const;
+  // Whole payload into `buffer` (of the cache or of the request), verified.
+  Task<Result<BlobData>> read(const CallContext& context, const BlobKey& key, uint32_t offset,
+                              uint32_t length);
+  BlobPage enumerate(uint64_t cursor);
+  // Index against segments: every entry inside a written segment, live bytes exact.
+  bool verify();
+
+ private:
+  friend class SegmentScanner;
+  struct Batch {
+    Segment* segment = nullptr;
+    uint64_t sequence = 0;
+    uint64_t offset = 0;
+    uint64_t bytes = 0;
+    std::vector<WriteOp*> ops;
+    std::vector<iovec> vectors;
+    Buffer descriptor;
+  };
+  struct ScannedBatch {
+    Segment* segment = nullptr;
+    uint64_t sequence = 0;
+    uint64_t durable_sequence = 0;
+    uint64_t offset = 0;
+    uint64_t bytes = 0;
+    std::vector<DescriptorEntry> entries;
+  };
+  struct Checkpoint {
+    CheckpointHeader header;
+    std::vector<CheckpointSegment> segments;
+  };
+  struct Inherited {
+    bool known = false;  // the checkpoint holds this generation
+    bool sealed = false;
+    uint64_t end = kSegmentDataOffset;
+    uint64_t tombstones = 0;
+  };
+
+  Env& env() const { return context_.env; }
+  std::string path(std::string_view name) const;
+  uint64_t segment_bytes() const { return context_.superblock.segment_bytes; }
+  uint64_t segment_room() const { return segment_bytes() - kSegmentDataOffset; }
+  void log(std::string_view text) const;
+
+  // shard_write.cc
+  static Task<void> run_writer(Shard& self);
+  enum class Built { batch, nothing };
+  Built build(Batch& batch);
+  bool add_to_batch(Batch& batch, WriteOp& op, uint64_t room, uint64_t& payload_bytes);
+  enum class Admission { include, done, defer };
+  Admission admit(WriteOp& op);
+  void finish_batch_layout(Batch& batch);
+  Admission admit_moved_tombstone(const WriteOp& op, const IndexEntry* entry);
+  WriteQueue& queue_of(const WriteOp& op);
+  static size_t segments_to_leave(const WriteOp& op);
+  bool has_room(const WriteOp& op);
+  bool puts_allowed() const;
+  void activate();
+  void seal_active();
+  void complete(Batch& batch, const Result<size_t>& written);
+  void complete_put(const Batch& batch, WriteOp& op);
+  void complete_copy(const Batch& batch, WriteOp& op);
+  void complete_tombstone(const Batch& batch, WriteOp& op);
+  void fail_op(const Batch& batch, WriteOp& op, const Error& error);
+  void finish_op(WriteOp& op, std::optional<Error> error);
+  bool nothing_queued() const;
+  void refuse_all();
+  void refuse_blocked();
+  void drop_live(uint64_t place);
+  uint64_t durable_sequence() const;
+
+  // shard_space.cc
+  static Task<void> run_preparer(Shard& self);
+  static Task<void> run_zeroer(Shard& self);
+  Segment* segment_to_zero();
+  static Task<void> run_compactor(Shard& self);
+  Task<Result<void>> create_segment();
+  Task<Result<void>> recycle(Segment& segment);
+  Segment* pick_victim();
+  Task<bool> compact(Segment& victim);
+  Task<bool> move_entries(Segment& victim, std::vector<WriteOp>& moves, uint64_t bytes);
+  static Task<Result<void>> read_moves(Segment& victim, std::span<WriteOp> moves, const Buffer& payloads);
+  std::optional<WriteOp> move_of(const DescriptorEntry& entry, uint64_t batch_offset, const Segment& victim);
+  bool droppable(const DescriptorEntry& tombstone, const Segment& holder) const;
+  bool segment_with_generation_exists(uint64_t generation) const;
+  bool space_is_short() const;
+  bool may_create() const;
+  Task<void> pause_compaction(Instant since);
+
+  // shard_recovery.cc
+  Task<Result<void>> open_segments();
+  Task<Result<void>> open_segment(uint32_t number);
+  Task<Result<std::optional<Checkpoint>>> load_checkpoint();
+  Task<bool> load_checkpoint_body(File& file, Checkpoint& checkpoint);
+  void adopt_checkpoint(const Checkpoint& checkpoint, std::vector<Inherited>& inherited);
+  Task<Result<void>> scan(Segment& segment, uint64_t from, bool whole, std::vector<ScannedBatch>& out);
+  static Task<void> scan_into(Shard& self, Segment* segment, uint64_t from, bool whole,
+                              std::vector<ScannedBatch>* out, std::optional<Error>* error);
+  Task<bool> payloads_match(const ScannedBatch& batch);
+  Task<Result<void>> drop_torn_batches(std::vector<ScannedBatch>& batches);
+  void apply(const ScannedBatch& batch);
+  void apply_tombstone(const DescriptorEntry& entry);
+  void count_missing(const std::vector<ScannedBatch>& batches);
+  void settle_segments(const std::vector<ScannedBatch>& batches, const std::vector<Inherited>& inherited);
+  void recount_live();
+
+  // shard_checkpoint.cc
+  static Task<void> run_checkpointer(Shard& self);
+  Task<Result<void>> write_checkpoint();
+  Task<Result<void>> write_checkpoint_file(File& file);
+  std::vector<CheckpointSegment> segment_table() const;
+
+  CoreContext& context_;
+  uint32_t number_;
+  BlobIndex index_;
+  std::vector<std::unique_ptr<Segment>> segments_;  // by number
+  std::deque<Segment*> free_;
+  Segment* active_ = nullptr;
+  uint64_t segments_max_ = 0;
+  uint64_t next_generation_ = 1;
+  uint64_t live_bytes_ = 0;
+  uint64_t segments_sealed_ = 0;
+
+  WriteQueue puts_;
+  WriteQueue erases_;
+  WriteQueue moves_;
+  uint64_t next_sequence_ = 1;
+  std::vector<const Batch*> in_flight_;
+  // Batches that ended before an older one did: a checkpoint contains none of them as long as that is under
+  // way.
+  struct EndedBatch {
+    const Segment* segment;
+    uint64_t sequence;
+    uint64_t offset;
+  };
+  std::vector<EndedBatch> ended_ahead_;
+  bool always_write_tombstones_ = false;  // a write failed: what it held may be on disk all the same
+  uint64_t written_since_checkpoint_ = 0;
+  uint64_t checkpoint_bytes_ = 0;
+
+  // Zeros being written ahead of the active segment's end: batches keep out of [zeroing_from_, ...).
+  Segment* zeroing_ = nullptr;
+  uint64_t zeroing_from_ = 0;
+  bool zeroing_run_ = false;
+
+  bool active_from_reserve_ = false;
+  bool blocked_ = false;  // something queued needs a segment that is not there
+  bool refuses_puts_ = false;
+  bool used_ = false;  // has or wants segments
+  bool opened_ = false;
+  bool stopping_ = false;
+  bool creation_failed_ = false;
+  Instant creation_retry_;
+  bool compacting_ = false;
+  bool no_victim_ = false;  // nothing to compact until something is erased
+
+  Notification work_;
+  Notification prepare_;
+  Notification zero_;
+  Notification compact_;
+  Notification checkpoint_wanted_;
+  CancelSource stop_sleeping_;
+};
+
+inline constexpr size_t kReservedSegments =
+    2;  // free ones that puts leave: one for erases, one for compaction
+inline constexpr const char* kCheckpointName = "checkpoint";
+
+}  // namespace fb::bss

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writing a shard's checkpoint while it goes on working. The table of segments and the batch sequence S are
+// taken first; the index is copied table by table while it changes. That is enough: whatever changed after S
+// is said again by batches after S, which recovery applies on top, and an entry whose segment was recycled
+// meanwhile is dropped there by its generation.
+#include <fmt/core.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/assert.h"
+#include "bss/shard.h"
+
+namespace fb::bss {
+namespace {
+
+constexpr size_t kWriteBytes = kMiB;
+
+// Collects bytes into aligned writes behind the header block, and their checksum.
+class BodyWriter {
+ public:
+  BodyWriter(File& file, Buffer buffer)
+      : file_(file), buffer_(std::move(buffer)), state_(XXH3_createState(), &XXH3_freeState) {
+    XXH3_64bits_reset(state_.get());
+  }
+  Task<Result<void>> append(std::span<const std::byte> bytes) {
+    XXH3_64bits_update(state_.get(), bytes.data(), bytes.size());
+    total_ += bytes.size();
+    while (!bytes.empty()) {
+      const size_t count = std::min(bytes.size(), kWriteBytes - used_);
+      std::memcpy(buffer_.data() + used_, bytes.data(), count);
+      used_ += count;
+      bytes = bytes.subspan(count);
+      if (used_ == kWriteBytes) FB_CO_CHECK(co_await flush());
+    }
+    co_return Result<void>();
+  }
+  Task<Result<void>> flush() {
+    const size_t padded = align_up(used_, kBlockBytes);
+    std::memset(buffer_.data() + used_, 0, padded - used_);
+    if (padded != 0) FB_CO_CHECK(co_await file_.write_all(buffer_.span(0, padded), at_));
+    at_ += padded;
+    used_ = 0;
+    co_return Result<void>();
+  }
+  uint64_t total() const { return total_; }
+  uint64_t checksum() const { return XXH3_64bits_digest(state_.get()); }
+
+ private:
+  File& file_;
+  Buffer buffer_;
+  std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state_;
+  uint64_t at_ = kBlockBytes;
+  uint64_t total_ = 0;
+  size_t used_ = 0;
+};
+
+}  // namespace
+
+Task<void> Shard::run_checkpointer(Shard& self) {
+  while (!self.stopping_) {
+    co_await self.checkpoint_wanted_.wait();
+    if (self.stopping_) co_return;
+    const Result<void> written = co_await self.write_checkpoint();
+    if (!written) self.log(fmt::format("checkpoint failed: {}", written.error().to_string()));
+  }
+}
+
+std::vector<CheckpointSegment> Shard::segment_table() const {
+  std::vector<CheckpointSegment> table;
+  for (const auto& segment : segments_) {
+    uint64_t end = segment->end;
+    bool writing = false;
+    for (const Batch* batch : in_flight_) {
+      if (batch->segment != segment.get()) continue;
+      writing = true;
+      end = std::min(end, batch->offset);
+    }
+    for (const EndedBatch& ended : ended_ahead_) {
+      if (ended.segment != segment.get()) continue;
+      writing = true;
+      end = std::min(end, ended.offset);
+    }
+    const bool sealed = segment->state == Segment::State::sealed && !writing;
+    table.push_back({.segment = segment->number,
+                     .flags = (sealed ? CheckpointSegment::kSealed : 0) |
+                              (segment->moved_out ? CheckpointSegment::kMovedOut : 0),
+                     .generation = segment->generation,
+                     .nonce = segment->nonce,
+                     .end = end,
+                     .tombstones = segment->tombstones});
+  }
+  return table;
+}
+
+Task<Result<void>> Shard::write_checkpoint_file(File& file) {
+  const std::vector<CheckpointSegment> table = segment_table();
+  CheckpointHeader header{};
+  header.store_id = context_.superblock.store_id;
+  header.shard = number_;
+  header.segment_count = static_cast<uint32_t>(table.size());
+  header.sequence = durable_sequence();
+  header.next_sequence = next_sequence_;
+  header.next_generation = next_generation_;
+
+  BodyWriter body(file, co_await context_.pool.allocate(kWriteBytes));
+  FB_CO_CHECK(co_await body.append(std::as_bytes(std::span(table))));
+  std::vector<IndexEntry> entries;
+  for (size_t t = 0; t < BlobIndex::kTableCount; ++t) {
+    entries.clear();
+    for (const IndexEntry& entry : index_.table(t)) {
+      if (entry.place == 0 || (entry.place & IndexEntry::kPending) != 0) continue;
+      entries.push_back(entry);
+      entries.back().place = entry.location();
+    }
+    header.entry_count += entries.size();
+    if (!entries.empty()) FB_CO_CHECK(co_await body.append(std::as_bytes(std::span(entries))));
+  }
+  FB_CO_CHECK(co_await body.flush());
+  header.body_bytes = body.total();
+  header.body_checksum = body.checksum();
+  const Buffer block = co_await context_.pool.allocate(kBlockBytes);
+  encode_checkpoint_header(header, block.span(0, kBlockBytes));
+  FB_CO_CHECK(co_await file.write_all(block.span(0, kBlockBytes), 0));
+  FB_CO_CHECK(co_await file.sync());
+  checkpoint_bytes_ = kBlockBytes + header.body_bytes;
+  co_return Result<void>();
+}
+
+Task<Result<void>> Shard::write_checkpoint() {
+  written_since_checkpoint_ = 0;
+  const std::string name = path(kCheckpointName);
+  const std::string new_name = name + ".new";
+  FB_CO_TRY(
+      File file,
+      co_await File::open(
+          env(), new_name,
+          {.write = true, .create = true, .truncate = true, .direct = true, .role = FileRole::snapshot}));
+  const Result<void> written = co_await write_checkpoint_file(file);
+  FB_CO_CHECK(co_await file.close());
+  FB_CO_CHECK(written);
+  FB_CO_CHECK(co_await rename_file(env(), new_name, name));
+  FB_CO_CHECK(co_await sync_directory(env(), path("")));
+  ++context_.stats.checkpoints;
+  context_.stats.checkpoint_bytes += checkpoint_bytes_;
+  co_return Result<void>();
+}
+
+}  // namespace fb::bss

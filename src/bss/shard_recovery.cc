@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opening a shard: checkpoint, descriptors written since, index.
+//
+// 1. Every segment file is opened; its header gives its generation and nonce.
+// 2. A valid checkpoint gives the index as of batch S, and for each segment (by generation) where later
+// batches
+//    begin. Entries of a generation that is gone are dropped: their blobs were moved or erased after S, and
+//    the later batches say which.
+// 3. Descriptors are read from there on; without a checkpoint, all of them. A bad block never ends a scan: it
+// goes on
+//    at the next block. With a checkpoint it ends once nothing has been found for as far as writes may run
+//    ahead.
+// 4. Batches are applied in order of their sequence. Payloads of the last few, which a crash may have torn,
+// are
+//    verified first.
+#include <fmt/core.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+#include "base/assert.h"
+#include "bss/shard.h"
+#include "io/error.h"
+
+namespace fb::bss {
+namespace {
+
+constexpr std::string_view kSegmentPrefix = "segment-";
+constexpr uint64_t kScanWindowBytes = kWritesInFlightMax * kBatchBytesMax;
+constexpr size_t kScanReadBytes = kMiB;
+// After a batch larger than this its successor is read alone, not with what follows it.
+constexpr uint64_t kScanSparseBytes = 512 * kKiB;
+constexpr size_t kCheckpointReadBytes = kMiB;
+
+std::optional<uint32_t> segment_number(std::string_view name) {
+  if (!name.starts_with(kSegmentPrefix)) return std::nullopt;
+  name.remove_prefix(kSegmentPrefix.size());
+  uint32_t number = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+  if (error != std::errc() || end != name.data() + name.size() || number > IndexEntry::kSegmentNumberMax)
+    return std::nullopt;
+  return number;
+}
+
+}  // namespace
+
+// Reads a segment in order, a descriptor at a time, and goes past what cannot be read.
+class SegmentScanner {
+ public:
+  SegmentScanner(Shard& shard, Segment& segment, uint64_t end)
+      : shard_(shard), segment_(segment), end_(end) {}
+
+  // The bytes at `at`, as many as a descriptor may have if the segment has them; empty where they are
+  // unreadable.
+  Task<std::span<const std::byte>> at(uint64_t at, bool sparse) {
+    const uint64_t wanted = std::min<uint64_t>(kDescriptorBytesMax, end_ - at);
+    if (at >= begin_ && at + wanted <= begin_ + length_) co_return window(at);
+    if (!buffer_) buffer_ = co_await shard_.context_.pool.allocate(kScanReadBytes);
+    begin_ = at;
+    length_ = 0;
+    const uint64_t size = sparse ? wanted : std::min<uint64_t>(kScanReadBytes, end_ - at);
+    if (co_await segment_.file.read_exactly(buffer_.span(0, size), at)) {
+      length_ = size;
+    } else if (co_await segment_.file.read_exactly(buffer_.span(0, kBlockBytes), at)) {
+      length_ = kBlockBytes;
+    }
+    co_return window(at);
+  }
+
+ private:
+  std::span<const std::byte> window(uint64_t at) const {
+    return buffer_.span(at - begin_, std::min<uint64_t>(kDescriptorBytesMax, begin_ + length_ - at));
+  }
+  Shard& shard_;
+  Segment& segment_;
+  uint64_t end_;
+  Buffer buffer_;
+  uint64_t begin_ = 0;
+  uint64_t length_ = 0;
+};
+
+Task<Result<void>> Shard::open_segment(uint32_t number) {
+  FB_CO_TRY(File file, co_await File::open(env(), path(fmt::format("segment-{:08}", number)),
+                                           {.write = true, .direct = true, .role = FileRole::data}));
+  Segment& segment = *segments_[number];
+  segment.file = std::move(file);
+  segment.state = Segment::State::damaged;
+  const Buffer block = co_await context_.pool.allocate(kSegmentDataOffset);
+  const auto bytes = block.span(0, kSegmentDataOffset);
+  if (!co_await segment.file.read_exactly(bytes, 0)) {
+    // One copy may be readable alone.
+    std::ranges::fill(bytes, std::byte{0});
+    (void)co_await segment.file.read_exactly(bytes.first(kBlockBytes), 0);
+    (void)co_await segment.file.read_exactly(bytes.last(kBlockBytes), kBlockBytes);
+  }
+  const auto header = parse_segment_header(bytes, context_.superblock.store_id, number_, number);
+  FB_CO_TRY(const FileStat stat, co_await segment.file.stat());
+  if (!header || header->segment_bytes != segment_bytes() || stat.size_bytes < segment_bytes()) {
+    co_return Result<void>();
+  }
+  segment.generation = header->generation;
+  segment.nonce = header->nonce;
+  segment.state = Segment::State::free;
+  co_return Result<void>();
+}
+
+Task<Result<void>> Shard::open_segments() {
+  FB_CO_TRY(const std::vector<std::string> names, co_await list_directory(env(), path("")));
+  std::vector<uint32_t> numbers;
+  for (const std::string& name : names) {
+    if (name.ends_with(".new")) {
+      FB_CO_CHECK(co_await remove_file(env(), path(name)));
+    } else if (const auto number = segment_number(name)) {
+      numbers.push_back(*number);
+    }
+  }
+  std::ranges::sort(numbers);
+  if (numbers.empty()) co_return Result<void>();
+  if (numbers.back() + size_t{1} != numbers.size()) {
+    log(fmt::format("{} of {} segment files are missing", numbers.back() + size_t{1} - numbers.size(),
+                    numbers.back() + size_t{1}));
+  }
+  while (segments_.size() <= numbers.back()) {
+    segments_.push_back(std::make_unique<Segment>());
+    segments_.back()->number = static_cast<uint32_t>(segments_.size() - 1);
+    segments_.back()->state = Segment::State::damaged;
+  }
+  for (const uint32_t number : numbers) FB_CO_CHECK(co_await open_segment(number));
+  co_return Result<void>();
+}
+
+// Nothing where it is missing or damaged; then every descriptor is read.
+Task<Result<std::optional<Shard::Checkpoint>>> Shard::load_checkpoint() {
+  Result<File> opened =
+      co_await File::open(env(), path(kCheckpointName), {.direct = true, .role = FileRole::snapshot});
+  if (!opened) {
+    if (opened.error().is(IoError::not_found)) co_return std::optional<Checkpoint>();
+    co_return opened.error();
+  }
+  File file = std::move(*opened);
+  std::optional<Checkpoint> checkpoint;
+  {
+    const Buffer block = co_await context_.pool.allocate(kBlockBytes);
+    if (co_await file.read_exactly(block.span(0, kBlockBytes), 0)) {
+      if (const auto header =
+              parse_checkpoint_header(block.span(0, kBlockBytes), context_.superblock.store_id, number_)) {
+        checkpoint = Checkpoint{.header = *header, .segments = {}};
+      }
+    }
+  }
+  if (checkpoint && !co_await load_checkpoint_body(file, *checkpoint)) {
+    index_.clear();
+    checkpoint.reset();
+  }
+  FB_CO_CHECK(co_await file.close());
+  co_return checkpoint;
+}
+
+// Fills the index while it reads; what it read counts only where the whole body's checksum agrees.
+Task<bool> Shard::load_checkpoint_body(File& file, Checkpoint& checkpoint) {
+  const CheckpointHeader& header = checkpoint.header;
+  const uint64_t table_bytes = uint64_t{header.segment_count} * sizeof(CheckpointSegment);
+  if (header.entry_count > UINT32_MAX || header.segment_count > IndexEntry::kSegmentNumberMax + 1 ||
+      header.body_bytes != table_bytes + header.entry_count * sizeof(IndexEntry))
+    co_return false;
+  const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(), &XXH3_freeState);
+  XXH3_64bits_reset(state.get());
+  const Buffer buffer = co_await context_.pool.allocate(kCheckpointReadBytes);
+  std::string pending;  // bytes of a record that spans two reads
+  uint64_t consumed = 0;
+  for (uint64_t at = 0; at < header.body_bytes; at += kCheckpointReadBytes) {
+    const uint64_t length = std::min<uint64_t>(kCheckpointReadBytes, header.body_bytes - at);
+    const auto bytes = buffer.span(0, align_up(length, kBlockBytes));
+    if (!co_await file.read_exactly(bytes, kBlockBytes + at)) co_return false;
+    XXH3_64bits_update(state.get(), bytes.data(), length);
+    pending.append(reinterpret_cast<const char*>(bytes.data()), length);
+    size_t used = 0;
+    for (;;) {
+      const bool in_table = consumed < table_bytes;
+      const size_t size = in_table ? sizeof(CheckpointSegment) : sizeof(IndexEntry);
+      if (pending.size() - used < size) break;
+      if (in_table) {
+        std::memcpy(&checkpoint.segments.emplace_back(), pending.data() + used, size);
+      } else {
+        IndexEntry entry;
+        std::memcpy(&entry, pending.data() + used, size);
+        entry.place = entry.location();
+        if (entry.length() == 0 || index_.find(entry.number, entry.incarnation, entry.block) != nullptr)
+          co_return false;
+        index_.insert(entry);
+      }
+      used += size;
+      consumed += size;
+    }
+    pending.erase(0, used);
+  }
+  co_return XXH3_64bits_digest(state.get()) == header.body_checksum;
+}
+
+void Shard::adopt_checkpoint(const Checkpoint& checkpoint, std::vector<Inherited>& inherited) {
+  next_sequence_ = std::max(checkpoint.header.next_sequence, checkpoint.header.sequence + 1);
+  next_generation_ = std::max(next_generation_, checkpoint.header.next_generation);
+  for (const CheckpointSegment& row : checkpoint.segments) {
+    if (row.segment >= segments_.size()) continue;
+    Segment& segment = *segments_[row.segment];
+    if (segment.state == Segment::State::damaged && segment.file.is_open()) {
+      // Both copies of the header are lost, but the checkpoint knows what they said.
+      log(fmt::format("segment {} has no valid header; the checkpoint's is used", row.segment));
+      segment.generation = row.generation;
+      segment.nonce = row.nonce;
+      segment.state = Segment::State::free;
+    }
+    if (segment.generation != row.generation || row.end > segment_bytes()) continue;
+    segment.moved_out = (row.flags & CheckpointSegment::kMovedOut) != 0;
+    inherited[row.segment] = {.known = true,
+                              .sealed = (row.flags & CheckpointSegment::kSealed) != 0,
+                              .end = row.end,
+                              .tombstones = row.tombstones};
+  }
+  std::vector<IndexEntry> gone;
+  for (size_t t = 0; t < BlobIndex::kTableCount; ++t) {
+    for (const IndexEntry& entry : index_.table(t)) {
+      if (entry.place == 0) continue;
+      if (entry.segment() >= inherited.size() || !inherited[entry.segment()].known) gone.push_back(entry);
+    }
+  }
+  for (const IndexEntry& entry : gone)
+    index_.erase(index_.find(entry.number, entry.incarnation, entry.block));
+}
+
+Task<Result<void>> Shard::scan(Segment& segment, uint64_t from, bool whole, std::vector<ScannedBatch>& out) {
+  const bool ends_here = segment.state == Segment::State::sealed;
+  const uint64_t end = ends_here ? segment.end : segment_bytes();
+  SegmentScanner scanner(*this, segment, end);
+  uint64_t found_to = from;
+  uint64_t at = from;
+  bool sparse = false;
+  while (at + kBlockBytes <= end) {
+    if (!whole && at - found_to > kScanWindowBytes) break;
+    const auto bytes = co_await scanner.at(at, sparse);
+    const auto view = parse_descriptor(bytes, {.shard = number_,
+                                               .generation = segment.generation,
+                                               .nonce = segment.nonce,
+                                               .offset = at,
+                                               .segment_bytes = segment_bytes()});
+    if (!view) {
+      at += kBlockBytes;
+      sparse = false;
+      continue;
+    }
+    out.push_back({.segment = &segment,
+                   .sequence = view->header.sequence,
+                   .durable_sequence = view->header.durable_sequence,
+                   .offset = at,
+                   .bytes = view->header.batch_bytes,
+                   .entries = {view->entries.begin(), view->entries.end()}});
+    at += view->header.batch_bytes;
+    found_to = at;
+    sparse = view->header.batch_bytes > kScanSparseBytes;
+  }
+  co_return Result<void>();
+}
+
+Task<void> Shard::scan_into(Shard& self, Segment* segment, uint64_t from, bool whole,
+                            std::vector<ScannedBatch>* out, std::optional<Error>* error) {
+  std::vector<ScannedBatch> found;
+  const Result<void> scanned = co_await self.scan(*segment, from, whole, found);
+  if (!scanned) *error = scanned.error();
+  std::ranges::move(found, std::back_inserter(*out));
+}
+
+// False where a payload does not match its checksum. One that cannot be read at all is damage, not a torn
+// write.
+Task<bool> Shard::payloads_match(const ScannedBatch& batch) {
+  for (const DescriptorEntry& entry : batch.entries) {
+    if (entry.kind == EntryKind::tombstone) continue;
+    const Buffer buffer = co_await context_.pool.allocate(entry.length);
+    const uint64_t at = batch.offset + uint64_t{entry.payload_block} * kBlockBytes;
+    const auto bytes = buffer.span(0, align_up(entry.length, kBlockBytes));
+    if (!co_await batch.segment->file.read_exactly(bytes, at)) continue;
+    if (xxh3(bytes.first(entry.length)) != entry.checksum) co_return false;
+  }
+  co_return true;
+}
+
+// Batches that nothing says were durable are kept whole or not at all: a torn one was never acknowledged. Its
+// descriptor is erased, or a later start, which has other means to tell, might take it for a good one.
+Task<Result<void>> Shard::drop_torn_batches(std::vector<ScannedBatch>& batches) {
+  uint64_t durable = 0;
+  for (const ScannedBatch& batch : batches) durable = std::max(durable, batch.durable_sequence);
+  for (size_t i = 0; i < batches.size();) {
+    ScannedBatch& batch = batches[i];
+    if (batch.sequence <= durable || co_await payloads_match(batch)) {
+      ++i;
+      continue;
+    }
+    context_.stats.torn_entries += batch.entries.size();
+    const Buffer zeros = co_await context_.pool.allocate(kBlockBytes);
+    std::memset(zeros.data(), 0, kBlockBytes);
+    FB_CO_CHECK(co_await batch.segment->file.write_all_durable(zeros.span(0, kBlockBytes), batch.offset));
+    batches.erase(batches.begin() + static_cast<ptrdiff_t>(i));
+  }
+  co_return Result<void>();
+}
+
+void Shard::apply_tombstone(const DescriptorEntry& entry) {
+  IndexEntry* indexed = index_.find(entry.number, entry.incarnation, entry.block);
+  if (indexed == nullptr) return;
+  Segment& segment = *segments_[indexed->segment()];
+  if (segment.generation != entry.other_generation) segment.moved_out = true;
+  index_.erase(indexed);
+}
+
+void Shard::apply(const ScannedBatch& batch) {
+  for (const DescriptorEntry& entry : batch.entries) {
+    if (entry.kind == EntryKind::tombstone) {
+      ++batch.segment->tombstones;
+      apply_tombstone(entry);
+      continue;
+    }
+    const uint64_t at = batch.offset + uint64_t{entry.payload_block} * kBlockBytes;
+    const uint64_t place = IndexEntry::make_place(batch.segment->number, at, entry.length);
+    if (entry.kind == EntryKind::copy) {
+      for (const auto& segment : segments_) {
+        if (segment->generation == entry.other_generation) segment->moved_out = true;
+      }
+    }
+    if (IndexEntry* indexed = index_.find(entry.number, entry.incarnation, entry.block)) {
+      if (indexed->segment() != batch.segment->number) segments_[indexed->segment()]->moved_out = true;
+      indexed->place = place;
+      indexed->checksum = entry.checksum;
+    } else {
+      index_.insert({.number = entry.number,
+                     .checksum = entry.checksum,
+                     .incarnation = entry.incarnation,
+                     .block = entry.block,
+                     .place = place});
+    }
+  }
+}
+
+// A batch that is missing between two of its segment, though the later one says it had ended, was damaged.
+void Shard::count_missing(const std::vector<ScannedBatch>& batches) {
+  const ScannedBatch* previous = nullptr;
+  for (const ScannedBatch& batch : batches) {
+    if (previous != nullptr && previous->segment == batch.segment &&
+        previous->offset + previous->bytes != batch.offset &&
+        previous->sequence + 1 <= batch.durable_sequence) {
+      ++context_.stats.damaged_batches;
+      log(fmt::format("batches are missing in segment {} between {} and {}", batch.segment->number,
+                      previous->offset + previous->bytes, batch.offset));
+    }
+    previous = &batch;
+  }
+}
+
+// Which segments are sealed, which one goes on, which are free.
+void Shard::settle_segments(const std::vector<ScannedBatch>& batches,
+                            const std::vector<Inherited>& inherited) {
+  std::vector<uint64_t> last_sequence(segments_.size(), 0);
+  std::vector<bool> has_hole(segments_.size(), false);
+  for (const auto& segment : segments_) {
+    const Inherited& known = inherited[segment->number];
+    segment->end = known.end;
+    segment->tombstones += known.tombstones;
+    if (known.end > kSegmentDataOffset) last_sequence[segment->number] = 1;  // written, some time before
+  }
+  for (const ScannedBatch& batch : batches) {
+    const uint32_t number = batch.segment->number;
+    if (batch.segment->end != batch.offset) has_hole[number] = true;
+    batch.segment->end = std::max(batch.segment->end, batch.offset + batch.bytes);
+    last_sequence[number] = std::max(last_sequence[number], batch.sequence);
+  }
+  std::vector<Segment*> unused;
+  Segment* newest = nullptr;
+  for (const auto& segment : segments_) {
+    if (segment->state == Segment::State::damaged) continue;
+    if (last_sequence[segment->number] == 0) {
+      unused.push_back(segment.get());
+      continue;
+    }
+    segment->state = Segment::State::sealed;
+    const bool goes_on = !inherited[segment->number].sealed && !has_hole[segment->number];
+    if (goes_on && (newest == nullptr || last_sequence[segment->number] > last_sequence[newest->number]))
+      newest = segment.get();
+  }
+  if (newest != nullptr) {
+    newest->state = Segment::State::active;
+    active_ = newest;
+    newest->zeroed_to = newest->end;
+  }
+  std::ranges::sort(unused, {}, &Segment::generation);
+  for (Segment* segment : unused) {
+    segment->fresh = true;
+    segment->tombstones = 0;
+    segment->moved_out = false;
+    free_.push_back(segment);
+  }
+  used_ = !segments_.empty();
+}
+
+// Entries outside of what was written cannot come from a valid checkpoint or descriptor; they are reported,
+// not kept.
+void Shard::recount_live() {
+  std::vector<IndexEntry> bad;
+  for (size_t t = 0; t < BlobIndex::kTableCount; ++t) {
+    for (const IndexEntry& entry : index_.table(t)) {
+      if (entry.place == 0) continue;
+      const uint64_t bytes = align_up(entry.length(), kBlockBytes);
+      const bool inside = entry.segment() < segments_.size() && entry.offset_bytes() >= kSegmentDataOffset &&
+                          entry.offset_bytes() + bytes <= segments_[entry.segment()]->end;
+      if (!inside) {
+        bad.push_back(entry);
+        continue;
+      }
+      segments_[entry.segment()]->live_bytes += bytes;
+      live_bytes_ += bytes;
+    }
+  }
+  for (const IndexEntry& entry : bad) {
+    ++context_.stats.damaged;
+    index_.erase(index_.find(entry.number, entry.incarnation, entry.block));
+  }
+}
+
+Task<Result<void>> Shard::open() {
+  FB_CO_CHECK(co_await open_segments());
+  FB_CO_TRY(const std::optional<Checkpoint> checkpoint, co_await load_checkpoint());
+  std::vector<Inherited> inherited(segments_.size());
+  for (const auto& segment : segments_)
+    next_generation_ = std::max(next_generation_, segment->generation + 1);
+  if (checkpoint) adopt_checkpoint(*checkpoint, inherited);
+  const bool lost = !checkpoint && !segments_.empty();
+  if (lost) {
+    ++context_.stats.checkpoints_lost;
+    log("no valid checkpoint: reading every descriptor");
+  }
+
+  std::vector<ScannedBatch> batches;
+  std::optional<Error> error;
+  {
+    Scope scope(env());
+    for (const auto& segment : segments_) {
+      if (segment->state == Segment::State::damaged || inherited[segment->number].sealed) continue;
+      scope.spawn(&Shard::scan_into, std::ref(*this), segment.get(), inherited[segment->number].end, lost,
+                  &batches, &error);
+    }
+    co_await scope.join();
+  }
+  if (error) co_return *error;
+  // What a killed process wrote may be readable and not on the medium yet; from now on it counts as durable.
+  for (const auto& segment : segments_) {
+    if (segment->state == Segment::State::damaged || inherited[segment->number].sealed) continue;
+    FB_CO_CHECK(co_await segment->file.sync());
+  }
+  FB_CO_CHECK(co_await sync_directory(env(), path("")));
+  std::ranges::sort(batches, {}, [](const ScannedBatch& batch) { return batch.sequence; });
+  const uint64_t last = std::max(batches.empty() ? 0 : batches.back().sequence, next_sequence_ - 1);
+  FB_CO_CHECK(co_await drop_torn_batches(batches));
+  for (const ScannedBatch& batch : batches) {
+    apply(batch);
+    written_since_checkpoint_ += batch.bytes;
+  }
+  count_missing(batches);
+  settle_segments(batches, inherited);
+  recount_live();
+  next_sequence_ = last + 1;
+
+  for (const auto& segment : segments_) {
+    if (segment->state != Segment::State::damaged) continue;
+    log(fmt::format("segment {} has no valid header: kept as it is, not used", segment->number));
+    ++context_.stats.damaged_batches;
+  }
+  FB_CO_TRY(const FileSystemSpace space, co_await file_system_space(env(), path("")));
+  const uint64_t shards = context_.superblock.shard_count;
+  const uint64_t capacity = context_.options.capacity_bytes;
+  const uint64_t more = capacity != 0 ? 0 : space.available_bytes / 20 * 19 / shards / segment_bytes();
+  segments_max_ = capacity != 0 ? capacity / shards / segment_bytes() : segments_.size() + more;
+  segments_max_ = std::max<uint64_t>(segments_max_, kReservedSegments + 1);
+  if (!checkpoint) FB_CO_CHECK(co_await write_checkpoint());
+  opened_ = true;
+  co_return Result<void>();
+}
+
+}  // namespace fb::bss

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "bss/shard.h"
+#include "client/blob_client.h"
+
+namespace fb::bss {
+
+class BlobFront;
+
+// What the cores of one process share about one store: options, superblock, and which core owns which shard.
+// Made on one core before the fronts; does not change once every front is open. Outlives the fronts.
+class BlobStore {
+ public:
+  // Opens the store in options.directory or makes one there. An unreadable or foreign superblock, and a store
+  // of another version, are refused with the reason in the log.
+  static Task<Result<std::unique_ptr<BlobStore>>> open(Env& env, BlobStoreOptions options);
+
+  const BlobStoreOptions& options() const { return options_; }
+  const Superblock& superblock() const { return superblock_; }
+  // Shards are dealt to the cores of this start, whatever their number was before.
+  unsigned core_of(uint32_t shard) const { return shard % core_count_; }
+
+ private:
+  friend class BlobFront;
+  BlobStore(BlobStoreOptions options, unsigned core_count)
+      : options_(std::move(options)), core_count_(core_count), fronts_(core_count, nullptr) {}
+  static Task<Result<void>> create(Env& env, const BlobStoreOptions& options, const std::string& path);
+
+  BlobStoreOptions options_;
+  Superblock superblock_;
+  unsigned core_count_;
+  std::vector<BlobFront*> fronts_;  // by core
+};
+
+// The engine on one core: the shards that the core owns, their cache, and the way to the other cores' shards.
+// Life: construct and open() on every core; then, when all are open, use; when no core makes calls any more,
+// close() on every core; destroy when all are closed. A put is durable when it returns; see docs/blobs.md for
+// the rest.
+class BlobFront final : public BlobClient {
+ public:
+  BlobFront(Env& env, BlobStore& store);
+  ~BlobFront() override;
+
+  Task<Result<void>> open();
+  // Waits for what is under way and writes the checkpoints.
+  Task<Result<void>> close();
+
+  BlobId new_blob() override;
+  Task<Result<void>> put(const CallContext& context, const BlobWrite& write) override;
+  Task<Result<BlobData>> get(const CallContext& context, BlobKey key, uint32_t offset,
+                             uint32_t length) override;
+  bool get_cached(BlobKey key, uint32_t offset, uint32_t length, BlobData* out) override;
+  Task<Result<void>> erase(const CallContext& context, std::span<const BlobExtent> extents) override;
+  Task<Result<BlobPage>> enumerate(const CallContext& context, uint16_t shard, uint64_t cursor) override;
+  uint16_t shard_count() const override { return static_cast<uint16_t>(store_.superblock().shard_count); }
+  Task<Result<BlobSpace>> space(const CallContext& context) override;
+
+  const BlobStats& stats() const { return stats_; }
+  // This core's shards only.
+  uint64_t blob_count() const;
+  bool verify();
+
+ private:
+  struct PutArguments {
+    BlobKey key;
+    std::span<const std::byte> padded;
+    uint32_t length;
+    uint64_t checksum;
+  };
+  uint16_t shard_for_new_blob();
+  bool ours(const BlobId& id) const {
+    return id.volume == store_.superblock().volume && id.shard < store_.superblock().shard_count;
+  }
+  Shard& shard(uint32_t number) { return *shards_[number]; }
+  Task<Result<void>> put_here(PutArguments arguments);
+  Task<Result<BlobData>> get_here(const CallContext& context, BlobKey key, uint32_t offset, uint32_t length);
+  Task<Result<void>> copy_here(Instant deadline, BlobKey key, uint32_t offset, std::span<std::byte> out);
+  Task<Result<void>> erase_here(std::span<const BlobExtent> extents);
+  BlobSpace space_here() const;
+  static Task<void> open_shard(Shard& shard, std::optional<Error>* error);
+  static Task<void> finish_shard(Shard& shard, std::optional<Error>* error);
+
+  Env& env_;
+  BlobStore& store_;
+  BlobStats stats_;
+  BufferPool pool_;
+  BlobCache cache_;
+  CoreContext context_;
+  std::vector<std::unique_ptr<Shard>> shards_;  // by number; null where another core owns it
+  std::vector<Shard*> own_;
+  std::vector<uint16_t> others_;  // shards of other cores
+  Shard* current_ = nullptr;      // takes new blobs
+  uint64_t current_sealed_ = 0;
+  size_t current_other_ = 0;  // of others_, where all own shards refuse
+  uint64_t last_blob_number_ = 0;
+  Scope workers_;
+  bool open_ = false;
+};
+
+}  // namespace fb::bss

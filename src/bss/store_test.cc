@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+
+#include "bss/test_store.h"
+#include "io/runtime.h"
+
+namespace fb::bss {
+namespace {
+
+class BlobStoreTest : public testing::Test {
+ public:
+  BlobStoreTest() : directory_(testing::TempDir() + "blob_store_XXXXXX") {
+    if (mkdtemp(directory_.data()) == nullptr) ADD_FAILURE() << "no directory " << directory_;
+    options_.directory = directory_ + "/blobs";
+    options_.shard_count = 4;
+    options_.segment_bytes = 256 * kKiB;
+    options_.capacity_bytes = 64 * kMiB;
+    options_.cache_bytes = 2 * kMiB;
+    options_.checkpoint_interval_bytes = kMiB;
+    options_.compaction_time_percent = 100;
+    options_.incarnation = {1};
+  }
+  ~BlobStoreTest() override { std::filesystem::remove_all(directory_); }
+
+  // One core, opened and closed around `body`.
+  template <class Body>
+  void with_store(Body body) {
+    const Result<void> ran = run_cores({.cores = 1}, [&](Env& env) -> Task<void> {
+      auto store = co_await BlobStore::open(env, options_);
+      CO_ASSERT_OK(store);
+      BlobFront front(env, **store);
+      CO_ASSERT_OK(co_await front.open());
+      co_await body(env, front);
+      EXPECT_TRUE(front.verify());
+      CO_ASSERT_OK(co_await front.close());
+    });
+    ASSERT_TRUE(ran.has_value());
+    options_.incarnation.value += 1;
+  }
+
+  std::string directory_;
+  BlobStoreOptions options_;
+};
+
+TEST_F(BlobStoreTest, PutGetErase) {
+  with_store([&](Env& env, BlobFront& front) -> Task<void> {
+    const BlobKey key{.id = front.new_blob(), .block = 2};
+    const std::string bytes = payload_of(1, 5000);
+    CO_ASSERT_OK(co_await put_bytes(env, front, key, bytes));
+    CO_ASSERT_OK(co_await put_bytes(env, front, key, bytes));
+    const Result<void> other = co_await put_bytes(env, front, key, payload_of(2, 5000));
+    CO_ASSERT(!other && other.error().is(BlobError::exists));
+    EXPECT_EQ((co_await get_bytes(front, key, 0, 5000)).value(), bytes);
+    EXPECT_EQ((co_await get_bytes(front, key, 4100, 900)).value(), bytes.substr(4100));
+    BlobData cached;
+    EXPECT_TRUE(front.get_cached(key, 10, 20, &cached));
+    EXPECT_FALSE(front.get_cached(key, 10, 5000, &cached));
+    cached = {};
+    EXPECT_TRUE((co_await get_bytes(front, key, 0, 5001)).error().is(BlobError::too_large));
+    const BlobExtent extent{.id = key.id, .block_count = 3};
+    CO_ASSERT_OK(co_await front.erase({}, std::span(&extent, 1)));
+    CO_ASSERT_OK(co_await front.erase({}, std::span(&extent, 1)));
+    EXPECT_TRUE((co_await get_bytes(front, key, 0, 1)).error().is(BlobError::not_found));
+    EXPECT_EQ((co_await front.space({})).value().used_bytes, 0U);
+  });
+}
+
+TEST_F(BlobStoreTest, AgreesWithAModelThroughRestarts) {
+  Model model;
+  std::mt19937_64 random(5);
+  for (int round = 0; round < 6; ++round) {
+    options_.cache_bytes = round % 2 == 0 ? 2 * kMiB : 0;
+    with_store([&](Env& env, BlobFront& front) -> Task<void> {
+      uint64_t wrong = 0;
+      co_await check_model(front, model, &wrong);
+      CO_ASSERT(wrong == 0);
+      Workload workload{.env = env, .client = front, .model = model, .random = random};
+      workload.erase_percent = 30 + 10 * (round % 3);
+      co_await workload.run(1500, 16);
+      EXPECT_EQ(workload.failed, 0U);
+      co_await check_model(front, model, &wrong);
+    });
+    if (round == 3) {
+      for (const auto& entry : std::filesystem::recursive_directory_iterator(directory_)) {
+        if (entry.path().filename() == "checkpoint") std::filesystem::remove(entry.path());
+      }
+    }
+  }
+}
+
+TEST_F(BlobStoreTest, OtherCoreCounts) {
+  Model model;
+  std::mt19937_64 random(6);
+  for (const unsigned cores : {2U, 1U, 4U}) {
+    std::unique_ptr<BlobStore> store;
+    std::atomic<unsigned> open = 0;
+    std::atomic<unsigned> done = 0;
+    const auto wait_for_all = [&](Env& env, std::atomic<unsigned>& count) -> Task<void> {
+      ++count;
+      while (count != cores) (void)co_await sleep_for(env, Duration::milliseconds(1));
+    };
+    std::atomic<bool> made = false;
+    ASSERT_TRUE(run_cores({.cores = cores}, [&](Env& env) -> Task<void> {
+                  if (env.core() == 0) {
+                    store = std::move(*co_await BlobStore::open(env, options_));
+                    made = true;
+                  }
+                  while (!made) (void)co_await sleep_for(env, Duration::milliseconds(1));
+                  BlobFront front(env, *store);
+                  CO_ASSERT_OK(co_await front.open());
+                  co_await wait_for_all(env, open);
+                  if (env.core() == cores - 1) {
+                    uint64_t wrong = 0;
+                    co_await check_model(front, model, &wrong);
+                    Workload workload{.env = env, .client = front, .model = model, .random = random};
+                    co_await workload.run(400, 8);
+                    // Names of another core's shard, too.
+                    for (uint16_t shard = 0; shard < 4; ++shard) {
+                      const BlobKey key{.id = {.shard = shard, .incarnation = {1000 + cores}, .number = 1}};
+                      const std::string bytes = payload_of(shard, 70'000);
+                      CO_ASSERT_OK(co_await put_bytes(env, front, key, bytes));
+                      model.live[key] = bytes;
+                    }
+                    co_await check_model(front, model, &wrong);
+                  }
+                  co_await wait_for_all(env, done);
+                  CO_ASSERT_OK(co_await front.close());
+                }).has_value());
+    options_.incarnation.value += 1;
+  }
+}
+
+TEST_F(BlobStoreTest, FullStoreRefusesPutsAndRecovers) {
+  options_.shard_count = 1;
+  options_.capacity_bytes = 2 * kMiB;
+  with_store([&](Env& env, BlobFront& front) -> Task<void> {
+    std::vector<BlobKey> keys;
+    Result<void> put;
+    for (int i = 0; i < 1000; ++i) {
+      const BlobKey key{.id = front.new_blob()};
+      put = co_await put_bytes(env, front, key, payload_of(key.id.number, 8000));
+      if (!put) break;
+      keys.push_back(key);
+    }
+    CO_ASSERT(!put && put.error().is(BlobError::full));
+    EXPECT_GT(keys.size(), 100U);
+    for (const BlobKey& key : keys)
+      EXPECT_EQ((co_await get_bytes(front, key, 0, 8000)).value(), payload_of(key.id.number, 8000));
+    for (size_t i = 0; i < keys.size(); i += 2) {
+      const BlobExtent extent{.id = keys[i].id, .block_count = 1};
+      CO_ASSERT_OK(co_await front.erase({}, std::span(&extent, 1)));
+    }
+    for (int i = 0; i < 40; ++i) {
+      const BlobKey key{.id = front.new_blob()};
+      CO_ASSERT_OK(co_await put_bytes(env, front, key, payload_of(key.id.number, 8000)));
+    }
+    for (size_t i = 1; i < keys.size(); i += 2)
+      EXPECT_EQ((co_await get_bytes(front, keys[i], 0, 8000)).value(), payload_of(keys[i].id.number, 8000));
+  });
+}
+
+// A client can store what it read from a segment file: it never passes for a descriptor.
+TEST_F(BlobStoreTest, PayloadsThatLookLikeDescriptors) {
+  options_.shard_count = 1;
+  Model model;
+  with_store([&](Env& env, BlobFront& front) -> Task<void> {
+    const BlobKey key{.id = front.new_blob()};
+    model.live[key] = payload_of(1, 4096);
+    CO_ASSERT_OK(co_await put_bytes(env, front, key, model.live[key]));
+  });
+  std::ifstream file(options_.directory + "/shard-0000/segment-00000000", std::ios::binary);
+  std::string segment(256 * kKiB, '\0');
+  file.read(segment.data(), static_cast<std::streamsize>(segment.size()));
+  with_store([&](Env& env, BlobFront& front) -> Task<void> {
+    for (int i = 0; i < 3; ++i) {
+      const BlobKey key{.id = front.new_blob()};
+      model.live[key] = segment.substr(0, 40'000);
+      CO_ASSERT_OK(co_await put_bytes(env, front, key, model.live[key]));
+      const BlobExtent extent{.id = key.id, .block_count = 1};
+      if (i == 1) {
+        CO_ASSERT_OK(co_await front.erase({}, std::span(&extent, 1)));
+        model.erased.insert(key);
+        model.live.erase(key);
+      }
+    }
+  });
+  std::filesystem::remove(options_.directory + "/shard-0000/checkpoint");
+  with_store([&](Env&, BlobFront& front) -> Task<void> {
+    uint64_t wrong = 0;
+    co_await check_model(front, model, &wrong);
+    EXPECT_EQ(front.stats().checkpoints_lost, 1U);
+    EXPECT_EQ(front.blob_count(), model.live.size());
+  });
+}
+
+}  // namespace
+}  // namespace fb::bss

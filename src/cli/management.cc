@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/management.h"
+
+#include <fmt/format.h>
+
+namespace fb {
+namespace {
+
+Task<void> respond_text(HttpExchange& exchange, int status, std::string text,
+                        std::string_view type = "text/plain; charset=utf-8") {
+  exchange.headers().add("Content-Type", type);
+  exchange.headers().add_lines("Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
+  iovec body{text.data(), text.size()};
+  (void)co_await exchange.respond(status, {&body, 1});
+}
+
+}  // namespace
+
+Task<void> ManagementHandler::handle(HttpExchange& exchange) {
+  const RequestHead& head = exchange.request();
+  if (head.method != "GET" && head.method != "HEAD") {
+    exchange.headers().add_lines("Allow: GET, HEAD\r\n");
+    co_return co_await respond_text(exchange, 405, "only GET and HEAD are served here\n");
+  }
+  if (head.path == "/health") co_return co_await respond_text(exchange, 200, "ok\n");
+  if (head.path == "/ready") {
+    const bool ready = source_.ready();
+    co_return co_await respond_text(exchange, ready ? 200 : 503, ready ? "ready\n" : "not ready\n");
+  }
+  if (head.path == "/metrics") {
+    std::string text = co_await source_.metrics();
+    co_return co_await respond_text(exchange, 200, std::move(text),
+                                    "text/plain; version=0.0.4; charset=utf-8");
+  }
+  co_await respond_text(exchange, 404, "here are /health, /ready and /metrics\n");
+}
+
+std::string ManagementHandler::protocol_error(int status, HeaderWriter& headers) {
+  headers.add("Content-Type", "text/plain; charset=utf-8");
+  return fmt::format("bad request ({})\n", status);
+}
+
+}  // namespace fb

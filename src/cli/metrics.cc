@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/metrics.h"
+
+#include <fmt/format.h>
+
+#include <iterator>
+
+#include "cli/version.h"
+#include "io/allocations.h"
+
+namespace fb {
+namespace {
+
+class Page {
+ public:
+  void counter(std::string_view name, std::string_view help, uint64_t value) {
+    line(name, help, "counter", value);
+  }
+  void gauge(std::string_view name, std::string_view help, uint64_t value) {
+    line(name, help, "gauge", value);
+  }
+  std::string text;
+
+ private:
+  void line(std::string_view name, std::string_view help, std::string_view type, uint64_t value) {
+    fmt::format_to(std::back_inserter(text),
+                   "# HELP fractalbits_{0} {1}\n# TYPE fractalbits_{0} {2}\nfractalbits_{0} {3}\n", name,
+                   help, type, value);
+  }
+};
+
+void add(EnvStats& to, const EnvStats& from) {
+  to.io_enters += from.io_enters;
+  to.io_submitted += from.io_submitted;
+  to.io_completed += from.io_completed;
+  to.turns += from.turns;
+  to.file_reads += from.file_reads;
+  to.file_read_bytes += from.file_read_bytes;
+  to.file_writes += from.file_writes;
+  to.file_write_bytes += from.file_write_bytes;
+  to.file_durable_writes += from.file_durable_writes;
+  to.file_syncs += from.file_syncs;
+  to.net_receives += from.net_receives;
+  to.net_received_bytes += from.net_received_bytes;
+  to.net_sends += from.net_sends;
+  to.net_sent_bytes += from.net_sent_bytes;
+  to.accepts += from.accepts;
+  to.messages_sent += from.messages_sent;
+  to.io_errors += from.io_errors;
+  to.bytes_copied += from.bytes_copied;
+  to.busy_ns += from.busy_ns;
+}
+
+void add(HttpStats& to, const HttpStats& from) {
+  to.requests += from.requests;
+  for (size_t i = 0; i < to.responses_by_class.size(); ++i)
+    to.responses_by_class[i] += from.responses_by_class[i];
+  to.connections_accepted += from.connections_accepted;
+  to.connections_active += from.connections_active;
+  to.accept_errors += from.accept_errors;
+  to.body_received_bytes += from.body_received_bytes;
+  to.body_sent_bytes += from.body_sent_bytes;
+  to.protocol_errors += from.protocol_errors;
+  to.timeouts += from.timeouts;
+  to.tls_handshakes += from.tls_handshakes;
+  to.tls_handshake_errors += from.tls_handshake_errors;
+}
+
+void add(bss::BlobStats& to, const bss::BlobStats& from) {
+  to.puts += from.puts;
+  to.put_bytes += from.put_bytes;
+  to.gets += from.gets;
+  to.get_bytes += from.get_bytes;
+  to.cache_hits += from.cache_hits;
+  to.erases += from.erases;
+  to.batches += from.batches;
+  to.batch_bytes += from.batch_bytes;
+  to.write_errors += from.write_errors;
+  to.damaged += from.damaged;
+  to.damaged_batches += from.damaged_batches;
+  to.checkpoints += from.checkpoints;
+  to.compacted_segments += from.compacted_segments;
+  to.compacted_bytes += from.compacted_bytes;
+  to.puts_refused_full += from.puts_refused_full;
+}
+
+void write_io(Page& page, const EnvStats& io) {
+  page.counter("io_enters_total",
+               "Calls of io_uring_enter, or system calls for I/O in the portable environment.", io.io_enters);
+  page.counter("io_submitted_total", "I/O operations begun.", io.io_submitted);
+  page.counter("io_completed_total", "I/O operations ended.", io.io_completed);
+  page.counter("io_errors_total", "I/O operations that failed.", io.io_errors);
+  page.counter("loop_turns_total", "Turns of the event loops.", io.turns);
+  page.counter("loop_busy_nanoseconds_total", "Time the event loops did not wait.", io.busy_ns);
+  page.counter("core_messages_total", "Messages between cores.", io.messages_sent);
+  page.counter("disk_reads_total", "Reads of files.", io.file_reads);
+  page.counter("disk_read_bytes_total", "Bytes read from files.", io.file_read_bytes);
+  page.counter("disk_writes_total", "Writes to files.", io.file_writes);
+  page.counter("disk_write_bytes_total", "Bytes written to files.", io.file_write_bytes);
+  page.counter("disk_durable_writes_total", "Writes that ended on stable media.", io.file_durable_writes);
+  page.counter("disk_syncs_total", "Flushes of files and directories.", io.file_syncs);
+  page.counter("net_received_bytes_total", "Bytes received.", io.net_received_bytes);
+  page.counter("net_sent_bytes_total", "Bytes sent.", io.net_sent_bytes);
+  page.counter("bytes_copied_total", "Payload bytes copied in memory.", io.bytes_copied);
+}
+
+void write_http(Page& page, const HttpStats& http) {
+  page.counter("http_requests_total", "Requests received.", http.requests);
+  page.gauge("http_connections", "Open connections.", http.connections_active);
+  page.counter("http_connections_total", "Connections accepted.", http.connections_accepted);
+  page.counter("http_protocol_errors_total", "Requests that were not HTTP, or beyond its limits.",
+               http.protocol_errors);
+  page.counter("http_timeouts_total", "Connections closed for being idle or slow.", http.timeouts);
+  page.counter("tls_handshakes_total", "TLS handshakes that succeeded.", http.tls_handshakes);
+  page.counter("tls_handshake_errors_total", "TLS handshakes that failed.", http.tls_handshake_errors);
+}
+
+void write_blobs(Page& page, const bss::BlobStats& blobs, const std::optional<BlobSpace>& space) {
+  page.counter("blob_puts_total", "Blobs written.", blobs.puts);
+  page.counter("blob_gets_total", "Blobs read.", blobs.gets);
+  page.counter("blob_cache_hits_total", "Blobs read from memory.", blobs.cache_hits);
+  page.counter("blob_erases_total", "Blobs erased.", blobs.erases);
+  page.counter("blob_batches_total", "Durable batches written.", blobs.batches);
+  page.counter("blob_batch_bytes_total", "Bytes of those batches.", blobs.batch_bytes);
+  page.counter("blob_write_errors_total", "Batches the device refused.", blobs.write_errors);
+  page.counter("blob_damaged_total", "Blobs found damaged; none of them was served.", blobs.damaged);
+  page.counter("blob_damaged_batches_total", "Batches found missing or damaged at start.",
+               blobs.damaged_batches);
+  page.counter("blob_checkpoints_total", "Index checkpoints written.", blobs.checkpoints);
+  page.counter("blob_compacted_bytes_total", "Live bytes moved by compaction.", blobs.compacted_bytes);
+  page.counter("blob_puts_refused_total", "Blobs refused for want of space.", blobs.puts_refused_full);
+  if (!space) return;
+  page.gauge("blob_capacity_bytes", "Bytes the blobs may take.", space->capacity_bytes);
+  page.gauge("blob_used_bytes", "Bytes of live blobs, with padding.", space->used_bytes);
+  page.gauge("blob_available_bytes", "Bytes that can still be put.", space->available_bytes);
+}
+
+void write_names(Page& page, const NamespaceEngine::Statistics& names, const JournalClient::Bounds& journal) {
+  page.gauge("namespace_keys", "Keys, those of parts and uploads included.", names.keys);
+  page.gauge("namespace_memory_bytes", "Memory of keys and records.", names.memory_bytes);
+  page.gauge("namespace_ledger_blobs", "Blobs that wait to be freed.", names.ledger_blobs);
+  page.counter("namespace_freed_blobs_total", "Blobs freed from the ledger.", names.freed_blobs);
+  page.counter("namespace_swept_blobs_total", "Blobs of ended processes that no record named.",
+               names.swept_blobs);
+  page.counter("namespace_snapshots_total", "Snapshots written.", names.snapshots);
+  page.gauge("journal_bytes", "Bytes of journal that a start would replay.", journal.size_bytes);
+}
+
+}  // namespace
+
+void ServerCounters::add_core(Env& env, const api::ApiMetrics& api_core, const HttpStats& http_core,
+                              const bss::BlobStats& blobs_core) {
+  ++cores;
+  add(io, env.stats());
+  allocations += allocations_on_this_thread();
+  request_buffers_bytes += env.buffers().used_bytes();
+  api.add(api_core);
+  add(http, http_core);
+  add(blobs, blobs_core);
+}
+
+std::string ServerCounters::to_prometheus() const {
+  Page page;
+  page.text = fmt::format(
+      "# HELP fractalbits_info Version and mode.\n# TYPE fractalbits_info gauge\n"
+      "fractalbits_info{{version=\"{}\",durability=\"strict\"}} 1\n",
+      kVersion);
+  page.gauge("cores", "Worker threads.", cores);
+  page.counter("allocations_total", "Calls of the memory allocator on worker threads.", allocations);
+  page.gauge("request_buffer_bytes", "Memory of bodies on their way.", request_buffers_bytes);
+  write_io(page, io);
+  write_http(page, http);
+  write_blobs(page, blobs, space);
+  write_names(page, names, journal);
+  api.append_to(page.text);
+  return page.text;
+}
+
+}  // namespace fb

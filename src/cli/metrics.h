@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "api/metrics.h"
+#include "bss/options.h"
+#include "client/blob_client.h"
+#include "http/http_stats.h"
+#include "io/env.h"
+#include "nss/namespace_engine.h"
+
+namespace fb {
+
+// Everything /metrics shows: the cores' counters added up, and the state of the engines.
+struct ServerCounters {
+  unsigned cores = 0;
+  EnvStats io;
+  uint64_t allocations = 0;
+  uint64_t request_buffers_bytes = 0;
+  api::ApiMetrics api;
+  HttpStats http;
+  bss::BlobStats blobs;
+  NamespaceEngine::Statistics names;
+  JournalClient::Bounds journal;
+  std::optional<BlobSpace> space;
+
+  // On that core.
+  void add_core(Env& env, const api::ApiMetrics& api, const HttpStats& http, const bss::BlobStats& blobs);
+  // Prometheus text format.
+  std::string to_prometheus() const;
+};
+
+}  // namespace fb

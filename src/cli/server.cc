@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/server.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <optional>
+#include <vector>
+
+#include "api/api_server.h"
+#include "bss/store.h"
+#include "cli/data_directory.h"
+#include "cli/management.h"
+#include "cli/metrics.h"
+#include "http/http_server.h"
+#include "http/tls_context.h"
+#include "io/call_on.h"
+#include "io/log.h"
+#include "nss/namespace_front.h"
+#include "rss/embedded_registry.h"
+#include "s3/time.h"
+
+namespace fb {
+namespace {
+
+// After SIGTERM, requests in progress may take this long.
+constexpr Duration kStopGrace = Duration::seconds(20);
+// The root account: one owner until there are more keys. Canonical user ids are 64 hexadecimal digits.
+constexpr std::string_view kRootOwner = "f2ac7a1b17500000000000000000000000000000000000000000000000000001";
+constexpr std::string_view kRootDisplayName = "root";
+
+// A certificate that clients will refuse is loaded all the same: the operator may be renewing it just now.
+void warn_of_expiry(Env& env, const TlsContext& tls) {
+  const bool expired = tls.certificate_expires() <= env.wall_clock();
+  log(env, expired ? LogLevel::warn : LogLevel::info,
+      expired ? "the TLS certificate has expired" : "TLS certificate loaded",
+      {{"expires", s3::format_iso8601_ms(tls.certificate_expires().milliseconds())}});
+}
+
+}  // namespace
+
+// What belongs to one core; made, used and destroyed there.
+struct Server::Core {
+  explicit Core(Env& env_in) : env(env_in), serving(env_in), background(env_in), stopped(env_in) {}
+
+  Env& env;
+  std::unique_ptr<NamespaceFront> names;
+  std::unique_ptr<bss::BlobFront> blobs;
+  std::unique_ptr<EmbeddedRegistry> roots;
+  std::unique_ptr<api::ApiServer> api;
+  TlsContext tls;
+  std::unique_ptr<HttpServer> http;
+  Scope serving;     // the HTTP servers
+  Scope background;  // the engines' own work; core 0 only
+  Notification stopped;
+  bool finished = false;
+
+  static Task<void> run_http(HttpServer* server) { co_await server->run(); }
+};
+
+struct Server::Shared {
+  std::optional<DataDirectory> directory;
+  std::unique_ptr<NamespaceEngine> engine;
+  std::unique_ptr<bss::BlobStore> store;
+  std::unique_ptr<EmbeddedRegistryGroup> registry;
+  std::vector<KeyInfo> keys;
+  ServerReady ready;
+  std::unique_ptr<ManagementHandler> management;
+  std::unique_ptr<HttpServer> management_http;
+  bool serving = false;
+  std::vector<std::unique_ptr<Core>> cores;  // last: what they hold refers to the rest
+};
+
+Server::Server(ServerSettings settings, std::function<void(const ServerReady&)> on_ready)
+    : settings_(std::move(settings)), on_ready_(std::move(on_ready)), shared_(std::make_unique<Shared>()) {
+  shared_->cores.resize(settings_.threads);
+}
+
+Server::~Server() = default;
+
+Server::Core& Server::core_of(Env& env) { return *shared_->cores[env.core()]; }
+
+// Runs `function` on one core after the other; the first problem ends it.
+template <class Function>
+Task<ConfigResult<void>> Server::on_each_core(Env& env, Function function) {
+  for (unsigned core = 0; core < env.core_count(); ++core) {
+    auto done = co_await call_on(env, core, function);
+    if (!done) co_return done;
+  }
+  co_return ConfigResult<void>();
+}
+
+Task<void> Server::run_core(Env& env) {
+  FB_ASSERT(env.core_count() == settings_.threads, env.core_count(), settings_.threads);
+  shared_->cores[env.core()] = std::make_unique<Core>(env);
+  if (env.core() == 0) {
+    co_await run_first_core(env);
+  } else {
+    while (!core_of(env).finished) co_await core_of(env).stopped.wait();
+  }
+  shared_->cores[env.core()].reset();
+}
+
+Task<void> Server::run_first_core(Env& env) {
+  auto started = co_await start(env);
+  if (started) {
+    log(env, LogLevel::info, "serving",
+        {{"url", shared_->ready.url},
+         {"data_dir", settings_.data_dir},
+         {"threads", settings_.threads},
+         {"io", env.name()},
+         {"durability", "strict"}});
+    shared_->serving = true;
+    if (on_ready_) on_ready_(shared_->ready);
+    co_await serve_until_stopped(env);
+    shared_->serving = false;
+  } else {
+    failure_ = started.error();
+  }
+  co_await stop(env);
+  for (unsigned core = 1; core < env.core_count(); ++core) {
+    co_await call_on(env, core, [this](Env& there) -> Task<void> {
+      core_of(there).finished = true;
+      core_of(there).stopped.notify_all();
+      co_return;
+    });
+  }
+}
+
+Task<ConfigResult<void>> Server::start(Env& env) {
+  auto started = co_await start_store(env);
+  if (!started) co_return started;
+  started = co_await on_each_core(env, [this](Env& there) { return start_core(there); });
+  if (!started) co_return started;
+  shared_->engine->start_background(core_of(env).background, *core_of(env).blobs);
+  started = co_await make_buckets(env);
+  if (!started) co_return started;
+  co_return co_await start_listening(env);
+}
+
+Task<ConfigResult<void>> Server::start_store(Env& env) {
+  auto directory = co_await DataDirectory::open(env, settings_.data_dir);
+  if (!directory) co_return std::unexpected(directory.error());
+  shared_->directory = std::move(*directory);
+
+  KeyInfo root{.owner = std::string(kRootOwner), .owner_display_name = std::string(kRootDisplayName)};
+  ServerReady& ready = shared_->ready;
+  ready.data_dir = settings_.data_dir;
+  if (settings_.access_key.empty()) {
+    auto credentials = co_await shared_->directory->root_credentials(env);
+    if (!credentials) co_return std::unexpected(credentials.error());
+    root.access_key = credentials->access_key;
+    root.secret = credentials->secret_key;
+    ready.credentials_path = shared_->directory->credentials_path();
+    ready.credentials_made_now = credentials->made_now;
+    if (credentials->made_now) ready.secret_key = credentials->secret_key;
+  } else {
+    root.access_key = settings_.access_key;
+    root.secret = settings_.secret_key;
+  }
+  ready.access_key = root.access_key;
+  shared_->keys.push_back(std::move(root));
+
+  NamespaceEngine::Options names{.directory = shared_->directory->namespace_path(),
+                                 .store_id = shared_->directory->store_id(),
+                                 .memory_bytes_max = settings_.namespace_memory_bytes};
+  const StoreTuning& tuning = settings_.tuning;
+  if (tuning.journal_segment_bytes != 0) names.segment_bytes = tuning.journal_segment_bytes;
+  if (tuning.journal_bytes_max != 0) names.journal_bytes_max = tuning.journal_bytes_max;
+  if (tuning.snapshot_journal_bytes != 0) names.snapshot_journal_bytes = tuning.snapshot_journal_bytes;
+  auto engine = co_await NamespaceEngine::open(env, names);
+  if (!engine) {
+    co_return std::unexpected(
+        fmt::format("{}: the namespace could not be opened: {}; the log says where it is damaged",
+                    names.directory, engine.error().to_string()));
+  }
+  shared_->engine = std::move(*engine);
+
+  bss::BlobStoreOptions blobs{.directory = shared_->directory->blobs_path(),
+                              .incarnation = shared_->engine->incarnation(),
+                              .capacity_bytes = settings_.capacity_bytes,
+                              .cache_bytes = settings_.cache_bytes / settings_.threads};
+  if (tuning.blob_shards != 0) blobs.shard_count = tuning.blob_shards;
+  if (tuning.blob_segment_bytes != 0) blobs.segment_bytes = tuning.blob_segment_bytes;
+  if (tuning.blob_checkpoint_bytes != 0) blobs.checkpoint_interval_bytes = tuning.blob_checkpoint_bytes;
+  auto store = co_await bss::BlobStore::open(env, blobs);
+  if (!store) {
+    co_return std::unexpected(
+        fmt::format("{}: the blob store could not be opened: {}; the log says what is wrong", blobs.directory,
+                    store.error().to_string()));
+  }
+  shared_->store = std::move(*store);
+  shared_->registry = std::make_unique<EmbeddedRegistryGroup>(env.core_count());
+  co_return ConfigResult<void>();
+}
+
+Task<ConfigResult<void>> Server::start_core(Env& env) {
+  Core& core = core_of(env);
+  if (!settings_.tls_cert.empty()) {
+    std::string message;
+    const auto loaded = co_await core.tls.load_server(env, settings_.tls_cert, settings_.tls_key, message);
+    if (!loaded) co_return std::unexpected(message);
+    if (env.core() == 0) warn_of_expiry(env, core.tls);
+  }
+  core.names = co_await NamespaceFront::open(env, *shared_->engine);
+  auto blobs = std::make_unique<bss::BlobFront>(env, *shared_->store);
+  if (auto opened = co_await blobs->open(); !opened) {
+    co_return std::unexpected(fmt::format("{}: the blobs could not be opened: {}; the log says what is wrong",
+                                          shared_->directory->blobs_path(), opened.error().to_string()));
+  }
+  core.blobs = std::move(blobs);
+  auto roots = co_await EmbeddedRegistry::open(
+      env, *shared_->registry, *core.names,
+      [&core](const CallContext& context) { return core.names->trees(context); }, shared_->keys);
+  if (!roots) {
+    co_return std::unexpected(
+        fmt::format("the list of buckets could not be read: {}", roots.error().to_string()));
+  }
+  core.roots = std::move(*roots);
+  const api::ApiOptions options{.domains = settings_.domains,
+                                .external_host = settings_.external_host,
+                                .access_log = settings_.access_log};
+  core.api =
+      std::make_unique<api::ApiServer>(api::Services{env, *core.names, *core.blobs}, *core.roots, options);
+  co_return ConfigResult<void>();
+}
+
+Task<ConfigResult<void>> Server::make_buckets(Env& env) {
+  for (const std::string& name : settings_.buckets) {
+    const auto made = co_await core_of(env).roots->create_bucket({}, name, kRootOwner);
+    if (!made && !made.error().is(RootError::bucket_exists)) {
+      co_return std::unexpected(
+          fmt::format("bucket {} could not be made: {}", name, made.error().to_string()));
+    }
+  }
+  co_return ConfigResult<void>();
+}
+
+namespace {
+
+std::string listen_problem(const Endpoint& endpoint, std::string_view flag, const Error& error) {
+  if (error.is(IoError::in_use)) {
+    return fmt::format("{} is in use by another process; choose another address with {}",
+                       endpoint.to_string(), flag);
+  }
+  if (error.is(IoError::permission)) {
+    return fmt::format("no permission to listen on {}; ports below 1024 need root, choose another with {}",
+                       endpoint.to_string(), flag);
+  }
+  return fmt::format("cannot listen on {}: {}; choose another address with {}", endpoint.to_string(),
+                     error.to_string(), flag);
+}
+
+}  // namespace
+
+Task<ConfigResult<void>> Server::start_listening(Env& env) {
+  Endpoint endpoint = settings_.listen;
+  for (unsigned number = 0; number < env.core_count(); ++number) {
+    auto opened = co_await call_on(env, number, [&](Env& there) -> Task<ConfigResult<void>> {
+      Core& core = core_of(there);
+      auto listener = co_await Listener::open(there, endpoint);
+      if (!listener) co_return std::unexpected(listen_problem(endpoint, "--listen", listener.error()));
+      endpoint = listener->endpoint();  // where port 0 was asked for, all cores share what the first one got
+      const HttpServerOptions options{.tls = settings_.tls_cert.empty() ? nullptr : &core.tls};
+      core.http = std::make_unique<HttpServer>(there, std::move(*listener), *core.api, options);
+      core.serving.spawn(&Core::run_http, core.http.get());
+      co_return ConfigResult<void>();
+    });
+    if (!opened) co_return opened;
+  }
+  auto listener = co_await Listener::open(env, settings_.mgmt_listen);
+  if (!listener)
+    co_return std::unexpected(listen_problem(settings_.mgmt_listen, "--mgmt-listen", listener.error()));
+  const Endpoint management = listener->endpoint();
+  shared_->management = std::make_unique<ManagementHandler>(
+      ManagementHandler::Source{.ready = [this] { return shared_->serving; },
+                                .metrics = [this, &env] { return collect_metrics(env); }});
+  shared_->management_http = std::make_unique<HttpServer>(env, std::move(*listener), *shared_->management);
+  core_of(env).serving.spawn(&Core::run_http, shared_->management_http.get());
+  shared_->ready.url =
+      fmt::format("{}://{}", settings_.tls_cert.empty() ? "http" : "https", endpoint.to_string());
+  shared_->ready.mgmt_url = fmt::format("http://{}", management.to_string());
+  co_return ConfigResult<void>();
+}
+
+Task<void> Server::serve_until_stopped(Env& env) {
+  for (;;) {
+    const auto signal = co_await wait_signal(env);
+    if (signal && *signal == SIGHUP) {
+      co_await reload_certificates(env);
+      continue;
+    }
+    log(env, LogLevel::info, "stopping", {{"signal", signal ? *signal : 0}});
+    co_return;
+  }
+}
+
+Task<void> Server::reload_certificates(Env& env) {
+  if (settings_.tls_cert.empty()) {
+    log(env, LogLevel::info, "SIGHUP: nothing to load again without --tls-cert");
+    co_return;
+  }
+  const auto loaded = co_await on_each_core(env, [this](Env& there) -> Task<ConfigResult<void>> {
+    std::string message;
+    const auto done =
+        co_await core_of(there).tls.load_server(there, settings_.tls_cert, settings_.tls_key, message);
+    if (!done) co_return std::unexpected(message);
+    co_return ConfigResult<void>();
+  });
+  if (loaded) {
+    log(env, LogLevel::info, "certificate and key loaded again", {{"cert", settings_.tls_cert}});
+  } else {
+    log(env, LogLevel::error, "certificate not loaded, the old one stays in use",
+        {{"reason", loaded.error()}});
+  }
+}
+
+// In the opposite order of start(); each step only where that step of the start was reached.
+Task<void> Server::stop(Env& env) {
+  for (unsigned number = 0; number < env.core_count(); ++number) {
+    co_await call_on(env, number, [this](Env& there) -> Task<void> {
+      Core& core = core_of(there);
+      if (core.http) core.http->stop(kStopGrace);
+      if (there.core() == 0 && shared_->management_http) shared_->management_http->stop(Duration::seconds(1));
+      co_return;
+    });
+  }
+  for (unsigned number = env.core_count(); number-- > 0;) {
+    co_await call_on(env, number, [this](Env& there) -> Task<void> {
+      Core& core = core_of(there);
+      co_await core.serving.join();
+      if (core.roots) co_await core.roots->close();
+      if (core.names) co_await core.names->close();
+    });
+  }
+  if (shared_->engine) {
+    if (auto closed = co_await shared_->engine->close(); !closed) {
+      log(env, LogLevel::error, "the namespace did not close in order; the next start replays its journal",
+          {{"reason", closed.error().to_string()}});
+    }
+  }
+  co_await core_of(env).background.join();
+  for (unsigned number = env.core_count(); number-- > 0;) {
+    co_await call_on(env, number, [this](Env& there) -> Task<void> {
+      Core& core = core_of(there);
+      if (!core.blobs) co_return;
+      if (auto closed = co_await core.blobs->close(); !closed) {
+        log(there, LogLevel::error, "the blobs did not close in order; the next start reads more of them",
+            {{"reason", closed.error().to_string()}});
+      }
+    });
+  }
+  for (unsigned number = env.core_count(); number-- > 0;) {
+    co_await call_on(env, number, [this](Env& there) -> Task<void> {
+      Core& core = core_of(there);
+      core.http.reset();
+      core.api.reset();
+      core.roots.reset();
+      core.blobs.reset();
+      core.names.reset();
+      co_return;
+    });
+  }
+  shared_->management_http.reset();
+  shared_->engine.reset();
+  if (shared_->directory) co_await shared_->directory->close();
+}
+
+Task<std::string> Server::collect_metrics(Env& env) {
+  ServerCounters counters;
+  for (unsigned number = 0; number < env.core_count(); ++number) {
+    co_await call_on(env, number, [&](Env& there) -> Task<void> {
+      const Core& core = core_of(there);
+      if (!core.http) co_return;
+      counters.add_core(there, core.api->metrics(), core.http->stats(), core.blobs->stats());
+      co_return;
+    });
+  }
+  counters.names = shared_->engine->statistics();
+  counters.journal = shared_->engine->journal().bounds();
+  if (auto space = co_await core_of(env).blobs->space({})) counters.space = *space;
+  co_return counters.to_prometheus();
+}
+
+ConfigResult<void> serve(const ServerSettings& settings, std::function<void(const ServerReady&)> on_ready) {
+  RuntimeOptions options{.cores = settings.threads,
+                         .pin = settings.pin,
+                         .backend = settings.io_backend,
+                         .poll = settings.io_poll,
+                         .log = settings.log};
+  options.on_notice = [](Env& env, std::string_view notice) { log(env, LogLevel::info, notice); };
+  options.buffers.limit_bytes = settings.request_memory_bytes / settings.threads;
+  options.buffers.arena_bytes =
+      std::min<size_t>(options.buffers.arena_bytes, align_down(options.buffers.limit_bytes, kBufferSizeMax));
+  Server server(settings, std::move(on_ready));
+  const auto ran = run_cores(options, [&](Env& env) { return server.run_core(env); });
+  if (!ran) return std::unexpected(fmt::format("cannot start: {}", ran.error().to_string()));
+  if (!server.failure().empty()) return std::unexpected(server.failure());
+  return {};
+}
+
+}  // namespace fb

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program's command line, and the edge of the process: terminal, environment variables, exit status.
+
+#include "cli/server_command.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "cli/server.h"
+#include "cli/server_settings.h"
+#include "cli/version.h"
+
+namespace fb {
+namespace {
+
+constexpr int kExitFailed = 1;
+constexpr int kExitUsage = 2;
+
+constexpr std::string_view kAbout =
+    "FractalBits: an S3-compatible object store for small objects at very high rates.\n"
+    "Run `fractalbits server` to start one on this machine; `fractalbits server --help` explains its "
+    "settings.";
+
+constexpr std::string_view kServerAbout =
+    "Serve S3 from this machine. Everything has a default, so the first run needs no settings:\n\n"
+    "  fractalbits server\n"
+    "  aws --endpoint-url http://127.0.0.1:8080 s3 mb s3://photos\n"
+    "  aws --endpoint-url http://127.0.0.1:8080 s3 sync ./pictures s3://photos\n\n"
+    "The root access key is made at the first start and kept in DIR/credentials, or taken from "
+    "FRACTALBITS_ACCESS_KEY and\n"
+    "FRACTALBITS_SECRET_KEY. Settings come from flags, from environment variables (named in brackets) and "
+    "from a file\n"
+    "(--config; `fractalbits server --print-config` writes one with comments); flags win over variables, "
+    "variables over the file.\n"
+    "SIGTERM stops after the requests in progress; SIGHUP loads certificate and key again.";
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? std::string() : std::string(value);
+}
+
+int complain(std::string_view message, int status) {
+  fmt::print(stderr, "fractalbits: {}\n", message);
+  return status;
+}
+
+ConfigResult<std::string> read_config_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return std::unexpected(fmt::format("--config: cannot read {}; is the path right?", path));
+  if (file.peek(); file.bad())
+    return std::unexpected(fmt::format("--config: {} cannot be read; is it a directory?", path));
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// The values as CLI11 collected them, by setting.
+struct ServerFlags {
+  std::string config;
+  bool print_config = false;
+  std::vector<std::vector<std::string>> values;  // in the order of the table
+  std::vector<CLI::Option*> options;
+};
+
+std::string help_text(const SettingInfo& info) {
+  std::string text(info.help);
+  if (!info.default_value.empty() && !info.value_name.empty())
+    text += fmt::format(" Default: {}.", info.default_value);
+  return text + fmt::format(" [{}]", info.environment);
+}
+
+void add_flags(CLI::App& server, ServerFlags& flags) {
+  const auto table = server_setting_table();
+  flags.values.resize(table.size());
+  server.add_option("--config", flags.config, "A file with settings (TOML).")->type_name("FILE");
+  server.add_flag("--print-config", flags.print_config,
+                  "Write a configuration file with every setting explained, and end.");
+  for (size_t i = 0; i < table.size(); ++i) {
+    const SettingInfo& info = table[i];
+    CLI::Option* option = nullptr;
+    if (info.value_name.empty()) {
+      option = server.add_flag_function(std::string(info.flag), [](std::int64_t) {}, help_text(info));
+    } else {
+      option = server.add_option(std::string(info.flag), flags.values[i], help_text(info))
+                   ->type_name(std::string(info.value_name));
+      option->allow_extra_args(false);
+      if (!info.list) option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    }
+    flags.options.push_back(option);
+  }
+}
+
+ConfigResult<ServerSettings> collect(const ServerFlags& flags) {
+  const auto table = server_setting_table();
+  Settings settings(table);
+  if (!flags.config.empty()) {
+    auto text = read_config_file(flags.config);
+    if (!text) return std::unexpected(text.error());
+    if (auto loaded = settings.load_file(*text, flags.config); !loaded)
+      return std::unexpected(loaded.error());
+  }
+  for (const SettingInfo& info : table) {
+    const std::string value = environment(std::string(info.environment).c_str());
+    if (value.empty()) continue;
+    if (auto set = settings.set(info.name, value, info.environment); !set)
+      return std::unexpected(set.error());
+  }
+  for (size_t i = 0; i < table.size(); ++i) {
+    if (flags.options[i]->count() == 0) continue;
+    const std::string value =
+        table[i].value_name.empty() ? "true" : fmt::format("{}", fmt::join(flags.values[i], ","));
+    if (auto set = settings.set(table[i].name, value, table[i].flag); !set)
+      return std::unexpected(set.error());
+  }
+  return resolve_server_settings(settings, environment);
+}
+
+// Shown on standard output once requests are served. The secret is shown only when it was made just now and a
+// person is looking.
+void announce(const ServerReady& ready) {
+  const bool terminal = isatty(STDOUT_FILENO) != 0;
+  std::string text = fmt::format("\nFractalBits {} serves S3 on {}\n\n", kVersion, ready.url);
+  if (ready.credentials_path.empty()) {
+    text += "  credentials   from FRACTALBITS_ACCESS_KEY and FRACTALBITS_SECRET_KEY\n";
+  } else if (ready.credentials_made_now && terminal) {
+    text += fmt::format("  access key    {}\n  secret key    {}   (shown this once)\n  kept in       {}\n",
+                        ready.access_key, ready.secret_key.reveal(), ready.credentials_path);
+  } else {
+    text += fmt::format("  credentials   {}\n", ready.credentials_path);
+  }
+  text += fmt::format("  data          {}\n  management    {}  (/health /ready /metrics)\n\nTry:\n\n",
+                      ready.data_dir, ready.mgmt_url);
+  if (ready.credentials_path.empty()) {
+    text +=
+        "  export AWS_ACCESS_KEY_ID=$FRACTALBITS_ACCESS_KEY AWS_SECRET_ACCESS_KEY=$FRACTALBITS_SECRET_KEY\n";
+  } else {
+    text += fmt::format(
+        "  export AWS_ACCESS_KEY_ID=$(awk '/^access_key/{{print $2}}' {0})\n"
+        "  export AWS_SECRET_ACCESS_KEY=$(awk '/^secret_key/{{print $2}}' {0})\n",
+        ready.credentials_path);
+  }
+  text += fmt::format(
+      "  export AWS_DEFAULT_REGION=us-east-1\n  aws --endpoint-url {0} s3 mb s3://first\n"
+      "  aws --endpoint-url {0} s3 cp /etc/hostname s3://first/\n\n",
+      ready.url);
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
+int run_server(const ServerFlags& flags) {
+  if (flags.print_config) {
+    fmt::print("{}", Settings::sample_file(server_setting_table()));
+    return 0;
+  }
+  const auto settings = collect(flags);
+  if (!settings) return complain(settings.error(), kExitUsage);
+  const auto served = serve(*settings, announce);
+  if (!served) return complain(served.error(), kExitFailed);
+  return 0;
+}
+
+}  // namespace
+
+int run_program(int argc, char** argv) {
+  CLI::App app{std::string(kAbout), "fractalbits"};
+  app.set_version_flag("--version", fmt::format("fractalbits {}", kVersion));
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+  CLI::App* server = app.add_subcommand("server", std::string(kServerAbout));
+  ServerFlags flags;
+  add_flags(*server, flags);
+  if (argc <= 1) {
+    fmt::print(stderr, "{}", app.help());
+    return kExitUsage;
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    return complain(fmt::format("{}\nRun `fractalbits{} --help` to see what is possible.", error.what(),
+                                app.got_subcommand(server) ? " server" : ""),
+                    kExitUsage);
+  }
+  return run_server(flags);
+}
+
+}  // namespace fb

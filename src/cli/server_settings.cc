@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/server_settings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/ascii.h"
+#include "s3/bucket_name.h"
+
+namespace fb {
+namespace {
+
+// A thread takes new blobs into shards of its own, and a store has 16.
+constexpr unsigned kThreadsMax = 16;
+constexpr uint64_t kMemoryMin = 16 * kMiB;  // of request memory for each thread; of namespace memory in all
+constexpr size_t kAccessKeySizeMin = 3;
+constexpr size_t kAccessKeySizeMax = 128;
+constexpr size_t kSecretKeySizeMin = 8;
+
+constexpr std::array kTable = {
+    SettingInfo{
+        .name = "data_dir",
+        .flag = "--data-dir",
+        .environment = "FRACTALBITS_DATA_DIR",
+        .value_name = "DIR",
+        .default_value = "./fractalbits-data",
+        .help = "Where everything is kept. Made at the first start; locked against a second process."},
+    SettingInfo{.name = "listen",
+                .flag = "--listen",
+                .environment = "FRACTALBITS_LISTEN",
+                .value_name = "ADDR:PORT",
+                .default_value = "127.0.0.1:8080",
+                .help = "S3 is served here. Use 0.0.0.0:8080 to be reached from other machines."},
+    SettingInfo{.name = "mgmt_listen",
+                .flag = "--mgmt-listen",
+                .environment = "FRACTALBITS_MGMT_LISTEN",
+                .value_name = "ADDR:PORT",
+                .default_value = "127.0.0.1:18080",
+                .help = "/health, /ready and /metrics are served here."},
+    SettingInfo{.name = "buckets",
+                .flag = "--bucket",
+                .environment = "FRACTALBITS_BUCKETS",
+                .value_name = "NAME",
+                .default_value = "",
+                .help = "Buckets to make at start, where missing.",
+                .list = true},
+    SettingInfo{.name = "domains",
+                .flag = "--domain",
+                .environment = "FRACTALBITS_DOMAINS",
+                .value_name = "NAME",
+                .default_value = "",
+                .help = "With s3.example.com, requests to bucket.s3.example.com are for that bucket "
+                        "(virtual-host style).",
+                .list = true},
+    SettingInfo{.name = "external_url",
+                .flag = "--external-url",
+                .environment = "FRACTALBITS_EXTERNAL_URL",
+                .value_name = "URL",
+                .default_value = "",
+                .help = "How clients reach this server through a proxy that rewrites the Host header, as "
+                        "https://s3.example.com."},
+    SettingInfo{
+        .name = "threads",
+        .flag = "--threads",
+        .environment = "FRACTALBITS_THREADS",
+        .value_name = "N",
+        .default_value = "0",
+        .help = "Worker threads, one event loop each; 0: one for each CPU this process may use. At most 16."},
+    SettingInfo{.name = "pin",
+                .flag = "--pin",
+                .environment = "FRACTALBITS_PIN",
+                .value_name = "",
+                .default_value = "false",
+                .help = "Pin each worker thread to a CPU of its own."},
+    SettingInfo{.name = "tls.cert",
+                .flag = "--tls-cert",
+                .environment = "FRACTALBITS_TLS_CERT",
+                .value_name = "FILE",
+                .default_value = "",
+                .help = "Serve HTTPS with this certificate chain (PEM). SIGHUP loads it again."},
+    SettingInfo{.name = "tls.key",
+                .flag = "--tls-key",
+                .environment = "FRACTALBITS_TLS_KEY",
+                .value_name = "FILE",
+                .default_value = "",
+                .help = "The private key of --tls-cert (PEM)."},
+    SettingInfo{.name = "storage.capacity",
+                .flag = "--capacity",
+                .environment = "FRACTALBITS_CAPACITY",
+                .value_name = "BYTES",
+                .default_value = "0",
+                .help = "Most bytes of objects to keep; 0: as many as the file system holds."},
+    SettingInfo{
+        .name = "storage.namespace_memory",
+        .flag = "--namespace-memory",
+        .environment = "FRACTALBITS_NAMESPACE_MEMORY",
+        .value_name = "BYTES",
+        .default_value = "8GiB",
+        .help = "Most memory for keys and records. Beyond it puts are refused with 507; deletes go on."},
+    SettingInfo{.name = "cache.size",
+                .flag = "--cache-size",
+                .environment = "FRACTALBITS_CACHE_SIZE",
+                .value_name = "BYTES",
+                .default_value = "256MiB",
+                .help = "Memory for small objects that are read again and again; 0 switches it off."},
+    SettingInfo{
+        .name = "requests.memory",
+        .flag = "--request-memory",
+        .environment = "FRACTALBITS_REQUEST_MEMORY",
+        .value_name = "BYTES",
+        .default_value = "128MiB",
+        .help = "Memory for bodies on their way in and out, at least 16MiB for each thread. Where it is used "
+                "up, further requests wait."},
+    SettingInfo{.name = "log.level",
+                .flag = "--log-level",
+                .environment = "FRACTALBITS_LOG_LEVEL",
+                .value_name = "LEVEL",
+                .default_value = "info",
+                .help = "debug, info, warn or error."},
+    SettingInfo{.name = "log.format",
+                .flag = "--log-format",
+                .environment = "FRACTALBITS_LOG_FORMAT",
+                .value_name = "FORMAT",
+                .default_value = "text",
+                .help = "text or json; to standard error."},
+    SettingInfo{.name = "log.access",
+                .flag = "--access-log",
+                .environment = "FRACTALBITS_ACCESS_LOG",
+                .value_name = "",
+                .default_value = "false",
+                .help = "One log line for each request."},
+    SettingInfo{
+        .name = "io.backend",
+        .flag = "--io-backend",
+        .environment = "FRACTALBITS_IO_BACKEND",
+        .value_name = "NAME",
+        .default_value = "auto",
+        .help =
+            "auto, uring (io_uring) or portable (epoll and I/O threads, where containers forbid io_uring)."},
+    SettingInfo{.name = "io.poll",
+                .flag = "--io-poll",
+                .environment = "FRACTALBITS_IO_POLL",
+                .value_name = "MODE",
+                .default_value = "auto",
+                .help = "auto, on or off: poll NVMe completions instead of waiting for interrupts."},
+};
+
+#define FB_CONFIG_TRY(target, ...) FB_TRY_CONFIG_(FB_CONCAT(fb_config_, __COUNTER__), target, __VA_ARGS__)
+#define FB_TRY_CONFIG_(temporary, target, ...)               \
+  auto temporary = (__VA_ARGS__);                            \
+  if (!temporary) return std::unexpected(temporary.error()); \
+  target = std::move(*temporary)
+
+ConfigResult<Endpoint> endpoint(const Settings& settings, std::string_view name) {
+  const auto parsed = Endpoint::parse(settings.text(name));
+  if (parsed) return *parsed;
+  return std::unexpected(
+      fmt::format("{}: '{}' is not an address and port; write it like 127.0.0.1:8080 or [::1]:8080",
+                  settings.find(name)->flag, settings.text(name)));
+}
+
+// The host (and port) of an URL, which is what clients sign.
+ConfigResult<std::string> host_of(std::string_view url) {
+  if (url.empty()) return std::string();
+  const std::string_view original = url;
+  for (const std::string_view scheme : {"https://", "http://"}) {
+    if (url.starts_with(scheme)) {
+      url.remove_prefix(scheme.size());
+      if (url.ends_with('/')) url.remove_suffix(1);
+      if (!url.empty() && url.find_first_of("/?#@ ") == std::string_view::npos) return std::string(url);
+    }
+  }
+  return std::unexpected(
+      fmt::format("--external-url: '{}' must be a scheme and a host, like https://s3.example.com", original));
+}
+
+ConfigResult<void> read_credentials(ServerSettings& out,
+                                    const std::function<std::string(const char*)>& environment) {
+  out.access_key = environment("FRACTALBITS_ACCESS_KEY");
+  out.secret_key = Secret(environment("FRACTALBITS_SECRET_KEY"));
+  if (out.access_key.empty() != out.secret_key.empty()) {
+    return std::unexpected(
+        "FRACTALBITS_ACCESS_KEY and FRACTALBITS_SECRET_KEY must be set together, or neither");
+  }
+  if (out.access_key.empty()) return {};
+  const bool plain = std::all_of(out.access_key.begin(), out.access_key.end(), [](char c) {
+    return c > ' ' && c < 0x7f && c != '/' && c != ',' && c != '=';
+  });
+  if (!plain || out.access_key.size() < kAccessKeySizeMin || out.access_key.size() > kAccessKeySizeMax) {
+    return std::unexpected(
+        "FRACTALBITS_ACCESS_KEY must have 3 to 128 printable characters without '/', ',', '=' and blanks");
+  }
+  if (out.secret_key.reveal().size() < kSecretKeySizeMin) {
+    return std::unexpected("FRACTALBITS_SECRET_KEY must have at least 8 characters");
+  }
+  return {};
+}
+
+ConfigResult<void> read_names(ServerSettings& out, const Settings& settings) {
+  out.buckets = settings.list("buckets");
+  for (const std::string& bucket : out.buckets) {
+    if (!s3::is_valid_bucket_name(bucket)) {
+      return std::unexpected(
+          fmt::format("FRACTALBITS_BUCKETS: '{}' is not a bucket name; use 3 to 63 lower-case letters, "
+                      "digits, dots and hyphens",
+                      bucket));
+    }
+  }
+  out.domains = settings.list("domains");
+  for (std::string& domain : out.domains) {
+    for (char& c : domain) c = ascii_lower(c);
+    if (domain.ends_with('.')) domain.pop_back();  // the root of all names, which clients leave out
+    if (domain.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.-") != std::string::npos ||
+        domain.empty() || domain.starts_with('.')) {
+      return std::unexpected(
+          fmt::format("--domain: '{}' is not a host name; write it without scheme and port", domain));
+    }
+  }
+  out.external_url = settings.text("external_url");
+  FB_CONFIG_TRY(out.external_host, host_of(out.external_url));
+  return {};
+}
+
+ConfigResult<void> read_io(ServerSettings& out, const Settings& settings) {
+  FB_CONFIG_TRY(const uint64_t threads, settings.integer("threads", 0, kThreadsMax));
+  out.threads = threads == 0 ? std::min(available_cpus(), kThreadsMax) : static_cast<unsigned>(threads);
+  FB_CONFIG_TRY(out.pin, settings.boolean("pin"));
+  static constexpr std::array<std::string_view, 3> kBackends = {"auto", "uring", "portable"};
+  FB_CONFIG_TRY(const size_t backend, settings.choice("io.backend", kBackends));
+  out.io_backend = static_cast<IoBackend>(backend);
+  static constexpr std::array<std::string_view, 3> kPolls = {"auto", "on", "off"};
+  FB_CONFIG_TRY(const size_t poll, settings.choice("io.poll", kPolls));
+  out.io_poll = static_cast<IoPoll>(poll);
+  return {};
+}
+
+ConfigResult<void> read_sizes(ServerSettings& out, const Settings& settings) {
+  FB_CONFIG_TRY(out.cache_bytes, settings.bytes("cache.size"));
+  FB_CONFIG_TRY(out.request_memory_bytes, settings.bytes("requests.memory"));
+  FB_CONFIG_TRY(out.capacity_bytes, settings.bytes("storage.capacity"));
+  FB_CONFIG_TRY(out.namespace_memory_bytes, settings.bytes("storage.namespace_memory"));
+  // The default grows with the machine.
+  if (!settings.given("requests.memory"))
+    out.request_memory_bytes = std::max(out.request_memory_bytes, kMemoryMin * out.threads);
+  if (out.request_memory_bytes < kMemoryMin * out.threads) {
+    return std::unexpected(fmt::format("--request-memory: {} threads need at least {} MiB", out.threads,
+                                       kMemoryMin * out.threads / kMiB));
+  }
+  if (out.namespace_memory_bytes < kMemoryMin) {
+    return std::unexpected(fmt::format("--namespace-memory: at least {} MiB are needed", kMemoryMin / kMiB));
+  }
+  return {};
+}
+
+ConfigResult<void> read_log(ServerSettings& out, const Settings& settings) {
+  static constexpr std::array<std::string_view, 4> kLevels = {"debug", "info", "warn", "error"};
+  FB_CONFIG_TRY(const size_t level, settings.choice("log.level", kLevels));
+  out.log.level = static_cast<LogLevel>(level);
+  static constexpr std::array<std::string_view, 2> kFormats = {"text", "json"};
+  FB_CONFIG_TRY(const size_t format, settings.choice("log.format", kFormats));
+  out.log.format = static_cast<LogFormat>(format);
+  FB_CONFIG_TRY(out.access_log, settings.boolean("log.access"));
+  return {};
+}
+
+}  // namespace
+
+std::span<const SettingInfo> server_setting_table() { return kTable; }
+
+ConfigResult<ServerSettings> resolve_server_settings(
+    const Settings& settings, const std::function<std::string(const char*)>& environment) {
+  ServerSettings out;
+  out.data_dir = settings.text("data_dir");
+  if (out.data_dir.empty()) return std::unexpected("--data-dir: the name of a directory is needed");
+  while (out.data_dir.size() > 1 && out.data_dir.ends_with('/')) out.data_dir.pop_back();
+  FB_CONFIG_TRY(out.listen, endpoint(settings, "listen"));
+  FB_CONFIG_TRY(out.mgmt_listen, endpoint(settings, "mgmt_listen"));
+  out.tls_cert = settings.text("tls.cert");
+  out.tls_key = settings.text("tls.key");
+  if (out.tls_cert.empty() != out.tls_key.empty()) {
+    return std::unexpected("--tls-cert and --tls-key must be given together");
+  }
+  for (const auto read : {&read_names, &read_io, &read_sizes, &read_log}) {
+    if (auto done = read(out, settings); !done) return std::unexpected(done.error());
+  }
+  if (auto done = read_credentials(out, environment); !done) return std::unexpected(done.error());
+  return out;
+}
+
+}  // namespace fb

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "base/secret.h"
+#include "io/runtime.h"
+
+namespace fb {
+
+// Sizes inside the engines that no user sets; 0 is the engine's own. Simulations make them so small that
+// snapshots, trims and compaction happen all the time.
+struct StoreTuning {
+  uint64_t journal_segment_bytes = 0;
+  uint64_t journal_bytes_max = 0;
+  uint64_t snapshot_journal_bytes = 0;
+  uint32_t blob_shards = 0;
+  uint64_t blob_segment_bytes = 0;
+  uint64_t blob_checkpoint_bytes = 0;
+};
+
+// Everything `fractalbits server` can be told, checked and in its own types.
+struct ServerSettings {
+  std::string data_dir;
+  Endpoint listen;
+  Endpoint mgmt_listen;
+  unsigned threads = 1;
+  bool pin = false;
+  std::string tls_cert;  // empty: plain HTTP
+  std::string tls_key;
+  std::vector<std::string> domains;
+  std::string external_host;  // of --external-url; empty: none
+  std::string external_url;
+  std::vector<std::string> buckets;  // made at start
+  std::string access_key;            // given by the environment; empty: the data directory's own
+  Secret secret_key;
+  LogOptions log;
+  bool access_log = false;
+  IoBackend io_backend = IoBackend::automatic;
+  IoPoll io_poll = IoPoll::automatic;
+  uint64_t cache_bytes = 0;           // of the process
+  uint64_t request_memory_bytes = 0;  // of the process
+  uint64_t capacity_bytes = 0;        // of the blobs; 0: what the file system has
+  uint64_t namespace_memory_bytes = 0;
+  StoreTuning tuning;
+};
+
+// The table behind flags, environment, file, help and sample.
+std::span<const SettingInfo> server_setting_table();
+
+// `environment` looks a variable up ("" where unset).
+ConfigResult<ServerSettings> resolve_server_settings(
+    const Settings& settings, const std::function<std::string(const char*)>& environment);
+
+}  // namespace fb

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/journal_client.h"
+
+namespace fb {
+
+std::string_view to_string(JournalError code) {
+  switch (code) {
+    case JournalError::sealed:
+      return "sealed";
+    case JournalError::wrong_end:
+      return "wrong_end";
+    case JournalError::trimmed:
+      return "trimmed";
+    case JournalError::missing:
+      return "missing";
+    case JournalError::damaged:
+      return "damaged";
+    case JournalError::full:
+      return "full";
+    case JournalError::unavailable:
+      return "unavailable";
+    case JournalError::timed_out:
+      return "timed_out";
+  }
+  return "unknown";
+}
+
+}  // namespace fb

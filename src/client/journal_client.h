@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "client/types.h"
+#include "io/buffer.h"
+#include "io/task.h"
+
+namespace fb {
+
+enum class JournalError {
+  sealed,     // a higher epoch has taken the journal over
+  wrong_end,  // append elsewhere than at the exact end with other bytes
+  trimmed,    // read below what was trimmed
+  missing,    // read at or beyond the end
+  damaged,    // bytes that were durable fail their checksum
+  full,       // the bound on the journal's size; trim first
+  unavailable,
+  timed_out,
+};
+std::string_view to_string(JournalError code);
+inline const ErrorDomain& error_domain(JournalError) {
+  static constexpr ErrorDomain kDomain{"journal",
+                                       [](int code) { return to_string(static_cast<JournalError>(code)); }};
+  return kDomain;
+}
+
+// An append-only sequence of frames, each numbered from 1 without gaps, that one owner (an epoch) writes.
+// Recovery tells a torn tail (never acknowledged, dropped) from damage (acknowledged, an error).
+class JournalClient {
+ public:
+  virtual ~JournalClient() = default;
+
+  struct Bounds {
+    uint64_t first_sequence = 1;  // the oldest frame that is kept
+    uint64_t next_sequence = 1;   // the one the next append gets
+    uint64_t epoch = 0;
+    uint64_t size_bytes = 0;
+    uint64_t size_bytes_max = 0;
+  };
+  virtual Bounds bounds() const = 0;
+
+  // Takes the journal over for `epoch`, which must be above every earlier one: durable when it returns.
+  virtual Task<Result<void>> seal(const CallContext& context, uint64_t epoch) = 0;
+  // One frame; durable when it returns. Several may be in flight: they become durable in order.
+  virtual Task<Result<uint64_t>> append(const CallContext& context, std::span<const std::byte> payload) = 0;
+  // The payloads of frames from `sequence` on, oldest first, as many as are convenient: at least one.
+  struct Frame {
+    uint64_t sequence = 0;
+    uint64_t epoch = 0;
+    std::string payload;
+  };
+  virtual Task<Result<std::vector<Frame>>> read(const CallContext& context, uint64_t sequence) = 0;
+  // Frames below `sequence` are no longer needed. Durable when it returns.
+  virtual Task<Result<void>> trim(const CallContext& context, uint64_t sequence) = 0;
+};
+
+}  // namespace fb

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "client/types.h"
+#include "io/task.h"
+#include "io/teardown.h"
+
+// The namespace as its users see it: an ordered map from (bucket, space, key) to a record, with conditions
+// decided at commit, atomic changes of several keys of one bucket, ordered listing with delimiters, and
+// atomic rename. In `server` the engine implements it in process, in a cluster the RPC client does.
+
+namespace fb {
+
+enum class NamespaceError {
+  not_found,     // no such key (get, erase that must exist, rename source)
+  no_such_tree,  // no such bucket
+  tree_exists,
+  tree_not_empty,
+  precondition_failed,   // the condition does not hold; nothing was changed
+  key_too_long,          // over kKeySizeMax
+  record_too_large,      // over kRecordSizeMax
+  destination_occupied,  // rename of a prefix onto one under which something lies
+  rename_into_itself,
+  stale_blob,   // a record names a blob of an ended incarnation that it does not own already
+  full,         // the engine's stated capacity or the disk is exhausted; erase still works
+  unsupported,  // this engine does not do it yet
+  unavailable,  // not the owner, shutting down, or failed: try again elsewhere or later
+  timed_out,
+  damaged,  // stored bytes fail their checksum; nothing wrong is served
+};
+std::string_view to_string(NamespaceError code);
+inline const ErrorDomain& error_domain(NamespaceError) {
+  static constexpr ErrorDomain kDomain{"namespace",
+                                       [](int code) { return to_string(static_cast<NamespaceError>(code)); }};
+  return kDomain;
+}
+
+inline constexpr size_t kKeySizeMax = 1024;  // bytes of an object's path, without the space byte
+inline constexpr size_t kTreeKeySizeMax =
+    kKeySizeMax + 64;  // in the other spaces, which put an id behind the path
+inline constexpr size_t kRecordSizeMax = 1u << 20;
+
+// Decided under the same latch, in the same journal record as the change itself.
+struct Condition {
+  enum class Kind : uint8_t { none, must_not_exist, must_exist, version_is, etag_is, etag_is_not };
+  Kind kind = Kind::none;
+  Version version;          // version_is
+  std::string_view etag{};  // etag_is, etag_is_not: as in RecordEtag::text(), without quotes
+};
+
+struct Mutation {
+  enum class Kind : uint8_t {
+    put,           // sets key to record
+    erase,         // removes key where present
+    erase_prefix,  // removes every key of the space that begins with `key`; detaches them in one step
+    check,         // changes nothing: only its condition must hold
+  };
+  Kind kind = Kind::put;
+  Space space = Space::objects;
+  std::string_view key;
+  std::string_view record{};
+  Condition condition{};
+};
+
+struct MutationResult {
+  Version version;       // put: the new version
+  bool existed = false;  // put, erase: whether the key was there before; erase_prefix: whether any was
+};
+
+// While it lives, no blob that the record it came with names is freed. Held on the core that asked. Cheap.
+class ReadPin {
+ public:
+  class Owner {
+   public:
+    virtual void unpin(uint64_t epoch) = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+  ReadPin() = default;
+  ReadPin(Owner& owner, uint64_t epoch) : owner_(&owner), epoch_(epoch) {}
+  ReadPin(ReadPin&& other) noexcept : owner_(std::exchange(other.owner_, nullptr)), epoch_(other.epoch_) {}
+  ReadPin& operator=(ReadPin&& other) noexcept {
+    reset();
+    owner_ = std::exchange(other.owner_, nullptr);
+    epoch_ = other.epoch_;
+    return *this;
+  }
+  ~ReadPin() { reset(); }
+  void reset() {
+    Owner* owner = std::exchange(owner_, nullptr);
+    if (owner != nullptr && !detail::teardown_in_progress) owner->unpin(epoch_);
+  }
+
+ private:
+  Owner* owner_ = nullptr;
+  uint64_t epoch_ = 0;
+};
+
+struct Found {
+  Version version;
+  std::string record;
+  ReadPin pin;
+};
+
+struct ListRequest {
+  BucketId bucket;
+  Space space = Space::objects;
+  std::string_view prefix{};
+  std::string_view delimiter{};  // any string; empty: none
+  // Keys after this one only (by bytes); empty: from the start. With `start_past_prefix`, keys that begin
+  // with it are passed over too: that is how a listing goes on behind a common prefix. Without it, a common
+  // prefix is given wherever a key after `start_after` lies beneath it.
+  std::string_view start_after{};
+  bool start_past_prefix = false;
+  uint32_t entries_max = 1000;  // keys and common prefixes together; at most kListEntriesMax
+  bool with_records = true;
+};
+inline constexpr uint32_t kListEntriesMax = 10'000;
+
+struct ListEntry {
+  std::string key;  // the key, or the common prefix up to and including the delimiter
+  bool common_prefix = false;
+  Version version;     // keys only
+  std::string record;  // keys only, where asked for
+};
+
+struct ListPage {
+  std::vector<ListEntry> entries;  // by bytes; keys and common prefixes merged
+  bool truncated = false;  // more follows: go on with start_after = entries.back().key and, where that entry
+                           // is a common prefix, start_past_prefix
+};
+
+struct TreeStatistics {
+  uint64_t objects = 0;
+  uint64_t bytes = 0;  // sum of object sizes
+  uint64_t uploads = 0;
+};
+
+// One instance a core; used on that core only. Thread-safe across instances. Every answer, not only a
+// write's, waits until the journal is durable up to what it saw.
+class NamespaceClient {
+ public:
+  virtual ~NamespaceClient() = default;
+
+  // NamespaceError::not_found, no_such_tree.
+  virtual Task<Result<Found>> get(const CallContext& context, BucketId bucket, Space space,
+                                  std::string_view key) = 0;
+  // One change: durable when it returns.
+  virtual Task<Result<MutationResult>> apply(const CallContext& context, BucketId bucket,
+                                             const Mutation& mutation) = 0;
+  // All or nothing, in one journal record, durable when it returns. The blobs that replaced and erased
+  // records named and no put record of the same commit names become garbage in the same step and are freed
+  // later. At most kCommitMutationsMax mutations. Results in the order of the mutations. A key may come up
+  // more than once: the last mutation holds; conditions look at what was there before the commit.
+  virtual Task<Result<std::vector<MutationResult>>> commit(const CallContext& context, BucketId bucket,
+                                                           std::span<const Mutation> mutations) = 0;
+  virtual Task<Result<ListPage>> list(const CallContext& context, const ListRequest& request) = 0;
+
+  struct RenameRequest {
+    BucketId bucket;
+    std::string_view source;
+    std::string_view destination;
+    bool prefix = false;  // both names end in '/', everything beneath moves
+    Condition source_condition{};
+    Condition destination_condition{};
+  };
+  virtual Task<Result<void>> rename(const CallContext& context, const RenameRequest& request) = 0;
+
+  // A bucket's tree. drop_tree: only where no object (or version) is left; uploads in progress become
+  // garbage.
+  virtual Task<Result<void>> create_tree(const CallContext& context, BucketId bucket) = 0;
+  virtual Task<Result<void>> drop_tree(const CallContext& context, BucketId bucket) = 0;
+  virtual Task<Result<TreeStatistics>> tree_statistics(const CallContext& context, BucketId bucket) = 0;
+
+  // A number never given before: for bucket ids and the like.
+  virtual Task<Result<uint64_t>> next_unique_number(const CallContext& context) = 0;
+  // The incarnation whose blobs this process's records may name; fixed while it runs.
+  virtual Incarnation incarnation() const = 0;
+  // A blob that a live writer wrote and could not name (its client died, its put lost a race): freed in the
+  // background.
+  virtual void discard_blob(BlobId blob, uint32_t block_count) = 0;
+};
+inline constexpr size_t kCommitMutationsMax = 1024;
+
+}  // namespace fb

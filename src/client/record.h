@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "client/types.h"
+
+// What the namespace stores under a key: the record of an object, of a multipart upload, of one part. The
+// bytes are specified in docs/formats/record.md: a version byte, must-understand bits and tagged fields, so
+// that later versions can add fields which this one skips, or must refuse. Every place that S3 and the later
+// engines need is reserved there.
+//
+// Decoding makes views into the bytes, which must stay alive; it validates everything and never trusts a
+// length.
+
+namespace fb {
+
+enum class RecordError {
+  malformed,    // not a record, or cut short
+  unsupported,  // written by a newer version with something that must be understood
+};
+std::string_view to_string(RecordError code);
+inline const ErrorDomain& error_domain(RecordError) {
+  static constexpr ErrorDomain kDomain{"record",
+                                       [](int code) { return to_string(static_cast<RecordError>(code)); }};
+  return kDomain;
+}
+
+// S3's ETag: the MD5 of the content, or "md5 of the parts' md5s"-N for a multipart object.
+struct RecordEtag {
+  std::array<uint8_t, 16> md5{};
+  uint16_t part_count = 0;  // 0: a single put
+  bool operator==(const RecordEtag&) const = default;
+  // Lower-case hex, "-N" where part_count is set, without quotes.
+  std::string text() const;
+  static constexpr size_t kTextSizeMax = 32 + 1 + 5;
+  // The same into `out` (kTextSizeMax bytes); the size written.
+  size_t write_text(char* out) const;
+};
+
+enum class RecordChecksumAlgorithm : uint8_t {
+  none = 0,
+  crc32 = 1,
+  crc32c = 2,
+  crc64nvme = 3,
+  sha1 = 4,
+  sha256 = 5
+};
+
+// A checksum as S3 stores and returns it.
+struct RecordChecksum {
+  RecordChecksumAlgorithm algorithm = RecordChecksumAlgorithm::none;
+  bool composite = false;  // the checksum of the parts' checksums, shown with "-N"
+  uint8_t size = 0;        // bytes used of value
+  std::array<uint8_t, 32> value{};
+  bool operator==(const RecordChecksum&) const = default;
+};
+
+// Where content is. Blocks of one blob: block i holds bytes [i * block_size, (i + 1) * block_size) of it.
+struct Locator {
+  enum class Kind : uint8_t { none = 0, inline_bytes = 1, blob = 2, manifest = 3, cloud = 4 };
+  Kind kind = Kind::none;  // none: no content (0 bytes)
+  BlobId blob;             // blob, manifest
+  uint64_t length_bytes = 0;
+  uint8_t block_size_log2 = 20;    // 2^20: 1 MiB
+  std::string_view inline_data{};  // inline_bytes
+  uint32_t block_count() const {
+    const uint64_t block_bytes = uint64_t{1} << block_size_log2;
+    return static_cast<uint32_t>((length_bytes + block_bytes - 1) / block_bytes);
+  }
+};
+
+struct RecordPart {
+  uint16_t number = 0;  // 1 to 10000, ascending
+  Locator content;
+  std::array<uint8_t, 16> md5{};
+  RecordChecksum checksum;
+};
+
+struct ObjectRecord {
+  uint64_t size_bytes = 0;
+  UnixTime last_modified;
+  RecordEtag etag;
+  RecordChecksum checksum;
+  std::string_view
+      metadata{};  // S3's system headers and user metadata as src/s3/object_headers.h serialises them
+  std::string_view owner{};          // canonical user id; empty: the bucket's owner
+  std::string_view storage_class{};  // empty: STANDARD
+  std::string_view upload_id{};      // of a multipart object: so that a repeated Complete is recognised
+  Locator content;                   // single put; Kind::none where `parts` is not empty
+  std::vector<RecordPart> parts;     // multipart: the part table, in order
+
+  std::string encode() const;
+  void encode_to(std::string& out) const;  // appends; no other allocation
+  static Result<ObjectRecord> decode(std::string_view bytes);
+};
+
+struct UploadRecord {
+  UnixTime initiated;
+  RecordChecksumAlgorithm checksum_algorithm = RecordChecksumAlgorithm::none;
+  bool checksum_composite = false;
+  std::string_view metadata{};
+  std::string_view owner{};
+  std::string_view storage_class{};
+
+  std::string encode() const;
+  static Result<UploadRecord> decode(std::string_view bytes);
+};
+
+struct PartRecord {
+  uint64_t size_bytes = 0;
+  UnixTime last_modified;
+  std::array<uint8_t, 16> md5{};
+  RecordChecksum checksum;
+  Locator content;
+
+  std::string encode() const;
+  static Result<PartRecord> decode(std::string_view bytes);
+};
+
+// Every blob a record of any kind names, with its block count; `visit(const BlobId&, uint32_t block_count)`.
+// Used by the engine for garbage and by mark and sweep. RecordError::malformed where the bytes are no record.
+Result<void> for_each_blob(std::string_view record,
+                           void (*visit)(void* context, const BlobId& blob, uint32_t block_count),
+                           void* context);
+// The ETag of an object record, without decoding the rest; for conditions. Nothing for other kinds.
+std::optional<RecordEtag> etag_of(std::string_view record);
+// The size of an object record; for a bucket's byte count. Nothing for other kinds.
+std::optional<uint64_t> object_size_of(std::string_view record);
+
+}  // namespace fb

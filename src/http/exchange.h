@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "base/header_writer.h"
+#include "base/request_head.h"
+#include "io/stream.h"
+
+namespace fb {
+
+// One request and its response on one connection, given to an HttpHandler. Lives as long as handle() runs.
+// All of it is used on the connection's core by one coroutine at a time.
+//
+// A response is sent exactly once: either respond(), or begin_response() and then send_body() until the
+// announced length is reached. Where the handler returns without one, or with a body cut short, the
+// connection is closed. What the handler leaves unread of a request body is drained up to a bound, else the
+// connection is closed afterwards.
+class HttpExchange {
+ public:
+  virtual ~HttpExchange() = default;
+
+  virtual Env& env() const = 0;
+  virtual const RequestHead& request() const = 0;
+  virtual Endpoint peer() const = 0;
+  // When the last byte of the head was there: the start of the request for latencies.
+  virtual Instant started() const = 0;
+
+  // The body's length where declared; nothing for "Transfer-Encoding: chunked". 0 where there is no body.
+  virtual std::optional<uint64_t> content_length() const = 0;
+  // Fills `into` with body bytes, transfer coding removed: exactly into.size() bytes, fewer only at the end
+  // of the body, where the next call gives 0. Sends "100 Continue" first where the client waits for it. What
+  // came with the head is copied, the rest is received straight into `into`. HttpError::body_incomplete where
+  // the client vanishes, HttpError::timed_out where it is too slow, HttpError::malformed where the framing is
+  // wrong.
+  virtual Task<Result<size_t>> read_body(std::span<std::byte> into) = 0;
+  // The same, but returns as soon as at least one byte is there: for framed bodies (aws-chunked).
+  virtual Task<Result<size_t>> read_body_some(std::span<std::byte> into) = 0;
+
+  // Header fields of the response, without Date, Server, Content-Length, Transfer-Encoding and Connection,
+  // which the server writes itself. Cleared at the start of each exchange.
+  virtual HeaderWriter& headers() = 0;
+  // Status, headers and the whole body in one send. For HEAD requests `body` is not sent, its length is
+  // announced. For 204 and 304 no length is announced. The vectors may be changed.
+  virtual Task<Result<void>> respond(int status, std::span<iovec> body) = 0;
+  // HEAD: a response that announces `content_length` and has no body. Also for 304, 204.
+  virtual Task<Result<void>> respond_without_body(int status, std::optional<uint64_t> content_length) = 0;
+  // The head goes out with the first send_body(). Without a length the body is sent chunked (HTTP/1.0: until
+  // close).
+  virtual void begin_response(int status, std::optional<uint64_t> content_length) = 0;
+  virtual Task<Result<void>> send_body(std::span<iovec> vectors) = 0;
+  // Ends a chunked body; checks that an announced length was reached.
+  virtual Task<Result<void>> end_response() = 0;
+  // True once any byte of the response may have left: an error can no longer be reported by status.
+  virtual bool response_begun() const = 0;
+  // The status of the response begun; 0 before.
+  virtual int status() const = 0;
+  // Close the connection after this response.
+  virtual void close_after() = 0;
+  // Bytes of body received and sent so far: for the access log and metrics.
+  virtual uint64_t body_received_bytes() const = 0;
+  virtual uint64_t body_sent_bytes() const = 0;
+};
+
+class HttpHandler {
+ public:
+  virtual ~HttpHandler() = default;
+  virtual Task<void> handle(HttpExchange& exchange) = 0;
+  // The response body (and headers into `headers`) for a request that could not be parsed: 400, 408, 414,
+  // 431, 501, 505 and so on. For S3 an error document.
+  virtual std::string protocol_error(int status, HeaderWriter& headers) = 0;
+};
+
+}  // namespace fb

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "http/http_connection.h"
+#include "io/scope.h"
+#include "io/sync.h"
+
+namespace fb {
+
+class TlsContext;
+
+struct HttpServerOptions {
+  HttpLimits limits;
+  // Serve TLS with this context (which may be reloaded meanwhile); plain where null. Outlives the server.
+  TlsContext* tls = nullptr;
+};
+
+// An HTTP/1.1 server on one listener of one core. One is made per core; they share nothing.
+//
+//   HttpServer server(env, std::move(listener), handler);
+//   ... co_await server.run();       accepts and serves until stop() was called and all connections have
+//   ended
+//   ... server.stop(grace);          from another coroutine of the same core, at most once
+class HttpServer {
+ public:
+  HttpServer(Env& env, Listener listener, HttpHandler& handler, const HttpServerOptions& options = {});
+  HttpServer(const HttpServer&) = delete;
+
+  Task<void> run();
+  // Accepts nothing more and closes what is idle; requests in progress finish and their connections close.
+  // What has not finished after `grace` has its sends and receives cancelled.
+  void stop(Duration grace);
+  bool stopping() const { return shared_.stopping; }
+
+  Endpoint endpoint() const { return listener_.endpoint(); }
+  const HttpStats& stats() const { return shared_.stats; }
+
+ private:
+  Task<void> accept_and_join();
+  Task<void> accept_loop();
+  Task<void> sweep();
+  static Task<void> serve_connection(HttpServer& server, Socket socket, Semaphore::Units units);
+  Task<void> serve_tls(Socket& socket, ConnectionWatch& watch);
+
+  Env& env_;
+  Listener listener_;
+  TlsContext* tls_;
+  HttpServerShared shared_;
+  Semaphore connection_units_;
+  CancelSource accept_cancel_;
+  CancelSource sweep_cancel_;
+  Instant stop_deadline_ = Instant::never();
+  bool finished_ = false;
+  WatchList watches_;
+  Scope scope_;
+};
+
+}  // namespace fb

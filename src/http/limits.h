@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/time.h"
+#include "base/units.h"
+
+namespace fb {
+
+inline constexpr size_t kHeaderCountMax = 128;
+
+// Every bound of the HTTP server and client. What happens at each is said beside it.
+struct HttpLimits {
+  // The request (or status) line without its line end; 414 beyond. A presigned URL takes up to about 2 KiB
+  // and a key of 1024 bytes up to 3 KiB when percent-encoded.
+  size_t request_line_bytes = 16 * kKiB;
+  // The header section with all line ends; 431 beyond. S3 allows 2 KiB of user metadata and 8 KiB in all.
+  size_t header_section_bytes = 32 * kKiB;
+  // At most kHeaderCountMax, which is the room there is; 431 beyond.
+  size_t header_count = kHeaderCountMax;
+
+  // Of one core. At the limit no connection is accepted until one closes: the kernel's backlog holds the
+  // others.
+  size_t connections = 10'000;
+
+  // Between requests; the connection is closed without a word.
+  Duration idle_timeout = Duration::seconds(60);
+  // From the first byte of a request (from the accept for the first one) to the end of its head; 408.
+  Duration head_timeout = Duration::seconds(30);
+  // Between two receives of a body. read_body() fails with HttpError::timed_out.
+  Duration body_idle_timeout = Duration::seconds(30);
+  // What a body must average after it was waited for longer than body_idle_timeout; the same error.
+  uint64_t body_bytes_per_second_min = 256;
+  // A send must end within this time plus what its bytes take at send_bytes_per_second_min; the connection is
+  // closed.
+  Duration send_idle_timeout = Duration::seconds(30);
+  uint64_t send_bytes_per_second_min = 4 * kKiB;
+  Duration tls_handshake_timeout = Duration::seconds(10);
+  // Time-outs are looked at this often, for all connections of a core in one pass, and so are this coarse.
+  Duration timeout_resolution = Duration::milliseconds(500);
+
+  // Of a request body that its handler left unread, this much is received and dropped so that the connection
+  // can be kept and the client reads its answer; beyond, or after this time, the connection is closed.
+  uint64_t drain_bytes = 1 * kMiB;
+  Duration drain_timeout = Duration::seconds(5);
+};
+
+}  // namespace fb

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "http/request_input.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "http/error.h"
+
+namespace fb {
+namespace {
+
+constexpr size_t kInputBytesMin = kPooledBytesSize;
+// The staging room for a chunked body behind the head.
+constexpr size_t kStagingBytesMin = 8 * kKiB;
+// A shorter rest of a chunk is received together with the framing behind it.
+constexpr size_t kDirectReceiveMin = 8 * kKiB;
+constexpr size_t kDrainPieceBytes = 16 * kKiB;
+constexpr size_t kSmallPieceBytes = 512;
+
+}  // namespace
+
+RequestInput::RequestInput(Stream& stream, Socket* socket, ConnectionWatch& watch, const HttpLimits& limits,
+                           RequestMemoryPool& pool, HttpStats& stats)
+    : env_(stream.env()),
+      stream_(stream),
+      socket_(socket),
+      watch_(watch),
+      limits_(limits),
+      pool_(pool),
+      stats_(stats),
+      head_deadline_(env_.now() + limits.head_timeout) {}
+
+void RequestInput::ensure_memory() {
+  if (memory_ == nullptr) memory_ = pool_.take();
+}
+
+void RequestInput::release_memory() {
+  pooled_.reset();
+  if (memory_ != nullptr) pool_.give_back(std::move(memory_));
+  window_ = nullptr;
+  window_size_ = 0;
+  window_pooled_ = false;
+}
+
+Task<RequestInput::Head> RequestInput::read_head(const bool& stopping) {
+  if (memory_ != nullptr) memory_->parser.reset();
+  if (!first_request_) head_deadline_ = env_.now() + limits_.head_timeout;  // of a head that was pipelined
+  for (;;) {
+    if (window_size_ == 0) {
+      release_memory();
+      if (stopping) co_return Head::closed;
+      watch_.idle = true;
+      watch_.receive_deadline = first_request_ ? head_deadline_ : env_.now() + limits_.idle_timeout;
+      const IoLimits io_limits{.cancel = &watch_.receive_cancel};
+      if (socket_ != nullptr) {
+        auto received = co_await socket_->receive_pooled_operation(io_limits);
+        if (received) pooled_ = std::move(*received);
+      } else {
+        auto received = co_await stream_.receive_pooled(io_limits);
+        if (received) pooled_ = std::move(*received);
+      }
+      watch_.idle = false;
+      watch_.receive_deadline = Instant::never();
+      if (pooled_.bytes().empty()) {
+        if (watch_.timed_out) ++stats_.timeouts;
+        co_return Head::closed;
+      }
+      window_ = pooled_.bytes().data();
+      window_size_ = pooled_.bytes().size();
+      window_pooled_ = true;
+      if (!first_request_) head_deadline_ = env_.now() + limits_.head_timeout;
+      ensure_memory();
+      memory_->parser.reset();
+    }
+    const ParseState state = memory_->parser.parse(window_text());
+    if (state == ParseState::failed) co_return Head::refused;
+    if (state == ParseState::complete) {
+      accept_head();
+      first_request_ = false;
+      co_return Head::request;
+    }
+    watch_.receive_deadline = head_deadline_;
+    const auto more = co_await receive_more_head();
+    watch_.receive_deadline = Instant::never();
+    if (!more) {
+      if (!watch_.timed_out) co_return Head::closed;
+      ++stats_.timeouts;
+      co_return Head::too_slow;
+    }
+  }
+}
+
+// Appends to a head of which a part is there; the parser goes on where it stopped unless the bytes had to
+// move.
+Task<Result<void>> RequestInput::receive_more_head() {
+  std::byte* const start = memory_->input.get();
+  if (window_pooled_) {
+    memory_->reserve_input(std::max(kInputBytesMin, 2 * window_size_), 0);
+    std::memcpy(memory_->input.get(), window_, window_size_);
+    pooled_.reset();
+    window_pooled_ = false;
+    window_ = memory_->input.get();
+    memory_->parser.reset();
+  } else if (window_ != start) {
+    std::memmove(start, window_, window_size_);
+    window_ = start;
+    memory_->parser.reset();
+  }
+  if (window_size_ == memory_->input_capacity) {
+    // The parser refuses a head before the buffer could double beyond twice its limits.
+    FB_ASSERT(window_size_ <= 2 * (limits_.request_line_bytes + limits_.header_section_bytes), window_size_);
+    memory_->reserve_input(2 * window_size_, window_size_);
+    window_ = memory_->input.get();
+    memory_->parser.reset();
+  }
+  const std::span<std::byte> room(window_ + window_size_, memory_->input_capacity - window_size_);
+  FB_CO_TRY(const size_t count, co_await receive(room));
+  if (count == 0) co_return HttpError::connection_lost;
+  window_size_ += count;
+  co_return Result<void>();
+}
+
+Task<Result<size_t>> RequestInput::receive(std::span<std::byte> into) {
+  const IoLimits io_limits{.cancel = &watch_.receive_cancel};
+  if (socket_ != nullptr) co_return co_await socket_->receive_operation(into, io_limits);
+  co_return co_await stream_.receive(into, io_limits);
+}
+
+// The head is whole: steps behind it and looks at what the body needs.
+void RequestInput::accept_head() {
+  const RequestParser& parsed = memory_->parser;
+  const size_t head_bytes = parsed.head_size();
+  chunked_ = parsed.framing().chunked;
+  left_ = chunked_ ? 0 : parsed.framing().content_length.value_or(0);
+  decoder_.reset();
+  body_read_bytes_ = 0;
+  body_waited_ = {};
+  body_failed_ = false;
+  draining_ = false;
+  if (window_pooled_ && (chunked_ || left_ > window_size_ - head_bytes)) move_request_into_memory();
+  consume(head_bytes);
+  if (!window_pooled_) staging_start_ = static_cast<size_t>(window_ - memory_->input.get());
+}
+
+void RequestInput::move_request_into_memory() {
+  memory_->reserve_input(std::max(kInputBytesMin, window_size_ + kStagingBytesMin), 0);
+  std::byte* const to = memory_->input.get();
+  std::memcpy(to, window_, window_size_);
+  env_.stats().bytes_copied += window_size_ - memory_->parser.head_size();
+  memory_->parser.rebase(reinterpret_cast<const char*>(window_), reinterpret_cast<const char*>(to));
+  window_ = to;
+  window_pooled_ = false;
+  pooled_.reset();
+}
+
+std::optional<uint64_t> RequestInput::body_left() const {
+  if (chunked_ && !decoder_.done()) return std::nullopt;
+  return chunked_ ? 0 : left_;
+}
+
+bool RequestInput::too_slow() const {
+  if (draining_ || body_waited_ <= limits_.body_idle_timeout) return false;
+  const auto waited_ms = static_cast<uint64_t>(body_waited_.milliseconds());
+  return body_read_bytes_ < waited_ms * limits_.body_bytes_per_second_min / 1000;
+}
+
+Error RequestInput::body_error(const Error& error) {
+  body_failed_ = true;
+  if (error.is(HttpError::malformed)) return error;
+  if (error.is(HttpError::timed_out) || (error.is(IoError::cancelled) && watch_.timed_out)) {
+    ++stats_.timeouts;
+    return HttpError::timed_out;
+  }
+  return error.is(HttpError::body_incomplete) ? error : Error(HttpError::body_incomplete, error.os_errno());
+}
+
+Task<Result<size_t>> RequestInput::read_body(std::span<std::byte> into, bool some) {
+  if (body_failed_) co_return HttpError::body_incomplete;
+  size_t filled = 0;
+  while (filled < into.size() && !body_done()) {
+    if (chunked_ && decoder_.payload_due() == 0) {
+      if (some && filled != 0 && window_size_ == 0) break;
+      if (const auto skipped = co_await skip_framing(); !skipped) co_return body_error(skipped.error());
+      continue;
+    }
+    const uint64_t due = chunked_ ? decoder_.payload_due() : left_;
+    const std::span<std::byte> to = into.subspan(filled, std::min<uint64_t>(due, into.size() - filled));
+    size_t count = 0;
+    if (window_size_ != 0) {
+      count = std::min(to.size(), window_size_);
+      std::memcpy(to.data(), window_, count);
+      env_.stats().bytes_copied += count;
+      consume(count);
+    } else {
+      if (some && filled != 0) break;
+      if (chunked_ && to.size() < kDirectReceiveMin) {
+        if (const auto more = co_await receive_framing(); !more) co_return body_error(more.error());
+        continue;
+      }
+      const Instant before = env_.now();
+      if (!draining_) watch_.receive_deadline = before + limits_.body_idle_timeout;
+      const auto received = co_await receive(to);
+      if (!draining_) watch_.receive_deadline = Instant::never();
+      if (!received) co_return body_error(received.error());
+      if (*received == 0) co_return body_error(HttpError::body_incomplete);
+      count = *received;
+      body_waited_ = body_waited_ + (env_.now() - before);
+    }
+    if (chunked_) {
+      decoder_.take_payload(count);
+    } else {
+      left_ -= count;
+    }
+    filled += count;
+    body_read_bytes_ += count;
+    stats_.body_received_bytes += count;
+    if (too_slow()) co_return body_error(HttpError::timed_out);
+  }
+  co_return filled;
+}
+
+// Up to the next payload byte, or the end of the body.
+Task<Result<void>> RequestInput::skip_framing() {
+  while (decoder_.payload_due() == 0 && !decoder_.done()) {
+    if (window_size_ == 0) FB_CO_CHECK(co_await receive_framing());
+    FB_CO_TRY(const size_t consumed, decoder_.consume(window_text()));
+    consume(consumed);
+  }
+  co_return Result<void>();
+}
+
+// Receives into the room behind the head.
+Task<Result<void>> RequestInput::receive_framing() {
+  FB_ASSERT(window_size_ == 0);
+  FB_ASSERT(!window_pooled_);
+  FB_ASSERT(memory_->input_capacity >= staging_start_);
+  if (memory_->input_capacity - staging_start_ < kStagingBytesMin) {
+    const std::unique_ptr<std::byte[]> old = std::move(memory_->input);
+    memory_->input_capacity = staging_start_ + kStagingBytesMin;
+    memory_->input = std::make_unique_for_overwrite<std::byte[]>(memory_->input_capacity);
+    std::memcpy(memory_->input.get(), old.get(), staging_start_);
+    const size_t head_start = staging_start_ - memory_->parser.head_size();
+    memory_->parser.rebase(reinterpret_cast<const char*>(old.get() + head_start),
+                           reinterpret_cast<const char*>(memory_->input.get() + head_start));
+  }
+  window_ = memory_->input.get() + staging_start_;
+  const Instant before = env_.now();
+  if (!draining_) watch_.receive_deadline = before + limits_.body_idle_timeout;
+  const auto received = co_await receive({window_, memory_->input_capacity - staging_start_});
+  if (!draining_) watch_.receive_deadline = Instant::never();
+  if (!received) co_return received.error();
+  if (*received == 0) co_return HttpError::body_incomplete;
+  body_waited_ = body_waited_ + (env_.now() - before);
+  window_size_ = *received;
+  co_return Result<void>();
+}
+
+Task<bool> RequestInput::drain_body() {
+  draining_ = true;
+  watch_.receive_deadline = env_.now() + limits_.drain_timeout;
+  std::array<std::byte, kSmallPieceBytes> small;
+  Buffer large = env_.buffers().try_allocate(kDrainPieceBytes);
+  const std::span<std::byte> into = large ? large.span(0, kDrainPieceBytes) : std::span<std::byte>(small);
+  uint64_t dropped = 0;
+  while (!body_done() && dropped < limits_.drain_bytes) {
+    const auto count = co_await read_body(into, true);
+    if (!count) break;
+    dropped += *count;
+  }
+  watch_.receive_deadline = Instant::never();
+  co_return body_done();
+}
+
+Task<void> RequestInput::drain_until_closed() {
+  const Instant deadline = env_.now() + limits_.drain_timeout;
+  if (!co_await stream_.finish_sending({.deadline = deadline, .cancel = &watch_.send_cancel})) co_return;
+  watch_.receive_deadline = deadline;
+  std::array<std::byte, kSmallPieceBytes> into;
+  for (uint64_t dropped = 0; dropped < limits_.drain_bytes;) {
+    const auto count = co_await receive(into);
+    if (!count || *count == 0) break;
+    dropped += *count;
+  }
+  watch_.receive_deadline = Instant::never();
+}
+
+}  // namespace fb

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "http/chunked_body.h"
+#include "http/connection_watch.h"
+#include "http/http_stats.h"
+#include "http/request_memory.h"
+#include "io/stream.h"
+
+namespace fb {
+
+// The receiving half of a server's connection: heads, then bodies, out of one window of received bytes.
+//
+// The window lies in the environment's pooled memory where the head was received there, and a request that
+// came whole (nearly all of them) is parsed and read there. Otherwise it lies in RequestMemory::input: the
+// head at its front, behind it what came with the head, and room for the framing of a chunked body. A pooled
+// buffer is never held while the rest of a request is waited for, because slow clients could then hold all of
+// them.
+class RequestInput {
+ public:
+  enum class Head : uint8_t {
+    request,   // parser() holds it
+    closed,    // by the client, by the idle time-out or by the server's stop
+    refused,   // parser().error_status() says why
+    too_slow,  // part of a head came in time, the rest did not
+  };
+
+  // `socket` is the stream itself where it is a plain socket, else null.
+  RequestInput(Stream& stream, Socket* socket, ConnectionWatch& watch, const HttpLimits& limits,
+               RequestMemoryPool& pool, HttpStats& stats);
+  ~RequestInput() { release_memory(); }
+
+  // The next request. `stopping` is looked at before the connection goes idle.
+  Task<Head> read_head(const bool& stopping);
+  RequestParser& parser() { return memory_->parser; }
+  const RequestHead& parser_head() const { return memory_->parser.head(); }
+  RequestMemory& memory() { return *memory_; }
+  const MessageFraming& framing() const { return memory_->parser.framing(); }
+  // Makes memory() available where there is none yet.
+  void ensure_memory();
+
+  // Body bytes of the current request into `into`: as HttpExchange::read_body and, with `some`,
+  // read_body_some.
+  Task<Result<size_t>> read_body(std::span<std::byte> into, bool some);
+  // Known bytes of the body that were not read yet; nothing for a chunked body that did not end yet.
+  std::optional<uint64_t> body_left() const;
+  bool body_done() const { return chunked_ ? decoder_.done() : left_ == 0; }
+  bool body_failed() const { return body_failed_; }
+  // Nothing has arrived behind the head yet.
+  bool body_untouched() const { return body_read_bytes_ == 0 && window_size_ == 0; }
+  uint64_t body_read_bytes() const { return body_read_bytes_; }
+  // Reads and drops the rest of the body, up to the limits. True where it was reached.
+  Task<bool> drain_body();
+  // After a last answer: tells the client that it was the last, and drops what still comes until it closes,
+  // up to the same limits.
+  Task<void> drain_until_closed();
+
+ private:
+  Task<Result<size_t>> receive(std::span<std::byte> into);
+  Task<Result<void>> receive_more_head();
+  Task<Result<void>> receive_framing();
+  Task<Result<void>> skip_framing();
+  void accept_head();
+  void move_request_into_memory();
+  void release_memory();
+  Error body_error(const Error& error);
+  bool too_slow() const;
+  std::string_view window_text() const { return {reinterpret_cast<const char*>(window_), window_size_}; }
+  void consume(size_t count) {
+    window_ += count;
+    window_size_ -= count;
+  }
+
+  Env& env_;
+  Stream& stream_;
+  Socket* socket_;
+  ConnectionWatch& watch_;
+  const HttpLimits& limits_;
+  RequestMemoryPool& pool_;
+  HttpStats& stats_;
+
+  std::unique_ptr<RequestMemory> memory_;
+  PooledBytes pooled_;
+  std::byte* window_ = nullptr;  // received and not yet consumed
+  size_t window_size_ = 0;
+  bool window_pooled_ = false;
+  size_t staging_start_ = 0;  // in memory_->input, behind the head
+  bool first_request_ = true;
+  Instant head_deadline_;
+
+  bool chunked_ = false;
+  uint64_t left_ = 0;  // of a body with a length
+  ChunkedDecoder decoder_;
+  uint64_t body_read_bytes_ = 0;
+  Duration body_waited_;
+  bool body_failed_ = false;
+  bool draining_ = false;
+};
+
+}  // namespace fb

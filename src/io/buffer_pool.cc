@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/buffer_pool.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+
+#include "io/env.h"
+
+namespace fb {
+namespace {
+
+// Heap memory kept for reuse by one pool.
+constexpr size_t kCachedHeapBytesMax = 16 * kMiB;
+
+std::byte* map_arena(size_t bytes) {
+  if (bytes == 0) return nullptr;
+  FB_ASSERT(is_aligned(bytes, kBufferSizeMax), bytes);
+  // Twice the alignment is mapped and the rest unmapped, so that whole huge pages can back it.
+  const size_t mapped_bytes = bytes + kBufferSizeMax;
+  void* mapped = mmap(nullptr, mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  FB_ASSERT(mapped != MAP_FAILED, mapped_bytes);
+  auto* start = static_cast<std::byte*>(mapped);
+  auto* arena = reinterpret_cast<std::byte*>(align_up(reinterpret_cast<uintptr_t>(start), kBufferSizeMax));
+  const auto before = static_cast<size_t>(arena - start);
+  if (before != 0) munmap(start, before);
+  munmap(arena + bytes, kBufferSizeMax - before);
+  return arena;
+}
+
+std::byte* allocate_heap(size_t bytes) {
+  void* memory = std::aligned_alloc(kDirectIoAlignment, bytes);
+  FB_ASSERT(memory != nullptr, bytes);
+  return static_cast<std::byte*>(memory);
+}
+
+}  // namespace
+
+struct Buffer::Block {
+  BufferPool* pool;
+  std::byte* memory;
+  uint32_t references;
+  uint8_t size_class;
+  bool in_arena;
+};
+
+Buffer::Buffer(const Buffer& other) noexcept : block_(other.block_) {
+  if (block_ != nullptr) ++block_->references;
+}
+
+std::byte* Buffer::data() const {
+  FB_ASSERT(block_ != nullptr);
+  return block_->memory;
+}
+
+size_t Buffer::capacity() const { return block_ == nullptr ? 0 : kBufferSizeMin << block_->size_class; }
+
+bool Buffer::shared() const { return block_ != nullptr && block_->references > 1; }
+
+void Buffer::reset() noexcept {
+  if (block_ == nullptr) return;
+  Block* block = std::exchange(block_, nullptr);
+  FB_ASSERT(block->references > 0);
+  if (--block->references == 0) block->pool->release(block);
+}
+
+struct BufferPool::WaitForTurn {
+  BufferPool& pool;
+  Waiter& waiter;
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> handle) {
+    waiter.handle = handle;
+    if (pool.last_waiter_ == nullptr) {
+      pool.first_waiter_ = &waiter;
+    } else {
+      pool.last_waiter_->next = &waiter;
+    }
+    pool.last_waiter_ = &waiter;
+  }
+  void await_resume() const noexcept {}
+};
+
+BufferPool::BufferPool(Env& env, Options options) : env_(env), options_(options) {
+  static_assert(kBufferSizeMin << (kClassCount - 1) == kBufferSizeMax);
+  arena_ = map_arena(options_.arena_bytes);
+  const size_t units = options_.arena_bytes / kBufferSizeMin;
+  const size_t units_max = kBufferSizeMax / kBufferSizeMin;
+  arena_free_class_.assign(units, 0);
+  for (size_t unit = 0; unit < units; unit += units_max) {
+    arena_free_[kClassCount - 1].push_back(static_cast<uint32_t>(unit));
+    arena_free_class_[unit] = kClassCount;
+  }
+  std::ranges::reverse(arena_free_[kClassCount - 1]);  // the lowest addresses first
+}
+
+BufferPool::~BufferPool() {
+  FB_ASSERT(buffers_out_ == 0 || env_.abandoned(), buffers_out_);
+  free_cached_heap();
+  if (arena_ != nullptr) munmap(arena_, options_.arena_bytes);
+}
+
+size_t BufferPool::class_of(size_t size_bytes) {
+  FB_ASSERT(size_bytes > 0);
+  FB_ASSERT(size_bytes <= kBufferSizeMax, size_bytes);
+  return static_cast<size_t>(
+      std::countr_zero(std::bit_ceil(std::max(size_bytes, kBufferSizeMin)) / kBufferSizeMin));
+}
+
+// Splits the smallest free piece that is large enough; null where there is none.
+std::byte* BufferPool::take_from_arena(size_t size_class) {
+  for (size_t from = size_class; from < kClassCount; ++from) {
+    std::vector<uint32_t>& free = arena_free_[from];
+    while (!free.empty()) {
+      const uint32_t unit = free.back();
+      free.pop_back();
+      if (arena_free_class_[unit] != from + 1) continue;  // stale: merged or taken since
+      arena_free_class_[unit] = 0;
+      for (size_t half = from; half > size_class; --half) {
+        const auto buddy = static_cast<uint32_t>(unit + (size_t{1} << (half - 1)));
+        arena_free_class_[buddy] = static_cast<uint8_t>(half);
+        arena_free_[half - 1].push_back(buddy);
+      }
+      return arena_ + unit * kBufferSizeMin;
+    }
+  }
+  return nullptr;
+}
+
+void BufferPool::give_back_to_arena(std::byte* memory, size_t size_class) {
+  auto unit = static_cast<size_t>(memory - arena_) / kBufferSizeMin;
+  FB_ASSERT(unit < arena_free_class_.size() && arena_free_class_[unit] == 0, unit);
+  while (size_class + 1 < kClassCount) {
+    const size_t buddy = unit ^ (size_t{1} << size_class);
+    if (arena_free_class_[buddy] != size_class + 1) break;
+    arena_free_class_[buddy] = 0;  // its entry in the list goes stale
+    unit = std::min(unit, buddy);
+    ++size_class;
+  }
+  arena_free_class_[unit] = static_cast<uint8_t>(size_class + 1);
+  arena_free_[size_class].push_back(static_cast<uint32_t>(unit));
+}
+
+Buffer::Block* BufferPool::take(size_t size_class) {
+  used_bytes_ += class_bytes(size_class);
+  ++buffers_out_;
+  if (std::byte* memory = take_from_arena(size_class)) {
+    if (spare_blocks_.empty()) {
+      blocks_.push_back(std::make_unique<Buffer::Block>());
+      spare_blocks_.push_back(blocks_.back().get());
+    }
+    Buffer::Block* block = spare_blocks_.back();
+    spare_blocks_.pop_back();
+    *block = {.pool = this,
+              .memory = memory,
+              .references = 1,
+              .size_class = static_cast<uint8_t>(size_class),
+              .in_arena = true};
+    return block;
+  }
+  std::vector<Buffer::Block*>& cached = heap_free_[size_class];
+  if (!cached.empty()) {
+    Buffer::Block* block = cached.back();
+    cached.pop_back();
+    cached_heap_bytes_ -= class_bytes(size_class);
+    block->references = 1;
+    return block;
+  }
+  return new Buffer::Block{.pool = this,
+                           .memory = allocate_heap(class_bytes(size_class)),
+                           .references = 1,
+                           .size_class = static_cast<uint8_t>(size_class),
+                           .in_arena = false};
+}
+
+void BufferPool::release(Buffer::Block* block) noexcept {
+  const size_t bytes = class_bytes(block->size_class);
+  FB_ASSERT(used_bytes_ >= bytes && buffers_out_ > 0, used_bytes_, buffers_out_);
+  used_bytes_ -= bytes;
+  --buffers_out_;
+  if (block->in_arena) {
+    give_back_to_arena(block->memory, block->size_class);
+    spare_blocks_.push_back(block);
+  } else if (cached_heap_bytes_ + bytes <= kCachedHeapBytesMax) {
+    heap_free_[block->size_class].push_back(block);
+    cached_heap_bytes_ += bytes;
+  } else {
+    std::free(block->memory);
+    delete block;
+  }
+  wake_waiters();
+  if (buffers_out_ == 0) free_cached_heap();
+}
+
+void BufferPool::free_cached_heap() {
+  if (cached_heap_bytes_ == 0) return;
+  for (std::vector<Buffer::Block*>& cached : heap_free_) {
+    for (Buffer::Block* block : cached) {
+      std::free(block->memory);
+      delete block;
+    }
+    cached.clear();
+  }
+  cached_heap_bytes_ = 0;
+}
+
+// The first in line keeps its place: a smaller request behind it does not pass.
+void BufferPool::wake_waiters() {
+  if (env_.abandoned()) return;
+  while (first_waiter_ != nullptr && fits(first_waiter_->size_class)) {
+    Waiter& waiter = *first_waiter_;
+    first_waiter_ = waiter.next;
+    if (first_waiter_ == nullptr) last_waiter_ = nullptr;
+    waiter.granted = Buffer(take(waiter.size_class));
+    env_.schedule(waiter.handle);
+  }
+}
+
+Buffer BufferPool::try_allocate(size_t size_bytes) {
+  const size_t size_class = class_of(size_bytes);
+  if (first_waiter_ != nullptr || !fits(size_class)) return {};
+  return Buffer(take(size_class));
+}
+
+Task<Buffer> BufferPool::allocate(size_t size_bytes) {
+  const size_t size_class = class_of(size_bytes);
+  FB_ASSERT(class_bytes(size_class) <= options_.limit_bytes, size_bytes, options_.limit_bytes);
+  if (first_waiter_ == nullptr && fits(size_class)) co_return Buffer(take(size_class));
+  Waiter waiter{.handle = {}, .size_class = size_class};
+  co_await WaitForTurn{*this, waiter};
+  co_return std::move(waiter.granted);
+}
+
+}  // namespace fb

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/buffer_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "io/runtime.h"
+#include "io/scope.h"
+
+namespace fb {
+namespace {
+
+void run(const BufferPool::Options& buffers, const std::function<Task<void>(Env&)>& main) {
+  ASSERT_TRUE(run_cores({.buffers = buffers}, main).has_value());
+}
+
+bool in_arena(const BufferPool& pool, const Buffer& buffer) {
+  const std::span<std::byte> arena = pool.arena();
+  return buffer.data() >= arena.data() && buffer.data() < arena.data() + arena.size();
+}
+
+TEST(BufferPool, RoundsUpAndAligns) {
+  run({.arena_bytes = kBufferSizeMax, .limit_bytes = 8 * kMiB}, [](Env& env) -> Task<void> {
+    BufferPool& pool = env.buffers();
+    for (const auto& [size, capacity] : std::vector<std::pair<size_t, size_t>>{
+             {1, 4096}, {4096, 4096}, {4097, 8192}, {100'000, 131'072}, {kBufferSizeMax, kBufferSizeMax}}) {
+      const Buffer buffer = pool.try_allocate(size);
+      EXPECT_TRUE(buffer);
+      EXPECT_EQ(buffer.capacity(), capacity);
+      EXPECT_TRUE(is_aligned(reinterpret_cast<uintptr_t>(buffer.data()), kDirectIoAlignment));
+      EXPECT_TRUE(in_arena(pool, buffer));
+      EXPECT_EQ(pool.used_bytes(), capacity);
+    }
+    EXPECT_EQ(pool.used_bytes(), 0U);
+    co_return;
+  });
+}
+
+TEST(BufferPool, TheArenaComesFirstAndMergesAgain) {
+  run({.arena_bytes = 2 * kBufferSizeMax, .limit_bytes = 64 * kMiB}, [](Env& env) -> Task<void> {
+    BufferPool& pool = env.buffers();
+    for (int round = 0; round < 3; ++round) {
+      std::vector<Buffer> pages;
+      for (size_t page = 0; page < 2 * kBufferSizeMax / kBufferSizeMin; ++page) {
+        pages.push_back(pool.try_allocate(kBufferSizeMin));
+        EXPECT_TRUE(in_arena(pool, pages.back()));
+      }
+      EXPECT_FALSE(in_arena(pool, pool.try_allocate(kBufferSizeMin)));
+      pages.clear();
+      const Buffer first = pool.try_allocate(kBufferSizeMax);
+      const Buffer second = pool.try_allocate(kBufferSizeMax);
+      EXPECT_TRUE(in_arena(pool, first) && in_arena(pool, second));
+    }
+    co_return;
+  });
+}
+
+// Random sizes in and out: no two buffers overlap, and all comes back.
+TEST(BufferPool, BuffersNeverOverlap) {
+  run({.arena_bytes = 3 * kBufferSizeMax, .limit_bytes = 16 * kMiB}, [](Env& env) -> Task<void> {
+    BufferPool& pool = env.buffers();
+    std::mt19937_64 random(3);
+    struct Held {
+      Buffer buffer;
+      uint8_t mark;
+    };
+    std::vector<Held> held;
+    for (int step = 0; step < 5000; ++step) {
+      if (!held.empty() && random() % 2 == 0) {
+        const size_t index = random() % held.size();
+        const auto* bytes = reinterpret_cast<const uint8_t*>(held[index].buffer.data());
+        EXPECT_EQ(bytes[0], held[index].mark);
+        EXPECT_EQ(bytes[held[index].buffer.capacity() - 1], held[index].mark);
+        std::swap(held[index], held.back());
+        held.pop_back();
+        continue;
+      }
+      Buffer buffer = pool.try_allocate(kBufferSizeMin << (random() % 10));
+      if (!buffer) continue;
+      const auto mark = static_cast<uint8_t>(random());
+      std::memset(buffer.data(), mark, buffer.capacity());
+      held.push_back({std::move(buffer), mark});
+      EXPECT_LE(pool.used_bytes(), pool.limit_bytes());
+    }
+    held.clear();
+    EXPECT_EQ(pool.used_bytes(), 0U);
+    co_return;
+  });
+}
+
+Task<void> note_turn(BufferPool& pool, size_t size, std::vector<size_t>& order) {
+  const Buffer buffer = co_await pool.allocate(size);
+  order.push_back(size);
+}
+
+TEST(BufferPool, WaitersComeInOrder) {
+  run({.limit_bytes = 2 * kBufferSizeMax}, [](Env& env) -> Task<void> {
+    BufferPool& pool = env.buffers();
+    std::vector<size_t> order;
+    Scope scope(env);
+    Buffer first = pool.try_allocate(kBufferSizeMax);
+    Buffer second = pool.try_allocate(kBufferSizeMin);
+    scope.spawn(&note_turn, std::ref(pool), kBufferSizeMax, std::ref(order));
+    scope.spawn(&note_turn, std::ref(pool), kBufferSizeMin, std::ref(order));
+    EXPECT_FALSE(pool.try_allocate(kBufferSizeMin));  // it would fit, but others came before
+    co_await yield(env);
+    EXPECT_TRUE(order.empty());
+    second.reset();
+    co_await scope.join();
+    EXPECT_EQ(order, (std::vector<size_t>{kBufferSizeMax, kBufferSizeMin}));
+  });
+}
+
+}  // namespace
+}  // namespace fb

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/file.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+
+namespace fb {
+namespace {
+
+constexpr size_t kTransferBytesMax = 1024 * kMiB;  // of one operation
+
+uint32_t open_flags(const OpenOptions& options) {
+  int flags = O_CLOEXEC | (options.write ? O_RDWR : O_RDONLY);
+  if (options.create) flags |= O_CREAT;
+  if (options.exclusive) flags |= O_EXCL;
+  if (options.truncate) flags |= O_TRUNC;
+  if (options.directory) flags |= O_DIRECTORY;
+  if (options.direct) flags |= O_DIRECT;
+  return static_cast<uint32_t>(flags);
+}
+
+class OpenAwaiter : public IoAwaiter {
+ public:
+  using IoAwaiter::IoAwaiter;
+  struct Opened {
+    int32_t handle;
+    bool direct;
+  };
+  Result<Opened> await_resume() const {
+    FB_TRY(const int64_t handle, take_result());
+    return Opened{static_cast<int32_t>(handle), request_.direct_granted};
+  }
+};
+
+VoidAwaiter path_operation(Env& env, IoKind kind, const std::string& path, const char* path2 = nullptr,
+                           void* out = nullptr) {
+  return VoidAwaiter(env, IoLimits{}, [&](IoRequest& request) {
+    request.kind = kind;
+    request.path = path.c_str();
+    request.path2 = path2;
+    request.out = out;
+  });
+}
+
+std::string folder_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// Writes, syncs; the caller closes and renames.
+Task<Result<void>> fill_new_file(File& file, std::string_view contents) {
+  FB_CO_CHECK(co_await file.write_all(std::as_bytes(std::span(contents)), 0));
+  co_return co_await file.sync();
+}
+
+Task<Result<std::string>> read_whole(File& file, size_t size_max_bytes) {
+  FB_CO_TRY(const FileStat stat, co_await file.stat());
+  if (stat.size_bytes > size_max_bytes) co_return IoError::limit;
+  std::string contents(stat.size_bytes, '\0');
+  if (!contents.empty()) {
+    FB_CO_CHECK(co_await file.read_exactly(std::as_writable_bytes(std::span(contents)), 0));
+  }
+  co_return contents;
+}
+
+}  // namespace
+
+File::File(File&& other) noexcept
+    : env_(other.env_),
+      handle_(std::exchange(other.handle_, -1)),
+      role_(other.role_),
+      direct_(other.direct_) {}
+
+File& File::operator=(File&& other) noexcept {
+  FB_ASSERT(handle_ < 0 || env_->abandoned(), handle_);
+  env_ = other.env_;
+  handle_ = std::exchange(other.handle_, -1);
+  role_ = other.role_;
+  direct_ = other.direct_;
+  directory_ = other.directory_;
+  return *this;
+}
+
+File::~File() { FB_ASSERT(handle_ < 0 || env_->abandoned(), handle_); }
+
+Task<Result<File>> File::open(Env& env, const std::string& path, const OpenOptions& options) {
+  FB_CO_TRY(const OpenAwaiter::Opened opened, co_await OpenAwaiter(env, IoLimits{}, [&](IoRequest& request) {
+              request.kind = IoKind::open;
+              request.role = options.role;
+              request.flags = open_flags(options);
+              request.length = options.mode;
+              request.path = path.c_str();
+            }));
+  File file;
+  file.env_ = &env;
+  file.handle_ = opened.handle;
+  file.role_ = options.role;
+  file.direct_ = opened.direct;
+  file.directory_ = options.directory;
+  co_return file;
+}
+
+CountAwaiter File::read(std::span<std::byte> data, uint64_t offset, const IoLimits& limits) const {
+  FB_ASSERT(handle_ >= 0);
+  FB_ASSERT(data.size() <= kTransferBytesMax, data.size());
+  FB_DCHECK(
+      !direct_ || (is_aligned(offset, kDirectIoAlignment) && is_aligned(data.size(), kDirectIoAlignment) &&
+                   is_aligned(reinterpret_cast<uintptr_t>(data.data()), kDirectIoAlignment)),
+      offset, data.size());
+  return CountAwaiter(*env_, limits, [&](IoRequest& request) {
+    request.kind = IoKind::read;
+    request.role = role_;
+    request.handle = handle_;
+    request.data = data.data();
+    request.length = data.size();
+    request.offset = offset;
+    request.direct_granted = direct_;
+  });
+}
+
+namespace {
+CountAwaiter start_write(Env& env, int32_t handle, FileRole role, bool direct,
+                         std::span<const std::byte> data, uint64_t offset, bool durable,
+                         const IoLimits& limits) {
+  FB_ASSERT(handle >= 0);
+  FB_ASSERT(data.size() <= kTransferBytesMax, data.size());
+  FB_DCHECK(
+      !direct || (is_aligned(offset, kDirectIoAlignment) && is_aligned(data.size(), kDirectIoAlignment) &&
+                  is_aligned(reinterpret_cast<uintptr_t>(data.data()), kDirectIoAlignment)),
+      offset, data.size());
+  return CountAwaiter(env, limits, [&](IoRequest& request) {
+    request.kind = IoKind::write;
+    request.role = role;
+    request.flags = durable ? IoRequest::kDurable : 0;
+    request.handle = handle;
+    request.data = const_cast<std::byte*>(data.data());  // only read
+    request.length = data.size();
+    request.offset = offset;
+    request.direct_granted = direct;
+  });
+}
+}  // namespace
+
+CountAwaiter File::write(std::span<const std::byte> data, uint64_t offset, const IoLimits& limits) const {
+  return start_write(*env_, handle_, role_, direct_, data, offset, false, limits);
+}
+
+CountAwaiter File::write_durable(std::span<const std::byte> data, uint64_t offset,
+                                 const IoLimits& limits) const {
+  return start_write(*env_, handle_, role_, direct_, data, offset, true, limits);
+}
+
+CountAwaiter File::write_durable(std::span<const iovec> vectors, uint64_t offset,
+                                 const IoLimits& limits) const {
+  FB_ASSERT(handle_ >= 0);
+  FB_ASSERT(!vectors.empty() && vectors.size() <= kWriteVectorsMax, vectors.size());
+  for (const iovec& piece : vectors) {
+    FB_DCHECK(!direct_ ||
+                  (is_aligned(offset, kDirectIoAlignment) && is_aligned(piece.iov_len, kDirectIoAlignment) &&
+                   is_aligned(reinterpret_cast<uintptr_t>(piece.iov_base), kDirectIoAlignment)),
+              offset, piece.iov_len);
+  }
+  return CountAwaiter(*env_, limits, [&](IoRequest& request) {
+    request.kind = IoKind::writev;
+    request.role = role_;
+    request.flags = IoRequest::kDurable;
+    request.handle = handle_;
+    request.vectors = vectors.data();
+    request.vector_count = static_cast<uint32_t>(vectors.size());
+    request.offset = offset;
+    request.direct_granted = direct_;
+  });
+}
+
+Task<Result<void>> File::read_exactly(std::span<std::byte> data, uint64_t offset) {
+  while (!data.empty()) {
+    FB_CO_TRY(const size_t count, co_await read(data, offset));
+    // Direct I/O cannot go on from an unaligned place, and stops at one only at the end of the file.
+    const bool ended =
+        count == 0 || (direct_ && count < data.size() && !is_aligned(count, kDirectIoAlignment));
+    if (ended) co_return IoError::end_of_file;
+    data = data.subspan(count);
+    offset += count;
+  }
+  co_return Result<void>();
+}
+
+Task<Result<void>> File::write_fully(std::span<const std::byte> data, uint64_t offset, bool durable) {
+  while (!data.empty()) {
+    FB_CO_TRY(const size_t count,
+              co_await start_write(*env_, handle_, role_, direct_, data, offset, durable, {}));
+    if (count == 0) co_return IoError::no_space;
+    data = data.subspan(count);
+    offset += count;
+  }
+  co_return Result<void>();
+}
+
+Task<Result<void>> File::write_all(std::span<const std::byte> data, uint64_t offset) {
+  co_return co_await write_fully(data, offset, false);
+}
+
+Task<Result<void>> File::write_all_durable(std::span<const std::byte> data, uint64_t offset) {
+  co_return co_await write_fully(data, offset, true);
+}
+
+VoidAwaiter File::sync() const {
+  FB_ASSERT(handle_ >= 0);
+  return VoidAwaiter(*env_, IoLimits{}, [&](IoRequest& request) {
+    request.kind = IoKind::sync;
+    request.flags = directory_ ? IoRequest::kFullSync : 0;
+    request.role = role_;
+    request.handle = handle_;
+  });
+}
+
+VoidAwaiter File::allocate(uint64_t offset, uint64_t length_bytes) const {
+  FB_ASSERT(handle_ >= 0);
+  return VoidAwaiter(*env_, IoLimits{}, [&](IoRequest& request) {
+    request.kind = IoKind::allocate;
+    request.role = role_;
+    request.handle = handle_;
+    request.offset = offset;
+    request.length = length_bytes;
+  });
+}
+
+VoidAwaiter File::truncate(uint64_t size_bytes) const {
+  FB_ASSERT(handle_ >= 0);
+  return VoidAwaiter(*env_, IoLimits{}, [&](IoRequest& request) {
+    request.kind = IoKind::truncate;
+    request.role = role_;
+    request.handle = handle_;
+    request.length = size_bytes;
+  });
+}
+
+VoidAwaiter File::lock() const {
+  FB_ASSERT(handle_ >= 0);
+  return VoidAwaiter(*env_, IoLimits{}, [&](IoRequest& request) {
+    request.kind = IoKind::lock;
+    request.role = role_;
+    request.handle = handle_;
+  });
+}
+
+Task<Result<FileStat>> File::stat() const {
+  FB_ASSERT(handle_ >= 0);
+  FileStat stat;
+  FB_CO_CHECK(co_await VoidAwaiter(*env_, IoLimits{}, [&](IoRequest& request) {
+    request.kind = IoKind::stat;
+    request.role = role_;
+    request.handle = handle_;
+    request.out = &stat;
+  }));
+  co_return stat;
+}
+
+Task<Result<void>> File::close() {
+  if (handle_ < 0) co_return Result<void>();
+  co_return co_await VoidAwaiter(*env_, IoLimits{}, [&](IoRequest& request) {
+    request.kind = IoKind::close;
+    request.role = role_;
+    request.handle = std::exchange(handle_, -1);
+  });
+}
+
+Task<Result<void>> rename_file(Env& env, const std::string& from, const std::string& to) {
+  co_return co_await path_operation(env, IoKind::rename, from, to.c_str());
+}
+
+Task<Result<void>> remove_file(Env& env, const std::string& path) {
+  co_return co_await path_operation(env, IoKind::unlink, path);
+}
+
+Task<Result<void>> make_directory(Env& env, const std::string& path) {
+  co_return co_await path_operation(env, IoKind::make_directory, path);
+}
+
+Task<Result<void>> ensure_directory(Env& env, const std::string& path) {
+  const Result<void> made = co_await make_directory(env, path);
+  if (!made && !made.error().is(IoError::exists)) co_return made;
+  co_return co_await sync_directory(env, folder_of(path));
+}
+
+Task<Result<void>> sync_directory(Env& env, const std::string& path) {
+  FB_CO_TRY(File directory, co_await File::open(env, path, {.directory = true}));
+  const Result<void> synced = co_await directory.sync();
+  const Result<void> closed = co_await directory.close();
+  co_return synced ? closed : synced;
+}
+
+Task<Result<std::vector<std::string>>> list_directory(Env& env, const std::string& path) {
+  std::vector<std::string> names;
+  FB_CO_CHECK(co_await path_operation(env, IoKind::list_directory, path, nullptr, &names));
+  std::ranges::sort(names);
+  co_return names;
+}
+
+Task<Result<FileSystemSpace>> file_system_space(Env& env, const std::string& path) {
+  FileSystemSpace space;
+  FB_CO_CHECK(co_await path_operation(env, IoKind::statfs, path, nullptr, &space));
+  co_return space;
+}
+
+Task<Result<std::string>> read_small_file(Env& env, const std::string& path, size_t size_max_bytes) {
+  FB_CO_TRY(File file, co_await File::open(env, path, {}));
+  Result<std::string> contents = co_await read_whole(file, size_max_bytes);
+  FB_CO_CHECK(co_await file.close());
+  co_return contents;
+}
+
+Task<Result<void>> replace_small_file(Env& env, const std::string& path, std::string_view contents,
+                                      uint32_t mode, FileRole role) {
+  const std::string new_path = path + ".new";
+  const OpenOptions options{.write = true, .create = true, .truncate = true, .role = role, .mode = mode};
+  FB_CO_TRY(File file, co_await File::open(env, new_path, options));
+  const Result<void> filled = co_await fill_new_file(file, contents);
+  FB_CO_CHECK(co_await file.close());
+  FB_CO_CHECK(filled);
+  FB_CO_CHECK(co_await rename_file(env, new_path, path));
+  co_return co_await sync_directory(env, folder_of(path));
+}
+
+}  // namespace fb

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "io/io_awaiter.h"
+
+namespace fb {
+
+inline constexpr size_t kWriteVectorsMax = 1024;  // IOV_MAX of Linux
+
+struct OpenOptions {
+  bool write = false;
+  bool create = false;     // where missing; the entry is durable only after sync_directory() of its folder
+  bool exclusive = false;  // with create: IoError::exists where present
+  bool truncate = false;
+  bool directory = false;
+  bool direct = false;  // O_DIRECT; where the file system refuses, opened without: see File::direct()
+  FileRole role = FileRole::other;
+  uint32_t mode = 0644;
+};
+
+// A file of one core's Env. Must be closed with `co_await close()`; the destructor asserts that it was.
+// With direct(), data, length and offset of reads and writes are multiples of kDirectIoAlignment.
+class File {
+ public:
+  File() = default;
+  File(File&& other) noexcept;
+  File& operator=(File&& other) noexcept;
+  ~File();
+
+  static Task<Result<File>> open(Env& env, const std::string& path, const OpenOptions& options);
+
+  bool is_open() const { return handle_ >= 0; }
+  bool direct() const { return direct_; }
+  Env& env() const { return *env_; }
+
+  // One operation; may transfer less than asked (end of file, or a full disk half-way).
+  CountAwaiter read(std::span<std::byte> data, uint64_t offset, const IoLimits& limits = {}) const;
+  CountAwaiter write(std::span<const std::byte> data, uint64_t offset, const IoLimits& limits = {}) const;
+  // Acknowledged means on stable media (RWF_DSYNC), size included.
+  CountAwaiter write_durable(std::span<const std::byte> data, uint64_t offset,
+                             const IoLimits& limits = {}) const;
+
+  // The same from several pieces of memory, of which each is aligned where direct(): at most
+  // kWriteVectorsMax, which the caller keeps, as it keeps the bytes, until the write has ended.
+  CountAwaiter write_durable(std::span<const iovec> vectors, uint64_t offset,
+                             const IoLimits& limits = {}) const;
+
+  // All of it or an error (IoError::end_of_file where the file ends before).
+  Task<Result<void>> read_exactly(std::span<std::byte> data, uint64_t offset);
+  Task<Result<void>> write_all(std::span<const std::byte> data, uint64_t offset);
+  Task<Result<void>> write_all_durable(std::span<const std::byte> data, uint64_t offset);
+
+  VoidAwaiter sync() const;
+  VoidAwaiter allocate(uint64_t offset, uint64_t length_bytes) const;
+  VoidAwaiter truncate(uint64_t size_bytes) const;
+  VoidAwaiter lock() const;
+  Task<Result<FileStat>> stat() const;
+  Task<Result<void>> close();
+
+ private:
+  Task<Result<void>> write_fully(std::span<const std::byte> data, uint64_t offset, bool durable);
+  Env* env_ = nullptr;
+  int32_t handle_ = -1;
+  FileRole role_ = FileRole::other;
+  bool direct_ = false;
+  bool directory_ = false;
+};
+
+// Operations on names. Renames, new and removed entries are durable only after sync_directory() of the
+// folder.
+Task<Result<void>> rename_file(Env& env, const std::string& from, const std::string& to);
+Task<Result<void>> remove_file(Env& env, const std::string& path);
+Task<Result<void>> make_directory(Env& env, const std::string& path);
+Task<Result<void>> sync_directory(Env& env, const std::string& path);
+// A folder that stays: made where it is missing, and its parent synced in any case, since a process that was
+// killed may have made it and not come to that.
+Task<Result<void>> ensure_directory(Env& env, const std::string& path);
+// Names without "." and "..", sorted by bytes.
+Task<Result<std::vector<std::string>>> list_directory(Env& env, const std::string& path);
+Task<Result<FileSystemSpace>> file_system_space(Env& env, const std::string& path);
+// A small file as a whole; IoError::limit where it is larger than `size_max_bytes`.
+Task<Result<std::string>> read_small_file(Env& env, const std::string& path, size_t size_max_bytes);
+// Replaces a small file atomically and durably: writes `path` + ".new", syncs, renames, syncs the folder.
+Task<Result<void>> replace_small_file(Env& env, const std::string& path, std::string_view contents,
+                                      uint32_t mode, FileRole role);
+
+}  // namespace fb

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "io/env.h"
+#include "io/mailbox.h"
+#include "io/ready_queue.h"
+#include "io/system_calls.h"
+
+namespace fb {
+
+class LoopEnv;
+
+// What the cores of one run share. Made before the threads and outlives them.
+struct LoopShared {
+  explicit LoopShared(unsigned core_count) : envs(core_count) {}
+  std::vector<LoopEnv*> envs;  // set by each core before any of them runs
+  ListenRegistry listeners;
+  std::mutex log_mutex;  // held for one write, so that lines of two cores never mix
+  int signal_fd = -1;    // does not block
+  std::function<void(Env&, std::string_view)> on_notice;  // empty: into the log
+  std::atomic<bool> told_of_polling = false;              // of all cores the first says it
+};
+
+// What the two real environments have in common: the turn of the loop, ready coroutines, messages between
+// cores, clock, randomness and the log. A turn is: messages, timers that are due, ready coroutines, the log,
+// and one visit to the kernel that submits everything new and, where there is nothing else to do, waits.
+// Lives and runs on one thread; only its mailbox is touched by others.
+class LoopEnv : public Env {
+ public:
+  LoopEnv(Options options, LoopShared& shared);
+
+  Instant now() const final { return now_; }
+  UnixTime wall_clock() const final;
+  uint64_t random() final;
+  void random_bytes(std::span<std::byte> out) final;
+  void schedule(std::coroutine_handle<> handle) final { ready_.push(handle); }
+  void send(unsigned core, CoreMessage& message) final;
+  void write_log(std::string_view line) final;
+
+  // Turns until stop() was called on this core, by a message for instance.
+  void run();
+  void stop() { stopping_ = true; }
+  // What the operator should know of how this environment was set up.
+  const std::vector<std::string>& notices() const { return notices_; }
+  void tell(std::string_view line);
+
+ protected:
+  // Submits what is queued and completes what has ended. Waits for that until `wait_until` only if
+  // `may_wait`.
+  virtual void visit_kernel(bool may_wait, Instant wait_until) = 0;
+  // Makes core `core`, which waits in its kernel, return from it.
+  virtual void wake(unsigned core) = 0;
+
+  static Instant read_clock();
+  int64_t open_listener(const IoRequest& request, bool nonblocking);
+  void forget_listener(int32_t handle);
+  LoopShared& shared() { return shared_; }
+  LoopEnv& env_of(unsigned core) { return *shared_.envs[core]; }
+  void add_notice(std::string line) { notices_.push_back(std::move(line)); }
+
+ private:
+  void run_messages();
+  void run_ready();
+  void flush_log();
+
+  LoopShared& shared_;
+  Instant now_;
+  Instant busy_since_;
+  ReadyQueue ready_;
+  bool stopping_ = false;
+  std::string log_;
+  std::array<uint64_t, 4> random_state_;
+  mutable UnixTime wall_;
+  mutable uint64_t wall_turn_ = UINT64_MAX;
+  std::vector<std::pair<int32_t, Endpoint>> listeners_;
+  std::vector<std::string> notices_;
+  alignas(64) Mailbox<CoreMessage> mailbox_;
+};
+
+}  // namespace fb

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/sim/sim_env.h"
+
+#include "io/sim/simulation.h"
+
+namespace fb::sim {
+
+SimEnv::SimEnv(Simulation& simulation, SimNode& node, Options options)
+    : Env(options), simulation_(simulation), node_(node) {}
+
+SimEnv::~SimEnv() { FB_ASSERT(abandoned_ || pooled_free_.size() == pooled_.size(), pooled_.size()); }
+
+// Work of another core reaches this one only through send().
+void SimEnv::assert_own_core() const {
+  FB_ASSERT(simulation_.current() == nullptr || simulation_.current() == this, core());
+}
+
+Instant SimEnv::now() const { return simulation_.now(); }
+UnixTime SimEnv::wall_clock() const { return simulation_.wall_clock(); }
+uint64_t SimEnv::random() { return simulation_.program_random().next(); }
+void SimEnv::random_bytes(std::span<std::byte> out) { simulation_.program_random().fill(out); }
+
+void SimEnv::schedule(std::coroutine_handle<> handle) {
+  if (abandoned_) return;
+  assert_own_core();
+  simulation_.make_ready(*this, handle);
+}
+
+void SimEnv::submit(IoRequest& request) {
+  if (abandoned_) return;
+  assert_own_core();
+  node_.submit(*this, request);
+}
+
+void SimEnv::cancel(IoRequest& request) {
+  if (abandoned_) return;
+  assert_own_core();
+  node_.cancel(request);
+}
+
+void SimEnv::lend_pooled(IoRequest& request) {
+  if (pooled_free_.empty()) {
+    pooled_free_.push_back(static_cast<uint32_t>(pooled_.size()));
+    pooled_.push_back(std::make_unique_for_overwrite<std::byte[]>(kPooledBytesSize));
+  }
+  request.pooled_id = pooled_free_.back();
+  request.pooled_data = pooled_[request.pooled_id].get();
+  pooled_free_.pop_back();
+}
+
+void SimEnv::release_pooled(uint32_t pooled_id) {
+  if (abandoned_) return;
+  FB_ASSERT(pooled_id < pooled_.size(), pooled_id, pooled_.size());
+  // Whoever still looks at the bytes shall see that they are gone.
+  pooled_[pooled_id] = std::make_unique_for_overwrite<std::byte[]>(kPooledBytesSize);
+  pooled_free_.push_back(pooled_id);
+}
+
+void SimEnv::send(unsigned core, CoreMessage& message) {
+  if (abandoned_) return;
+  assert_own_core();
+  ++stats_.messages_sent;
+  auto& target = static_cast<SimEnv&>(node_.env(core));
+  target.inbox_.push_back(&message);
+  target.announce_messages();
+}
+
+void SimEnv::announce_messages() {
+  if (inbox_announced_ || inbox_.empty()) return;
+  inbox_announced_ = true;
+  simulation_.make_ready(*this, {});
+}
+
+void SimEnv::run_messages() {
+  inbox_announced_ = false;
+  for (uint64_t count = simulation_.scheduler_random().between(1, inbox_.size()); count > 0; --count) {
+    if (node_.ending()) return;
+    CoreMessage& message = *inbox_.front();
+    inbox_.pop_front();
+    message.run(message, *this);
+  }
+  announce_messages();
+}
+
+void SimEnv::write_log(std::string_view line) {
+  if (abandoned_ || node_.crash_pending()) return;
+  simulation_.write_log(node_.name(), line);
+}
+
+void SimEnv::point(const char*) {
+  if (!abandoned_) node_.at_point();
+}
+
+void SimEnv::abandon() {
+  abandoned_ = true;
+  timers_.abandon();
+  inbox_.clear();
+  simulation_.forget(*this);
+}
+
+}  // namespace fb::sim

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "io/sim/sim_disk.h"
+#include "io/sim/sim_env.h"
+
+namespace fb::sim {
+
+class Simulation;
+
+// One machine with one disk, and at most one process on it: `cores` SimEnvs that run the same main, as
+// run_cores() does. The disk stays through crashes and restarts. A process ends when every main has ended, or
+// by crash(): then its frames are destroyed where they stand, with env.abandoned() true, and what was under
+// way is finished or not by chance.
+class SimNode {
+ public:
+  using Main = std::function<Task<void>(Env&)>;
+  struct Options {
+    std::string name;
+    unsigned cores = 1;
+    SimDisk::Options disk;
+    BufferPool::Options buffers{.arena_bytes = 0, .limit_bytes = 64 * kMiB};
+  };
+  enum class CrashPoint : uint8_t {
+    io_before,  // the n-th change of the disk has been asked for and may have happened in part
+    io_after,   // the n-th change of the disk has happened, and nobody was told
+    resume,     // before the n-th resumption of a coroutine: any await
+    point,      // in the n-th Env::point()
+  };
+
+  SimNode(Simulation& simulation, unsigned index, Options options, Random& disk_random);
+  ~SimNode();
+  SimNode(const SimNode&) = delete;
+  SimNode& operator=(const SimNode&) = delete;
+
+  const std::string& name() const { return options_.name; }
+  unsigned index() const { return index_; }
+  SimDisk& disk() { return disk_; }
+  // How other nodes reach it; on the node itself it is loopback as well.
+  Endpoint endpoint(uint16_t port) const;
+
+  // Starts a process. `main` and what it holds live until all frames are gone.
+  void start(Main main);
+  void crash(CrashKind kind);
+  // Delivers SIGTERM, SIGINT or SIGHUP to wait_signal().
+  void signal(int number);
+  // Crashes by itself when the count, from the start of the process, reaches `n` (from 1).
+  void crash_at(CrashPoint point, uint64_t n, CrashKind kind) { planned_ = {point, n, kind}; }
+  void forget_planned_crash() { planned_ = {}; }
+
+  bool running() const { return !cores_.empty(); }
+  // What the process waits for, when it seems to hang: "core 0: receive other, 3 timers; ...".
+  std::string describe_waiting() const;
+  bool powered() const { return powered_; }
+  // Starts so far, and how the last process ended.
+  uint64_t boots() const { return boots_; }
+  bool crashed() const { return crashed_; }
+  // Counted since the process started.
+  uint64_t changes() const { return changes_; }
+  uint64_t resumptions() const { return resumptions_; }
+  unsigned cores() const { return static_cast<unsigned>(cores_.size()); }
+  SimEnv& env(unsigned core) { return *cores_[core]->env; }
+
+  // For SimEnv, SimNetwork and Simulation.
+  void submit(SimEnv& env, IoRequest& request);
+  void cancel(IoRequest& request);
+  bool waiting(uint64_t operation) const { return operations_.contains(operation); }
+  IoRequest& request(uint64_t operation) { return *operations_.at(operation).request; }
+  SimEnv& env_of(uint64_t operation) { return *operations_.at(operation).env; }
+  void complete(uint64_t operation, int64_t result);
+  int32_t add_handle(uint64_t socket);
+  uint64_t socket_of(int32_t handle) const;
+  void forget_handle(int32_t handle) { handles_.erase(handle); }
+  // False where the process ends instead.
+  bool before_resume();
+  void at_point();
+  bool crash_pending() const { return crash_pending_; }
+  bool ending() const { return crash_pending_ || running_mains_ == 0; }
+  // Called between steps: carries out a pending crash, or ends a process whose mains have ended.
+  void settle();
+
+ private:
+  struct Core {
+    std::unique_ptr<SimEnv> env;
+    RootTask main;
+  };
+  struct Operation {
+    SimEnv* env;
+    IoRequest* request;
+  };
+  struct Handle {
+    SimDisk::FilePtr file;
+    uint64_t socket = 0;
+    bool direct = false;
+    bool writable = false;
+    bool locks = false;
+  };
+  struct Planned {
+    CrashPoint point = CrashPoint::resume;
+    uint64_t n = 0;  // 0: none
+    CrashKind kind = CrashKind::kill;
+  };
+
+  static RootTask run_main(const Main& main, Env& env);
+  Duration file_latency(const IoRequest& request);
+  void run_file_operation(uint64_t operation);
+  int64_t perform(IoRequest& request);
+  int64_t perform_open(IoRequest& request);
+  int64_t perform_close(IoRequest& request);
+  int64_t perform_transfer(IoRequest& request);
+  void finish_in_flight(CrashKind kind);
+  void deliver_signals();
+  void end_process();
+  // Whether the planned crash is due at this count; then it is pending.
+  bool reached(CrashPoint point, uint64_t count);
+
+  Simulation& simulation_;
+  const unsigned index_;
+  Options options_;
+  Random& random_;
+  SimDisk disk_;
+  Main main_;
+  std::vector<std::unique_ptr<Core>> cores_;
+  std::map<uint64_t, Operation> operations_;
+  std::map<int32_t, Handle> handles_;
+  std::vector<int> signals_;
+  int32_t next_handle_ = 3;
+  uint64_t boots_ = 0;
+  uint64_t changes_ = 0;
+  uint64_t resumptions_ = 0;
+  uint64_t points_ = 0;
+  size_t running_mains_ = 0;
+  Planned planned_;
+  CrashKind pending_kind_ = CrashKind::kill;
+  bool crash_pending_ = false;
+  bool powered_ = true;
+  bool crashed_ = false;
+};
+
+}  // namespace fb::sim

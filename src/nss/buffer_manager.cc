@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nss/buffer_manager.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "art/page_check.h"
+#include "art/page_editor.h"
+#include "base/assert.h"
+#include "io/call_on.h"
+#include "io/log.h"
+
+namespace fb {
+namespace {
+
+constexpr Duration kFramePoll = Duration::microseconds(200);
+constexpr Duration kWritePoll = Duration::milliseconds(1);
+constexpr Duration kWriteRetry = Duration::milliseconds(500);
+constexpr size_t kCopiesMax = 4 * BufferManager::kWriteBatchPages;
+constexpr unsigned kFailuresMax = 4;     // to free a frame, before others get a turn
+constexpr unsigned kRandomPicks = 16;    // before an attempt to cool is given up
+constexpr unsigned kChildStepsMax = 16;  // from a page that cannot be cooled to one below that can
+constexpr uint32_t kCoolingShare = 10;   // of a core's share of frames: as many wait in its queue
+
+}  // namespace
+
+BufferManager::BufferManager(const Options& options, PageClient& pages, JournalBuffer& journal)
+    : options_(options),
+      pages_(pages),
+      journal_(journal),
+      page_bytes_(pages.page_length_max()),
+      memory_bytes_(static_cast<uint32_t>(align_up(pages.page_memory_bytes(), kDirectIoAlignment))),
+      memory_(static_cast<std::byte*>(::operator new(uint64_t{memory_bytes_} * options.frame_count,
+                                                     std::align_val_t{kDirectIoAlignment}))),
+      frames_(new BufferFrame[options.frame_count]),
+      resident_(frames_.get(), options.frame_count),
+      next_page_id_(options.next_page_id),
+      ports_(new std::atomic<BufferPort*>[options.core_count]) {
+  FB_ASSERT(options.frame_count >= kFrameCountMin, options.frame_count);
+  FB_ASSERT(options.frame_count < BufferFrame::kNone, options.frame_count);
+  FB_ASSERT(options.owner_core < options.core_count, options.owner_core);
+  for (uint32_t i = 0; i < options.frame_count; ++i) {
+    frames_[i].bytes = memory_.get() + uint64_t{i} * memory_bytes_;
+    frames_[i].page_bytes = page_bytes_;
+  }
+  for (unsigned core = 0; core < options.core_count; ++core) ports_[core].store(nullptr);
+}
+
+BufferManager::~BufferManager() {
+  for (unsigned core = 0; core < options_.core_count; ++core) delete ports_[core].load();
+}
+
+BufferPort& BufferManager::attach(Env& env) {
+  FB_ASSERT(env.core() < options_.core_count, env.core());
+  FB_ASSERT(ports_[env.core()].load() == nullptr, env.core());
+  if (env.core() == options_.owner_core) {
+    pool_ = std::make_unique<BufferPool>(
+        env, BufferPool::Options{.arena_bytes = 0, .limit_bytes = kCopiesMax * memory_bytes_});
+  }
+  auto port = std::make_unique<BufferPort>(env, *this);
+  ports_[env.core()].store(port.get());
+  return *port.release();
+}
+
+// --- loading, on the owner's core ---
+
+Task<Result<void>> BufferManager::load_here(Env& env, PageId id) {
+  for (;;) {
+    if (resident_.find(id) != nullptr) co_return Result<void>();
+    const auto under_way = loading_.find(id);
+    if (under_way == loading_.end()) break;
+    // Who loads it may have ended by the time this runs again: its result is not looked at.
+    co_await under_way->second->done.wait();
+  }
+  Loading loading(env);
+  loading_[id] = &loading;
+  const Result<void> read = co_await read_page(env, id);
+  loading_.erase(id);
+  loading.done.notify_all();
+  co_return read;
+}
+
+Task<Result<void>> BufferManager::read_page(Env& env, PageId id) {
+  BufferPort& port = *ports_[env.core()].load();
+  FB_CO_CHECK(co_await port.make_room({}, 1));
+  BufferFrame* frame = port.take_free();
+  FB_ASSERT(frame != nullptr);
+  const Result<PageClient::Found> found =
+      co_await pages_.read_page_into({}, id, {frame->bytes, pages_.page_memory_bytes()});
+  std::string problem;
+  if (found) {
+    problem = found->length != page_bytes_
+                  ? "has another size"
+                  : art::check_page_image(art::PageView(frame->bytes, page_bytes_), id);
+  } else if (found.error().is(PageError::not_found)) {
+    problem = "is not in the store";
+  }
+  if (!found || !problem.empty()) {
+    port.give(*frame);
+    if (problem.empty()) co_return found.error();
+    statistics_.damaged.fetch_add(1, std::memory_order_relaxed);
+    log(env, LogLevel::error, fmt::format("namespace: page {} {}", id.value, problem));
+    co_return PageError::damaged;
+  }
+  const bool latched = frame->latch.try_exclusive();
+  FB_ASSERT(latched);
+  frame->page_id.store(id, std::memory_order_relaxed);
+  frame->parent.store(nullptr, std::memory_order_relaxed);
+  frame->latch.release();
+  resident_.insert(*frame);
+  statistics_.loads.fetch_add(1, std::memory_order_relaxed);
+  co_return Result<void>();
+}
+
+// --- writing, on the owner's core ---
+
+void BufferManager::mark_dirty(BufferFrame& frame, uint64_t position) {
+  uint64_t clean = 0;
+  if (frame.dirty_from.compare_exchange_strong(clean, position))
+    dirty_count_.fetch_add(1, std::memory_order_relaxed);
+}
+
+// Takes a copy of a dirty page as it is now. From then on further changes make it dirty anew.
+bool BufferManager::copy_page(BufferFrame& frame, uint64_t position, std::vector<Copy>& out) {
+  const uint64_t dirty_from = frame.dirty_from.load();
+  if (dirty_from == 0 || dirty_from > position || frame.writing_from.load() != 0) return false;
+  Buffer buffer = pool_->try_allocate(pages_.page_memory_bytes());
+  if (!buffer || !frame.latch.try_exclusive()) return false;
+  const uint64_t from = frame.dirty_from.load();
+  if (from == 0) {  // it has left its tree meanwhile
+    frame.latch.release(false);
+    return false;
+  }
+  const art::PageView page(frame);
+  art::write_page_image(page, buffer.data());
+  frame.writing_from.store(from);
+  frame.dirty_from.store(0);
+  dirty_count_.fetch_sub(1, std::memory_order_relaxed);
+  out.push_back(
+      {.frame = &frame,
+       .write = {.id = frame.page_id.load(std::memory_order_relaxed),
+                 .page = {.buffer = std::move(buffer), .length = page_bytes_, .version = page.lsn()},
+                 .result = {}}});
+  frame.latch.release(false);
+  return true;
+}
+
+Task<Result<void>> BufferManager::write_copies(JournalPort& journal, std::vector<Copy>& copies) {
+  uint64_t position = 0;
+  std::vector<PageClient::Write> writes;
+  for (Copy& copy : copies) {
+    position = std::max(position, copy.write.page.version.position);
+    writes.push_back(std::move(copy.write));
+  }
+  Result<void> written = co_await journal.wait_durable(position);
+  if (written) written = co_await pages_.write_pages({}, options_.epoch, writes);
+  for (size_t i = 0; i < copies.size(); ++i) {
+    BufferFrame& frame = *copies[i].frame;
+    const bool failed = !written && (!writes[i].result || written.error().is(JournalError::unavailable));
+    if (failed) {
+      statistics_.write_errors.fetch_add(1, std::memory_order_relaxed);
+      // Older than what made it dirty again meanwhile.
+      if (frame.page_id.load(std::memory_order_relaxed) == writes[i].id &&
+          frame.dirty_from.exchange(frame.writing_from.load()) == 0) {
+        dirty_count_.fetch_add(1, std::memory_order_relaxed);
+      }
+    } else {
+      statistics_.pages_written.fetch_add(1, std::memory_order_relaxed);
+    }
+    frame.writing_from.store(0);
+  }
+  co_return written;
+}
+
+// Up to a batch of pages that hold records up to `position`; how many.
+Task<Result<size_t>> BufferManager::write_some(JournalPort& journal, uint64_t position) {
+  std::vector<Copy> copies;
+  for (uint32_t looked = 0; looked < options_.frame_count && copies.size() < kWriteBatchPages; ++looked) {
+    (void)copy_page(frames_[write_hand_], position, copies);
+    write_hand_ = (write_hand_ + 1) % options_.frame_count;
+  }
+  if (!copies.empty()) FB_CO_CHECK(co_await write_copies(journal, copies));
+  co_return copies.size();
+}
+
+Task<void> BufferManager::run(Env& env, BufferManager& self, JournalPort& journal) {
+  FB_ASSERT(env.core() == self.options_.owner_core, env.core());
+  while (!self.stopping_) {
+    Result<size_t> written = 0;
+    if (self.write_wanted_.exchange(false) || self.too_dirty())
+      written = co_await self.write_some(journal, UINT64_MAX);
+    if (!written) {
+      log(env, LogLevel::warn, "namespace: pages could not be written, trying again",
+          {{"error", written.error().to_string()}});
+    }
+    if (!written || *written == 0) (void)co_await sleep_for(env, written ? kWritePoll : kWriteRetry);
+  }
+}
+
+void BufferManager::stop() { stopping_ = true; }
+
+Task<Result<void>> BufferManager::flush(Env& env, JournalPort& journal, uint64_t position) {
+  for (;;) {
+    FB_CO_TRY(const size_t written, co_await write_some(journal, position));
+    const bool left = std::ranges::any_of(
+        std::span(frames_.get(), options_.frame_count), [position](const BufferFrame& frame) {
+          const uint64_t dirty = frame.dirty_from.load();
+          const uint64_t writing = frame.writing_from.load();
+          return (dirty != 0 && dirty <= position) || (writing != 0 && writing <= position);
+        });
+    if (!left) co_return Result<void>();
+    if (written == 0) (void)co_await sleep_for(env, kFramePoll);
+  }
+}
+
+std::string BufferManager::verify() const {
+  uint64_t dirty = 0;
+  for (uint32_t i = 0; i < options_.frame_count; ++i) {
+    const BufferFrame& frame = frames_[i];
+    const PageId id = frame.page_id.load(std::memory_order_relaxed);
+    if (frame.latch.held_exclusively()) return fmt::format("frame {} is latched", i);
+    if (id.value == 0) continue;
+    if (frame.dirty_from.load() != 0) ++dirty;
+    if (resident_.find(id) != &frame) return fmt::format("page {} is not found in its frame", id.value);
+    const art::PageView page(frame.bytes, frame.page_bytes);
+    if (page.page_id() != id) return fmt::format("page {} holds another", id.value);
+    std::string problem;
+    art::for_each_link(page, [&](const art::FoundLink& link) {
+      if (link.word.is_frame() && link.word.frame()->parent.load(std::memory_order_relaxed) != &frame)
+        problem = fmt::format("a child of page {} has another parent", id.value);
+    });
+    if (!problem.empty()) return problem;
+  }
+  if (dirty != dirty_count()) return fmt::format("{} pages are dirty, counted {}", dirty, dirty_count());
+  return {};
+}
+
+// --- one core ---
+
+BufferPort::BufferPort(Env& env, BufferManager& manager) : env_(env), manager_(manager) {
+  for (uint32_t i = env.core(); i < manager.options_.frame_count; i += manager.options_.core_count)
+    free_.push_back(&manager.frames_[i]);
+}
+
+BufferFrame* BufferPort::take_free() {
+  for (size_t i = 0; i < limbo_.size();) {
+    if (limbo_[i]->writing_from.load() != 0) {
+      ++i;
+      continue;
+    }
+    free_.push_back(limbo_[i]);
+    limbo_[i] = limbo_.back();
+    limbo_.pop_back();
+  }
+  if (free_.empty()) return nullptr;
+  BufferFrame* frame = free_.back();
+  free_.pop_back();
+  return frame;
+}
+
+// The frame holds no page any more.
+void BufferPort::give(BufferFrame& frame) {
+  (frame.writing_from.load() != 0 ? limbo_ : free_).push_back(&frame);
+}
+
+art::Frame* BufferPort::create() {
+  BufferFrame* frame = take_free();
+  if (frame == nullptr) return nullptr;
+  // Who followed a link to what the frame held before may try its latch for a moment.
+  while (!frame->latch.try_exclusive()) __builtin_ia32_pause();
+  const PageId id{manager_.next_page_id_.fetch_add(1, std::memory_order_relaxed)};
+  frame->page_id.store(id, std::memory_order_relaxed);
+  frame->parent.store(nullptr, std::memory_order_relaxed);
+  art::PageEditor(*frame).format(id);
+  manager_.resident_.insert(*frame);
+  return frame;
+}
+
+void BufferPort::discard(art::Frame& frame_in) {
+  auto& frame = static_cast<BufferFrame&>(frame_in);
+  manager_.resident_.erase(frame);
+  frame.page_id.store(PageId{}, std::memory_order_relaxed);
+  give(frame);
+}
+
+void BufferPort::retire(art::Frame& frame_in) {
+  auto& frame = static_cast<BufferFrame&>(frame_in);
+  retired_.push_back({frame.page_id.load(std::memory_order_relaxed), manager_.journal_.tail()});
+  if (frame.dirty_from.exchange(0) != 0) manager_.dirty_count_.fetch_sub(1, std::memory_order_relaxed);
+  discard(frame);
+}
+
+void BufferPort::changed(art::Frame& frame) {
+  manager_.mark_dirty(static_cast<BufferFrame&>(frame), art::PageView(frame).lsn().position);
+}
+
+Task<Result<void>> BufferPort::load(const CallContext& context, PageId id) {
+  if (context.deadline <= env_.now()) co_return PageError::timed_out;
+  co_return co_await call_on(env_, manager_.options_.owner_core,
+                             [&](Env& there) { return manager_.load_here(there, id); });
+}
+
+Task<Result<void>> BufferPort::make_room(const CallContext& context, uint32_t count) {
+  FB_ASSERT(count <= manager_.options_.frame_count / manager_.options_.core_count / 2, count);
+  const uint64_t errors = manager_.statistics_.write_errors.load(std::memory_order_relaxed);
+  for (unsigned failures = 0;;) {
+    BufferFrame* frame = take_free();
+    if (frame != nullptr) free_.push_back(frame);
+    if (free_.size() >= count) co_return Result<void>();
+    if (evict_some() || ++failures < kFailuresMax) continue;
+    failures = 0;
+    // All that could go is dirty, or in use.
+    if (context.deadline <= env_.now()) co_return PageError::timed_out;
+    if (manager_.statistics_.write_errors.load(std::memory_order_relaxed) != errors)
+      co_return PageError::full;
+    (void)co_await sleep_for(env_, kFramePoll);
+  }
+}
+
+Task<Result<BufferFrame*>> BufferPort::pin(const CallContext& context, PageId id) {
+  for (;;) {
+    BufferFrame* frame = find(id);
+    if (frame != nullptr) {
+      if (frame->latch.try_exclusive()) {
+        const bool same = frame->page_id.load(std::memory_order_relaxed) == id;
+        if (same) frame->pins.fetch_add(1);
+        frame->latch.release(false);
+        if (same) co_return frame;
+      }
+      co_await yield(env_);
+      continue;
+    }
+    FB_CO_CHECK(co_await load(context, id));
+  }
+}
+
+std::vector<BufferPort::Retired> BufferPort::take_retired(uint64_t position) {
+  const auto later = std::ranges::upper_bound(retired_, position, {}, &Retired::position);
+  std::vector<Retired> taken(retired_.begin(), later);
+  retired_.erase(retired_.begin(), later);
+  return taken;
+}
+
+// --- eviction ---
+
+bool BufferPort::evict_some() {
+  const size_t wanted = manager_.options_.frame_count / manager_.options_.core_count / kCoolingShare + 1;
+  while (cooling_.size() < wanted) {
+    const size_t before = cooling_.size();
+    cool_random();
+    if (cooling_.size() == before) break;
+  }
+  for (size_t looked = cooling_.size(); looked > 0; --looked) {
+    if (evict_coolest()) return true;
+  }
+  return false;
+}
+
+void BufferPort::cool_random() {
+  for (unsigned pick = 0; pick < kRandomPicks; ++pick) {
+    BufferFrame* frame = &manager_.frames_[env_.random() % manager_.options_.frame_count];
+    for (unsigned step = 0; step < kChildStepsMax && frame != nullptr; ++step) {
+      if (frame->page_id.load(std::memory_order_relaxed).value == 0) break;
+      if (!frame->latch.try_exclusive()) break;
+      BufferFrame* child = swizzled_child(*frame);
+      const bool cooled = child == nullptr && cool(*frame);
+      frame->latch.release(false);
+      if (cooled) return;
+      frame = child;
+    }
+  }
+}
+
+// A page that a link of a latched page points to as a pointer.
+BufferFrame* BufferPort::swizzled_child(const BufferFrame& frame) {
+  BufferFrame* child = nullptr;
+  art::for_each_link(art::PageView(frame.bytes, frame.page_bytes), [&](const art::FoundLink& link) {
+    if (link.word.is_frame()) child = static_cast<BufferFrame*>(link.word.frame());
+  });
+  return child;
+}
+
+// Takes the pointer to a latched page without such children out of its parent. False where it is pinned, or
+// the parent is in use.
+bool BufferPort::cool(BufferFrame& frame) {
+  const PageId id = frame.page_id.load(std::memory_order_relaxed);
+  if (id.value == 0 || frame.pins.load() != 0) return false;
+  art::Frame* parent = frame.parent.load(std::memory_order_relaxed);
+  if (parent != nullptr) {
+    if (!parent->latch.try_exclusive()) return false;
+    uint32_t word_offset = 0;
+    if (parent->page_id.load(std::memory_order_relaxed).value != 0) {
+      art::for_each_link(art::PageView(*parent), [&](const art::FoundLink& link) {
+        if (link.word.is_frame() && link.word.frame() == &frame) word_offset = link.word_offset;
+      });
+    }
+    if (word_offset != 0) art::store64(parent->bytes + word_offset, art::LinkWord::of(id).word());
+    frame.parent.store(nullptr, std::memory_order_relaxed);
+    parent->latch.release(word_offset != 0);
+  }
+  cooling_.push_back({&frame, id});
+  manager_.statistics_.cooled.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
+// Looks at the one that has waited longest: true where its frame is free now.
+bool BufferPort::evict_coolest() {
+  const Cooling coolest = cooling_.front();
+  cooling_.pop_front();
+  BufferFrame& frame = *coolest.frame;
+  if (!frame.latch.try_exclusive()) return false;
+  const bool same = frame.page_id.load(std::memory_order_relaxed) == coolest.id;
+  const bool dirty = frame.dirty_from.load() != 0 || frame.writing_from.load() != 0;
+  const bool used = frame.parent.load(std::memory_order_relaxed) != nullptr || frame.pins.load() != 0;
+  if (!same || used || dirty || swizzled_child(frame) != nullptr) {
+    frame.latch.release(false);
+    if (same && !used && dirty) {
+      cooling_.push_back(coolest);
+      manager_.write_wanted_.store(true);
+    } else if (same) {
+      manager_.statistics_.second_chances.fetch_add(1, std::memory_order_relaxed);
+    }
+    return false;
+  }
+  manager_.resident_.erase(frame);
+  frame.page_id.store(PageId{}, std::memory_order_relaxed);
+  frame.latch.release();
+  give(frame);
+  manager_.statistics_.evictions.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
+}  // namespace fb

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <map>
+#include <memory>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "art/page_source.h"
+#include "client/page_client.h"
+#include "io/buffer_pool.h"
+#include "io/scope.h"
+#include "io/sync.h"
+#include "nss/journal_buffer.h"
+#include "nss/resident_pages.h"
+
+// The pages of the namespace in memory: a fixed number of frames, shared by all cores, over a page store that
+// one core owns. docs/namespace_engine.md has the whole.
+//
+// A frame is free (on one core's list), being loaded (known only to the owner's load_here), or resident (in
+// ResidentPages, with its page's id). It becomes another page's only under its latch, with the version moved
+// on, when it is clean, unpinned, no link points to it as a pointer and it holds no such link.
+//
+// Cooling: random frames lose the pointer that leads to them (the parent's link becomes a page id again) and
+// wait in a queue. Whoever comes by puts the pointer back, and it was a second chance; one that comes to the
+// queue's end without it is evicted.
+
+namespace fb {
+
+class BufferPort;
+
+struct BufferStatistics {
+  std::atomic<uint64_t> loads{0}, evictions{0}, second_chances{0}, cooled{0};
+  std::atomic<uint64_t> pages_written{0}, write_errors{0}, damaged{0};
+};
+
+class BufferManager {
+ public:
+  struct Options {
+    unsigned core_count = 1;
+    unsigned owner_core = 0;  // of the page store
+    uint32_t frame_count = 0;
+    uint64_t next_page_id = 1;
+    uint64_t epoch = 0;
+    // Where so many of a hundred frames are dirty, write-behind goes on until fewer are.
+    uint32_t dirty_percent = 25;
+  };
+  static constexpr uint32_t kFrameCountMin = 64;
+  static constexpr size_t kWriteBatchPages = 64;
+
+  BufferManager(const Options& options, PageClient& pages, JournalBuffer& journal);
+  ~BufferManager();
+
+  // Once on every core. Kept here.
+  BufferPort& attach(Env& env);
+  uint32_t page_bytes() const { return page_bytes_; }
+  uint32_t frame_count() const { return options_.frame_count; }
+  uint64_t next_page_id() const { return next_page_id_.load(std::memory_order_relaxed); }
+  uint64_t dirty_count() const { return dirty_count_.load(std::memory_order_relaxed); }
+  const BufferStatistics& statistics() const { return statistics_; }
+
+  // --- the owner's core ---
+  // Write-behind until stop(): keeps the dirty share below its bound, and writes what is asked for.
+  static Task<void> run(Env& env, BufferManager& self, JournalPort& journal);
+  void stop();
+  // Until every record that ends at or below `position` is in the stored pages. All its changes must have
+  // been made. PageError of a page that cannot be written.
+  Task<Result<void>> flush(Env& env, JournalPort& journal, uint64_t position);
+  // While nothing happens: frames, chains, parents and links agree. Empty, or what does not.
+  std::string verify() const;
+
+ private:
+  friend class BufferPort;
+  struct Loading {
+    explicit Loading(Env& env) : done(env) {}
+    Notification done;
+    Result<void> result;
+  };
+  struct Copy {
+    BufferFrame* frame;
+    PageClient::Write write;
+  };
+
+  Task<Result<void>> load_here(Env& env, PageId id);
+  Task<Result<void>> read_page(Env& env, PageId id);
+  bool copy_page(BufferFrame& frame, uint64_t position, std::vector<Copy>& out);
+  Task<Result<size_t>> write_some(JournalPort& journal, uint64_t position);
+  Task<Result<void>> write_copies(JournalPort& journal, std::vector<Copy>& copies);
+  bool too_dirty() const {
+    return dirty_count() * 100 > uint64_t{options_.frame_count} * options_.dirty_percent;
+  }
+  void mark_dirty(BufferFrame& frame, uint64_t position);
+
+  Options options_;
+  PageClient& pages_;
+  JournalBuffer& journal_;
+  uint32_t page_bytes_;
+  uint32_t memory_bytes_;  // of a frame
+  struct FreeAligned {
+    void operator()(std::byte* bytes) const {
+      ::operator delete(bytes, std::align_val_t{kDirectIoAlignment});
+    }
+  };
+  std::unique_ptr<std::byte, FreeAligned> memory_;
+  std::unique_ptr<BufferFrame[]> frames_;
+  ResidentPages resident_;
+  std::atomic<uint64_t> next_page_id_;
+  std::atomic<uint64_t> dirty_count_{0};
+  std::atomic<bool> write_wanted_{false};  // an evictor has met dirty pages
+  BufferStatistics statistics_;
+  std::unique_ptr<std::atomic<BufferPort*>[]> ports_;
+
+  // The owner's.
+  std::map<PageId, Loading*> loading_;
+  uint32_t write_hand_ = 0;
+  bool stopping_ = false;
+  std::unique_ptr<BufferPool> pool_;  // for copies of pages: not the requests' memory
+};
+
+// The buffer manager as one core sees it: what art::Tree needs but for the root.
+class BufferPort {
+ public:
+  BufferPort(Env& env, BufferManager& manager);
+
+  BufferFrame* find(PageId id) { return manager_.resident_.find(id); }
+  art::Frame* create();
+  void discard(art::Frame& frame);
+  void retire(art::Frame& frame);
+  void changed(art::Frame& frame);
+  void point(const char* name) { env_.point(name); }
+
+  // Brings a page into memory. PageError::damaged, also where the store does not have it, or the store's
+  // error.
+  Task<Result<void>> load(const CallContext& context, PageId id);
+  // Until this core has `count` free frames for create(). PageError::full where none can be had because pages
+  // cannot be written.
+  Task<Result<void>> make_room(const CallContext& context, uint32_t count);
+  // The frame of a page that stays in memory from now on.
+  Task<Result<BufferFrame*>> pin(const CallContext& context, PageId id);
+  void unpin(BufferFrame& frame) { frame.pins.fetch_sub(1); }
+  // Pages that left a tree by a record of this core at or below `position`: given once, to be erased from the
+  // store when a checkpoint has passed the record.
+  struct Retired {
+    PageId id;
+    uint64_t position;
+  };
+  std::vector<Retired> take_retired(uint64_t position);
+
+ private:
+  friend class BufferManager;
+  struct Cooling {
+    BufferFrame* frame;
+    PageId id;
+  };
+  BufferFrame* take_free();
+  void give(BufferFrame& frame);
+  // Tries to free a frame; where it fails, that may have come nearer.
+  bool evict_some();
+  void cool_random();
+  bool cool(BufferFrame& frame);
+  bool evict_coolest();
+  static BufferFrame* swizzled_child(const BufferFrame& frame);
+
+  Env& env_;
+  BufferManager& manager_;
+  std::vector<BufferFrame*> free_;
+  std::vector<BufferFrame*> limbo_;  // left the tree while a copy of them is being written
+  std::deque<Cooling> cooling_;
+  std::vector<Retired> retired_;  // positions grow
+};
+
+// One tree's pages on one core.
+class TreeSource {
+ public:
+  static constexpr bool kSwizzles = true;
+  TreeSource(BufferPort& port, BufferFrame& root) : port_(&port), root_(&root) {}
+  art::Frame* root() { return root_; }
+  art::Frame* find(PageId id) { return port_->find(id); }
+  art::Frame* create() { return port_->create(); }
+  void discard(art::Frame& frame) { port_->discard(frame); }
+  void retire(art::Frame& frame) { port_->retire(frame); }
+  void changed(art::Frame& frame) { port_->changed(frame); }
+  void pause() { __builtin_ia32_pause(); }
+  void point(const char* name) { port_->point(name); }
+
+ private:
+  BufferPort* port_;
+  BufferFrame* root_;
+};
+static_assert(art::PageSource<TreeSource>);
+
+}  // namespace fb

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nss/journal_buffer.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "base/assert.h"
+#include "base/checksum.h"
+
+namespace fb {
+namespace {
+
+constexpr Duration kDrainPoll = Duration::milliseconds(1);
+
+}  // namespace
+
+JournalBuffer::JournalBuffer(const Options& options)
+    : options_(options),
+      ring_(new std::byte[options.ring_bytes]),
+      active_(new Word[options.core_count]),
+      tail_{options.position, {}},
+      durable_{options.position, {}},
+      free_{options.ring_bytes, {}},
+      ports_(new std::atomic<JournalPort*>[options.core_count]),
+      written_(options.position) {
+  FB_ASSERT(std::has_single_bit(options.ring_bytes), options.ring_bytes);
+  FB_ASSERT(options.ring_bytes >= 2 * kJournalRecordBytesMax, options.ring_bytes);
+  FB_ASSERT(options.frame_bytes_max > 0, options.frame_bytes_max);
+  for (unsigned core = 0; core < options.core_count; ++core) ports_[core].store(nullptr);
+  writer_wake_.owner = this;
+  writer_wake_.run = [](CoreMessage& message, Env&) {
+    auto& wake = static_cast<WriterWake&>(message);
+    wake.in_flight.store(false);
+    if (wake.owner->work_ != nullptr) wake.owner->work_->notify_all();
+  };
+}
+
+JournalBuffer::~JournalBuffer() {
+  for (unsigned core = 0; core < options_.core_count; ++core) delete ports_[core].load();
+}
+
+JournalPort& JournalBuffer::attach(Env& env) {
+  FB_ASSERT(env.core() < options_.core_count, env.core());
+  FB_ASSERT(ports_[env.core()].load() == nullptr, env.core());
+  auto port = std::make_unique<JournalPort>(env, *this);
+  ports_[env.core()].store(port.get());
+  return *port.release();
+}
+
+Task<void> JournalBuffer::drain(Env& env) {
+  FB_ASSERT(work_ == nullptr);
+  for (unsigned core = 0; core < options_.core_count; ++core) {
+    const JournalPort* port = ports_[core].load();
+    while (port != nullptr && port->wake_.in_flight.load()) (void)co_await sleep_for(env, kDrainPoll);
+  }
+  while (writer_wake_.in_flight.load()) (void)co_await sleep_for(env, kDrainPoll);
+}
+
+void JournalBuffer::copy_in(uint64_t position, std::span<const std::byte> bytes) {
+  const uint64_t at = position & (options_.ring_bytes - 1);
+  const uint64_t first = std::min<uint64_t>(bytes.size(), options_.ring_bytes - at);
+  std::memcpy(ring_.get() + at, bytes.data(), first);
+  if (first < bytes.size()) std::memcpy(ring_.get(), bytes.data() + first, bytes.size() - first);
+}
+
+void JournalBuffer::copy_out(uint64_t position, std::span<std::byte> out) const {
+  const uint64_t at = position & (options_.ring_bytes - 1);
+  const uint64_t first = std::min<uint64_t>(out.size(), options_.ring_bytes - at);
+  std::memcpy(out.data(), ring_.get() + at, first);
+  if (first < out.size()) std::memcpy(out.data() + first, ring_.get(), out.size() - first);
+}
+
+Lsn JournalBuffer::append(unsigned core, JournalRecordKind kind, std::span<const std::byte> body) {
+  FB_ASSERT(record_bytes(body.size()) <= kJournalRecordBytesMax, body.size());
+  JournalRecordHeader header{.body_bytes = static_cast<uint32_t>(body.size()), .kind = kind};
+  const uint64_t hash = xxh3(body);
+  std::atomic<uint64_t>& active = active_[core].value;
+  FB_ASSERT(active.load(std::memory_order_relaxed) == kIdle, core);
+  active.store(tail_.value.load());
+  const uint64_t size = record_bytes(body.size());
+  const uint64_t position = tail_.value.fetch_add(size);
+  header.checksum = journal_record_checksum(hash, header.body_bytes, kind, position);
+  std::byte encoded[kJournalRecordHeaderBytes];
+  header.encode(encoded);
+  copy_in(position, encoded);
+  copy_in(position + sizeof(encoded), body);
+  active.store(kIdle, std::memory_order_release);
+  return {.epoch = options_.epoch, .position = position + size};
+}
+
+uint64_t JournalBuffer::published() const {
+  uint64_t end = tail_.value.load();
+  for (unsigned core = 0; core < options_.core_count; ++core) end = std::min(end, active_[core].value.load());
+  return end;
+}
+
+bool JournalBuffer::try_reserve(uint64_t bytes) {
+  uint64_t free = free_.value.load(std::memory_order_relaxed);
+  do {
+    if (free < bytes) return false;
+  } while (!free_.value.compare_exchange_weak(free, free - bytes, std::memory_order_acquire));
+  return true;
+}
+
+void JournalBuffer::give_back(Env& env, uint64_t bytes) {
+  const uint64_t before = free_.value.fetch_add(bytes);
+  FB_ASSERT(before + bytes <= options_.ring_bytes, before, bytes);
+  if (room_waiters_.load() != 0) wake_ports(env);
+}
+
+void JournalBuffer::wake_writer(Env& env) {
+  if (!writer_idle_.load() || !writer_idle_.exchange(false)) return;
+  if (!writer_wake_.in_flight.exchange(true)) env.send(options_.writer_core, writer_wake_);
+}
+
+void JournalBuffer::wake_ports(Env& env) {
+  for (unsigned core = 0; core < options_.core_count; ++core) {
+    JournalPort* port = ports_[core].load();
+    if (port != nullptr && port->waiting_.load()) port->send_wake(env);
+  }
+}
+
+void JournalBuffer::settle(Env& env, uint64_t end, const Result<uint64_t>& written) {
+  if (written) {
+    const uint64_t bytes = end - written_;
+    frames_.push_back({.sequence = *written, .begin = written_});
+    ++statistics_.frames;
+    statistics_.bytes += bytes;
+    written_ = end;
+    durable_.value.store(end);
+    const uint64_t before = free_.value.fetch_add(bytes);
+    FB_ASSERT(before + bytes <= options_.ring_bytes, before, bytes);
+  } else {
+    failed_.store(true);
+  }
+  wake_ports(env);
+}
+
+Task<void> JournalBuffer::run(Env& env, JournalBuffer& self, JournalClient& journal) {
+  FB_ASSERT(env.core() == self.options_.writer_core, env.core());
+  Notification work(env);
+  self.work_ = &work;
+  std::vector<std::byte> frame(kJournalFrameHeaderBytes + self.options_.frame_bytes_max);
+  while (!self.failed()) {
+    uint64_t end = self.published();
+    if (end == self.written_) {
+      if (self.stopping_) break;
+      self.writer_idle_.store(true);
+      if (self.published() == self.written_) co_await work.wait();
+      self.writer_idle_.store(false);
+      continue;
+    }
+    end = std::min(end, self.written_ + self.options_.frame_bytes_max);
+    const std::span<std::byte> bytes =
+        std::span(frame).first(kJournalFrameHeaderBytes + (end - self.written_));
+    std::memcpy(bytes.data(), &self.written_, sizeof(self.written_));
+    self.copy_out(self.written_, bytes.subspan(kJournalFrameHeaderBytes));
+    const Result<uint64_t> written = co_await journal.append({}, bytes);
+    self.settle(env, end, written);
+  }
+  self.work_ = nullptr;
+}
+
+void JournalBuffer::stop() {
+  stopping_ = true;
+  if (work_ != nullptr) work_->notify_all();
+}
+
+uint64_t JournalBuffer::trim_to(uint64_t position) {
+  FB_ASSERT(!frames_.empty() && frames_.front().begin <= position, position);
+  while (frames_.size() > 1 && frames_[1].begin <= position) frames_.pop_front();
+  return frames_.front().sequence;
+}
+
+JournalPort::JournalPort(Env& env, JournalBuffer& buffer)
+    : env_(env), buffer_(buffer), room_(env), room_queue_(env) {
+  wake_.owner = this;
+  wake_.run = [](CoreMessage& message, Env&) {
+    auto& wake = static_cast<Wake&>(message);
+    wake.in_flight.store(false);
+    wake.owner->on_wake();
+  };
+}
+
+JournalPort::~JournalPort() {
+  FB_ASSERT(detail::teardown_in_progress || (waiters_ == nullptr && !wake_.in_flight.load()));
+}
+
+bool JournalPort::settled(uint64_t position) const {
+  return position <= buffer_.durable() || buffer_.failed();
+}
+
+void JournalPort::send_wake(Env& sender) {
+  if (!wake_.in_flight.exchange(true)) sender.send(env_.core(), wake_);
+}
+
+void JournalPort::on_wake() {
+  DurableAwaiter** link = &waiters_;
+  while (*link != nullptr) {
+    DurableAwaiter& waiter = **link;
+    if (!settled(waiter.position_)) {
+      link = &waiter.next_;
+      continue;
+    }
+    *link = waiter.next_;
+    env_.schedule(waiter.waiter_);
+  }
+  room_.notify_all();
+  if (waiters_ == nullptr && !room_.has_waiters()) waiting_.store(false);
+}
+
+void JournalPort::DurableAwaiter::await_suspend(std::coroutine_handle<> waiter) {
+  waiter_ = waiter;
+  next_ = port_.waiters_;
+  port_.waiters_ = this;
+  port_.waiting_.store(true);
+  port_.buffer_.wake_writer(port_.env_);
+  // It may have become durable before the writer could see that somebody waits.
+  if (port_.settled(position_)) port_.send_wake(port_.env_);
+}
+
+Result<void> JournalPort::DurableAwaiter::await_resume() const {
+  if (position_ <= port_.buffer_.durable()) return {};
+  return JournalError::unavailable;
+}
+
+// Whether there is room now, and it is taken.
+Result<bool> JournalPort::try_reserve(const CallContext& context, uint64_t bytes) {
+  if (buffer_.failed()) return JournalError::unavailable;
+  if (buffer_.try_reserve(bytes)) return true;
+  if (context.deadline <= env_.now()) return JournalError::timed_out;
+  return false;
+}
+
+Task<Result<JournalPort::Reservation>> JournalPort::reserve(const CallContext& context, uint64_t bytes) {
+  if (bytes > buffer_.options_.ring_bytes / 2) co_return JournalError::full;
+  const auto turn = co_await room_queue_.acquire();
+  Result<bool> reserved = try_reserve(context, bytes);
+  if (reserved && !*reserved) {
+    buffer_.room_waiters_.fetch_add(1);
+    for (;;) {
+      waiting_.store(true);  // before looking again: room that comes after that look is told
+      reserved = try_reserve(context, bytes);
+      if (!reserved || *reserved) break;
+      co_await room_.wait();
+    }
+    buffer_.room_waiters_.fetch_sub(1);
+  }
+  if (!reserved) co_return reserved.error();
+  co_return Reservation(*this, bytes);
+}
+
+Lsn JournalPort::append(Reservation& reservation, JournalRecordKind kind, std::span<const std::byte> body) {
+  const uint64_t bytes = JournalBuffer::record_bytes(body.size());
+  FB_ASSERT(reservation.bytes_ >= bytes, reservation.bytes_, bytes);
+  reservation.bytes_ -= bytes;
+  return buffer_.append(env_.core(), kind, body);
+}
+
+JournalPort::Reservation& JournalPort::Reservation::operator=(Reservation&& other) noexcept {
+  std::swap(port_, other.port_);
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+JournalPort::Reservation::~Reservation() {
+  if (port_ == nullptr || bytes_ == 0 || port_->env_.abandoned()) return;
+  port_->buffer_.give_back(port_->env_, bytes_);
+}
+
+}  // namespace fb

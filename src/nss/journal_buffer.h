@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "client/journal_client.h"
+#include "io/scope.h"
+#include "io/sync.h"
+#include "nss/journal_stream.h"
+
+// The end of the journal's stream in memory: a ring that every core appends to, and one core writes out.
+//
+//     durable        written           published              tail
+//        |              |                  |                    |
+//   -----+--------------+------------------+--------------------+----->  position in the stream
+//        | in flight    | to be written    | places taken, some |
+//        |              |                  | still being copied |
+//
+// append() is called under page latches: it takes a place by one atomic addition, copies, and neither waits
+// nor fails, because the caller reserved the space before it latched anything. Each core shows in active_
+// where the record that it is copying may begin; published() is the least of these and of the tail, which is
+// read first. A core shows its word before it takes its place, so a place taken before that reading is either
+// copied or seen.
+//
+// Everything below `published` goes to the JournalClient as one frame; what arrives meanwhile goes into the
+// next one (group commit). When a frame is durable, each core that has waiters gets one message. After a
+// failed write nothing more is written: every waiter for what is not durable, and every reservation, gets
+// JournalError::unavailable; whether the frame is durable is known only after the next open.
+
+namespace fb {
+
+class JournalBuffer;
+
+// The buffer as one core sees it: JournalBuffer::attach() makes it there, the buffer keeps it.
+class JournalPort {
+ public:
+  JournalPort(Env& env, JournalBuffer& buffer);
+  ~JournalPort();
+  JournalPort(const JournalPort&) = delete;
+
+  // Room in the ring, given back where it is not used up by append().
+  class Reservation {
+   public:
+    Reservation() = default;
+    Reservation(Reservation&& other) noexcept
+        : port_(std::exchange(other.port_, nullptr)), bytes_(other.bytes_) {}
+    Reservation& operator=(Reservation&& other) noexcept;
+    ~Reservation();
+    uint64_t bytes() const { return bytes_; }
+
+   private:
+    friend class JournalPort;
+    Reservation(JournalPort& port, uint64_t bytes) : port_(&port), bytes_(bytes) {}
+    JournalPort* port_ = nullptr;
+    uint64_t bytes_ = 0;
+  };
+  // Waits for room, in order of arrival. At most half the ring; JournalError::full above. Whenever room may
+  // have come, the deadline is looked at, too: JournalError::timed_out.
+  Task<Result<Reservation>> reserve(const CallContext& context, uint64_t bytes);
+  Lsn append(Reservation& reservation, JournalRecordKind kind, std::span<const std::byte> body);
+
+  // Until the stream is durable up to `position`. No suspension where it is. The wait has no deadline: what
+  // was appended becomes durable, or the journal fails.
+  class DurableAwaiter {
+   public:
+    DurableAwaiter(JournalPort& port, uint64_t position) : port_(port), position_(position) {}
+    bool await_ready() const noexcept { return port_.settled(position_); }
+    void await_suspend(std::coroutine_handle<> waiter);
+    Result<void> await_resume() const;
+
+   private:
+    friend class JournalPort;
+    JournalPort& port_;
+    uint64_t position_;
+    std::coroutine_handle<> waiter_;
+    DurableAwaiter* next_ = nullptr;
+  };
+  DurableAwaiter wait_durable(uint64_t position) { return {*this, position}; }
+
+ private:
+  friend class JournalBuffer;
+  struct Wake : CoreMessage {
+    JournalPort* owner = nullptr;
+    std::atomic<bool> in_flight{false};
+  };
+  bool settled(uint64_t position) const;
+  Result<bool> try_reserve(const CallContext& context, uint64_t bytes);
+  void on_wake();
+  void send_wake(Env& sender);
+
+  Env& env_;
+  JournalBuffer& buffer_;
+  DurableAwaiter* waiters_ = nullptr;  // in no order: few, and most are ready together
+  Notification room_;
+  AsyncMutex room_queue_;
+  std::atomic<bool> waiting_{false};
+  Wake wake_;
+};
+
+class JournalBuffer {
+ public:
+  struct Options {
+    unsigned core_count = 1;
+    unsigned writer_core = 0;
+    uint64_t position = 0;  // where the stream goes on
+    uint64_t epoch = 0;
+    uint64_t ring_bytes = 16u << 20;  // a power of two, at least kJournalRecordBytesMax twice
+    uint64_t frame_bytes_max = 1u << 20;
+  };
+  explicit JournalBuffer(const Options& options);
+  ~JournalBuffer();
+
+  // --- any core ---
+  // Once on every core that appends or waits, before it does.
+  JournalPort& attach(Env& env);
+  // What a record with a body of this size takes of a reservation.
+  static constexpr uint64_t record_bytes(uint64_t body_bytes) {
+    return kJournalRecordHeaderBytes + body_bytes;
+  }
+  // Appends one record within what `core` has reserved; its LSN. Call JournalPort::wait_durable() once the
+  // latches are free.
+  Lsn append(unsigned core, JournalRecordKind kind, std::span<const std::byte> body);
+  uint64_t durable() const { return durable_.value.load(std::memory_order_acquire); }
+  uint64_t tail() const { return tail_.value.load(std::memory_order_acquire); }
+  uint64_t epoch() const { return options_.epoch; }
+  bool failed() const { return failed_.load(std::memory_order_acquire); }
+  uint64_t published() const;
+
+  // --- the writer's core ---
+  // Writes until stop(), then what is left. The journal must be sealed for `epoch` and outlive this.
+  static Task<void> run(Env& env, JournalBuffer& self, JournalClient& journal);
+  void stop();
+  // After run() has ended and no core calls any more: until no message is under way. Then the buffer may go.
+  Task<void> drain(Env& env);
+  // The frame that holds `position`: what is before it may be trimmed, and is forgotten here. Frames of
+  // earlier epochs are made known by add_frame(), in order, before run().
+  uint64_t trim_to(uint64_t position);
+  void add_frame(uint64_t sequence, uint64_t begin) { frames_.push_back({sequence, begin}); }
+  struct Statistics {
+    uint64_t frames = 0, bytes = 0;
+  };
+  const Statistics& statistics() const { return statistics_; }
+
+ private:
+  friend class JournalPort;
+  static constexpr uint64_t kIdle = UINT64_MAX;
+  // A cache line of its own, by size and not by alignment: frames of coroutines, which may hold this class,
+  // do not honour alignments above 16.
+  struct Word {
+    std::atomic<uint64_t> value{kIdle};
+    char padding[56];
+  };
+  struct WriterWake : CoreMessage {
+    JournalBuffer* owner = nullptr;
+    std::atomic<bool> in_flight{false};
+  };
+  struct FramePlace {
+    uint64_t sequence;
+    uint64_t begin;
+  };
+
+  void copy_in(uint64_t position, std::span<const std::byte> bytes);
+  void copy_out(uint64_t position, std::span<std::byte> out) const;
+  bool try_reserve(uint64_t bytes);
+  void give_back(Env& env, uint64_t bytes);
+  void wake_writer(Env& env);
+  void wake_ports(Env& env);
+  void settle(Env& env, uint64_t end, const Result<uint64_t>& written);
+
+  Options options_;
+  std::unique_ptr<std::byte[]> ring_;
+  std::unique_ptr<Word[]> active_;
+  Word tail_;
+  Word durable_;
+  Word free_;  // of the ring, neither reserved nor holding what is not durable
+  std::atomic<bool> failed_{false};
+  std::atomic<bool> writer_idle_{false};
+  std::atomic<unsigned> room_waiters_{0};
+  WriterWake writer_wake_;
+  std::unique_ptr<std::atomic<JournalPort*>[]> ports_;
+
+  // The writer's.
+  uint64_t written_;
+  Notification* work_ = nullptr;
+  bool stopping_ = false;
+  std::deque<FramePlace> frames_;
+  Statistics statistics_;
+};
+
+}  // namespace fb

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <set>
+
+#include "client/blob_client.h"
+#include "client/record.h"
+#include "io/sim/simulation.h"
+#include "nss/namespace_front.h"
+
+// For the tests of this folder: a simulated machine, blobs in memory, records.
+
+namespace fb {
+
+#define CO_CHECK(condition)                 \
+  if (!(condition)) {                       \
+    ADD_FAILURE() << "failed: " #condition; \
+    co_return;                              \
+  }
+#define CO_CHECK_OK(...)                                                      \
+  do {                                                                        \
+    if (const auto& fb_checked = (__VA_ARGS__); !fb_checked) {                \
+      ADD_FAILURE() << #__VA_ARGS__ " is " << fb_checked.error().to_string(); \
+      co_return;                                                              \
+    }                                                                         \
+  } while (false)
+
+// One machine that runs one process after the other.
+class World {
+ public:
+  explicit World(uint64_t seed = 1, unsigned cores = 1)
+      : simulation(seed), node(simulation.add_node({.name = "nss", .cores = cores})) {}
+  // Runs `main` to its end, or to a planned crash.
+  void run(std::function<Task<void>(Env&)> main) {
+    node.start(std::move(main));
+    ASSERT_TRUE(simulation.run_until([&] { return !node.running(); }, Duration::seconds(3600)));
+  }
+  std::string log() const {
+    std::string text;
+    for (const std::string& line : simulation.log()) text += line + "\n";
+    return text;
+  }
+  sim::Simulation simulation;
+  sim::SimNode& node;
+};
+
+// Keeps only which blobs there are.
+class FakeBlobs final : public BlobClient {
+ public:
+  std::set<BlobKey> live;
+  uint64_t erased = 0;
+  uint64_t next = 1;
+  Incarnation incarnation{1};
+
+  BlobId new_blob() override {
+    return {.shard = static_cast<uint16_t>(next % 4), .incarnation = incarnation, .number = next++};
+  }
+  void write(const BlobId& id, uint32_t block_count = 1) {
+    for (uint32_t i = 0; i < block_count; ++i) live.insert({id, i});
+  }
+  Task<Result<void>> put(const CallContext&, const BlobWrite& write_request) override {
+    live.insert({write_request.id, write_request.block});
+    co_return Result<void>();
+  }
+  Task<Result<BlobData>> get(const CallContext&, BlobKey, uint32_t, uint32_t) override {
+    co_return BlobError::not_found;
+  }
+  Task<Result<void>> erase(const CallContext&, std::span<const BlobExtent> extents) override {
+    for (const BlobExtent& extent : extents) {
+      for (uint32_t i = 0; i < extent.block_count; ++i) erased += live.erase({extent.id, i});
+    }
+    co_return Result<void>();
+  }
+  Task<Result<BlobPage>> enumerate(const CallContext&, uint16_t shard, uint64_t cursor) override {
+    BlobPage page;
+    uint64_t position = 0;
+    for (const BlobKey& key : live) {
+      if (key.id.shard != shard || position++ < cursor) continue;
+      if (page.keys.size() == 3) {
+        page.next_cursor = position - 1;
+        break;
+      }
+      page.keys.push_back(key);
+    }
+    co_return page;
+  }
+  uint16_t shard_count() const override { return 4; }
+  Task<Result<BlobSpace>> space(const CallContext&) override { co_return BlobSpace(); }
+};
+
+inline std::string object_naming(const BlobId& blob, uint64_t size_bytes = 100, uint8_t etag = 0) {
+  ObjectRecord record;
+  record.size_bytes = size_bytes;
+  record.etag.md5.fill(etag);
+  record.content = {.kind = Locator::Kind::blob, .blob = blob, .length_bytes = size_bytes};
+  return record.encode();
+}
+
+// An object with inline content: names no blob.
+inline std::string inline_object(std::string_view content) {
+  ObjectRecord record;
+  record.size_bytes = content.size();
+  record.content = {
+      .kind = Locator::Kind::inline_bytes, .length_bytes = content.size(), .inline_data = content};
+  if (content.empty()) record.content = {};
+  return record.encode();
+}
+
+inline NamespaceEngine::Options small_options() {
+  return {.directory = "/ns",
+          .store_id = {1, 2, 3},
+          .segment_bytes = 256 * kKiB,
+          .journal_bytes_max = 2 * kMiB,
+          .snapshot_journal_bytes = 768 * kKiB,
+          .free_delay = Duration::milliseconds(1)};
+}
+
+inline constexpr BucketId kBucket{7};
+
+}  // namespace fb

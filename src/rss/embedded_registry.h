@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "client/namespace_client.h"
+#include "client/root_client.h"
+#include "io/env.h"
+#include "io/sync.h"
+
+// The root service of one node: buckets live in the system tree of the local namespace, keys come from the
+// configuration. One EmbeddedRegistry a core, all of one EmbeddedRegistryGroup; each holds every bucket in a
+// cache of its own, so that the hot path is one look-up in a hash table.
+//
+// Creating: a number for the tree, the tree, then the record under "bucket/NAME", on condition that there is
+// none. Only the record makes a bucket; a tree without one, which a crash may leave, is cleared away at
+// start. Deleting: the tree goes first, and only if it is empty; the namespace decides that in one step, so
+// that a put racing with it either makes the deletion fail or finds no tree. Then the record. A record
+// without a tree, which a crash may leave, is removed at start. Changes are made on core 0, one at a time,
+// and reach every core's cache before they are answered.
+
+namespace fb {
+
+class EmbeddedRegistry;
+
+// What the cores' registries share. Owned by who starts the cores; outlives them.
+class EmbeddedRegistryGroup {
+ public:
+  explicit EmbeddedRegistryGroup(unsigned core_count, size_t buckets_max = kBucketsMax)
+      : buckets_max_(buckets_max), members_(core_count) {}
+
+ private:
+  friend class EmbeddedRegistry;
+  const size_t buckets_max_;
+  std::vector<EmbeddedRegistry*> members_;  // by core; changed on core 0 only
+};
+
+class EmbeddedRegistry final : public RootClient {
+ public:
+  // Every tree of the namespace; asked on core 0 at start (NamespaceFront::trees).
+  using TreeLister = std::function<Task<Result<std::vector<BucketId>>>(const CallContext&)>;
+
+  // On core 0 first: it also clears away what a crash left. Then on the others.
+  static Task<Result<std::unique_ptr<EmbeddedRegistry>>> open(Env& env, EmbeddedRegistryGroup& group,
+                                                              NamespaceClient& names, TreeLister trees,
+                                                              std::vector<KeyInfo> keys);
+  ~EmbeddedRegistry() override;
+  // On the other cores before core 0.
+  Task<void> close();
+
+  const BucketInfo* cached_bucket(std::string_view name) override;
+  Task<Result<BucketInfo>> find_bucket(const CallContext& context, std::string_view name) override;
+  Task<Result<BucketInfo>> create_bucket(const CallContext& context, std::string_view name,
+                                         std::string_view owner) override;
+  Task<Result<void>> delete_bucket(const CallContext& context, std::string_view name) override;
+  Task<Result<std::vector<BucketInfo>>> list_buckets(const CallContext& context) override;
+  const KeyInfo* cached_key(std::string_view access_key) override;
+  Task<Result<KeyInfo>> find_key(const CallContext& context, std::string_view access_key) override;
+
+ private:
+  struct NameHash {
+    using is_transparent = void;
+    size_t operator()(std::string_view name) const { return std::hash<std::string_view>()(name); }
+  };
+  template <class T>
+  using ByName = std::unordered_map<std::string, T, NameHash, std::equal_to<>>;
+
+  EmbeddedRegistry(Env& env, EmbeddedRegistryGroup& group, NamespaceClient& names, std::vector<KeyInfo> keys);
+  Task<Result<void>> load();
+  Task<Result<void>> clear_leftovers(const TreeLister& trees);
+  Task<Result<BucketInfo>> create_here(CallContext context, std::string name, std::string owner);
+  Task<Result<void>> delete_here(CallContext context, std::string name);
+  // A bucket, or that there is none, to every core's cache.
+  Task<void> tell_all(const std::string& name, const BucketInfo* bucket);
+  std::vector<BucketInfo> all_buckets() const;
+  void learn(const std::string& name, const BucketInfo* bucket);
+
+  Env& env_;
+  EmbeddedRegistryGroup& group_;
+  NamespaceClient& names_;
+  ByName<BucketInfo> buckets_;
+  ByName<KeyInfo> keys_;
+  AsyncMutex changes_;  // core 0
+  bool closed_ = false;
+};
+
+}  // namespace fb

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rss/embedded_registry.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "nss/nss_test_world.h"
+#include "rss/bucket_record.h"
+
+namespace fb {
+namespace {
+
+// What one core of a node has: its view of the namespace and its registry.
+struct Core {
+  explicit Core(Env& env_in) : env(env_in) {}
+  Task<Result<void>> open(NamespaceEngine& engine, EmbeddedRegistryGroup& group) {
+    front = co_await NamespaceFront::open(env, engine);
+    std::vector<KeyInfo> keys;
+    keys.push_back({.access_key = "AK", .owner = "me"});
+    auto opened = co_await EmbeddedRegistry::open(
+        env, group, *front, [this](const CallContext& context) { return front->trees(context); },
+        std::move(keys));
+    if (opened) {
+      registry = std::move(*opened);
+      co_return Result<void>();
+    }
+    co_await front->close();
+    co_return opened.error();
+  }
+  Task<void> close() {
+    co_await registry->close();
+    co_await front->close();
+  }
+  Task<Result<MutationResult>> put(BucketId bucket, std::string_view key) {
+    const std::string record = inline_object(key);
+    co_return co_await front->apply({}, bucket, {.key = key, .record = record});
+  }
+  Env& env;
+  std::unique_ptr<NamespaceFront> front;
+  std::unique_ptr<EmbeddedRegistry> registry;
+};
+
+// Core 0, with the engine that all cores share.
+struct Node : Core {
+  Node(Env& env_in, EmbeddedRegistryGroup& group_in) : Core(env_in), group(group_in), scope(env_in) {}
+  Task<Result<void>> open(FakeBlobs& blobs) {
+    FB_CO_TRY(engine, co_await NamespaceEngine::open(env, small_options()));
+    engine->start_background(scope, blobs);
+    co_return co_await Core::open(*engine, group);
+  }
+  Task<Result<void>> close() {
+    co_await Core::close();
+    const Result<void> closed = co_await engine->close();
+    co_await scope.join();
+    co_return closed;
+  }
+  EmbeddedRegistryGroup& group;
+  Scope scope;
+  std::unique_ptr<NamespaceEngine> engine;
+};
+
+std::string names_of(const Result<std::vector<BucketInfo>>& listed) {
+  std::string names;
+  for (const BucketInfo& bucket : *listed) names += bucket.name + " ";
+  return names;
+}
+
+// Exactly the trees of the buckets listed, and the system tree.
+Task<void> expect_no_leftovers(Core& core) {
+  const auto trees = co_await core.front->trees({});
+  const auto buckets = co_await core.registry->list_buckets({});
+  CO_CHECK_OK(trees);
+  CO_CHECK_OK(buckets);
+  std::set<BucketId> expected{kSystemTree};
+  for (const BucketInfo& bucket : *buckets) expected.insert(bucket.id);
+  EXPECT_EQ(std::set<BucketId>(trees->begin(), trees->end()), expected);
+  const auto records =
+      co_await core.front->list({}, {.bucket = kSystemTree, .space = Space::system, .prefix = "bucket/"});
+  CO_CHECK_OK(records);
+  EXPECT_EQ(records->entries.size(), buckets->size());
+}
+
+TEST(BucketRecord, RoundTripAndRefusals) {
+  const BucketInfo bucket{.name = "b", .id = {7}, .created = {123456789}, .owner = "me"};
+  const std::string bytes = encode_bucket(bucket);
+  const auto decoded = decode_bucket("b", bytes);
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(decoded->id, bucket.id);
+  EXPECT_EQ(decoded->created, bucket.created);
+  EXPECT_EQ(decoded->owner, "me");
+  for (size_t size = 0; size < 10; ++size) EXPECT_FALSE(decode_bucket("b", bytes.substr(0, size)));
+  std::string newer = bytes;
+  newer[0] = 9;
+  EXPECT_FALSE(decode_bucket("b", newer));
+}
+
+TEST(EmbeddedRegistry, CreateFindListDeleteRecreateAndRestart) {
+  World world;
+  FakeBlobs blobs;
+  BucketId first_id;
+  BucketId second_id;
+  world.run([&](Env& env) -> Task<void> {
+    EmbeddedRegistryGroup group(1);
+    Node node(env, group);
+    CO_CHECK_OK(co_await node.open(blobs));
+    EmbeddedRegistry& registry = *node.registry;
+    EXPECT_EQ(registry.cached_bucket("a"), nullptr);
+    EXPECT_TRUE((co_await registry.find_bucket({}, "a")).error().is(RootError::no_such_bucket));
+    EXPECT_TRUE((co_await registry.delete_bucket({}, "a")).error().is(RootError::no_such_bucket));
+    const auto made = co_await registry.create_bucket({}, "a", "me");
+    CO_CHECK_OK(made);
+    first_id = made->id;
+    EXPECT_EQ(made->owner, "me");
+    EXPECT_TRUE((co_await registry.create_bucket({}, "a", "me")).error().is(RootError::bucket_exists));
+    CO_CHECK(registry.cached_bucket("a") != nullptr);
+    EXPECT_EQ(registry.cached_bucket("a")->id, first_id);
+    CO_CHECK_OK(co_await node.put(first_id, "key"));
+    EXPECT_TRUE((co_await registry.delete_bucket({}, "a")).error().is(RootError::bucket_not_empty));
+    CO_CHECK(registry.cached_bucket("a") != nullptr);
+    CO_CHECK_OK(co_await node.front->apply({}, first_id, {.kind = Mutation::Kind::erase, .key = "key"}));
+    CO_CHECK_OK(co_await registry.delete_bucket({}, "a"));
+    EXPECT_EQ(registry.cached_bucket("a"), nullptr);
+    EXPECT_TRUE((co_await node.put(first_id, "key")).error().is(NamespaceError::no_such_tree));
+    const auto again = co_await registry.create_bucket({}, "a", "you");
+    CO_CHECK_OK(again);
+    second_id = again->id;
+    EXPECT_NE(first_id, second_id);  // what still holds the old id finds nothing of the new bucket
+    for (const char* name : {"c", "b"}) CO_CHECK_OK(co_await registry.create_bucket({}, name, "me"));
+    EXPECT_EQ(names_of(co_await registry.list_buckets({})), "a b c ");
+    CO_CHECK_OK(co_await registry.find_key({}, "AK"));
+    EXPECT_TRUE((co_await registry.find_key({}, "BK")).error().is(RootError::no_such_key));
+    CO_CHECK_OK(co_await node.close());
+  });
+  world.run([&](Env& env) -> Task<void> {
+    EmbeddedRegistryGroup group(1);
+    Node node(env, group);
+    CO_CHECK_OK(co_await node.open(blobs));
+    EXPECT_EQ(names_of(co_await node.registry->list_buckets({})), "a b c ");
+    const auto found = co_await node.registry->find_bucket({}, "a");
+    CO_CHECK_OK(found);
+    EXPECT_EQ(found->id, second_id);
+    EXPECT_EQ(found->owner, "you");
+    co_await expect_no_leftovers(node);
+    CO_CHECK_OK(co_await node.close());
+  });
+}
+
+TEST(EmbeddedRegistry, TheNumberOfBucketsIsLimited) {
+  World world;
+  FakeBlobs blobs;
+  world.run([&](Env& env) -> Task<void> {
+    EmbeddedRegistryGroup group(1, 2);
+    Node node(env, group);
+    CO_CHECK_OK(co_await node.open(blobs));
+    for (const char* name : {"a", "b"}) CO_CHECK_OK(co_await node.registry->create_bucket({}, name, "me"));
+    EXPECT_TRUE((co_await node.registry->create_bucket({}, "c", "me")).error().is(RootError::limit));
+    EXPECT_TRUE((co_await node.registry->create_bucket({}, "a", "me")).error().is(RootError::bucket_exists));
+    CO_CHECK_OK(co_await node.registry->delete_bucket({}, "a"));
+    CO_CHECK_OK(co_await node.registry->create_bucket({}, "c", "me"));
+    co_await expect_no_leftovers(node);
+    CO_CHECK_OK(co_await node.close());
+  });
+}
+
+// Each name: what was acknowledged last, and whether a change was begun since.
+struct BucketModel {
+  bool exists = false;
+  bool in_doubt = false;
+};
+
+Task<void> create_and_delete(Node& node, std::map<std::string, BucketModel>& model) {
+  for (int i = 0; i < 12; ++i) {
+    const std::string name = "bucket" + std::to_string(i % 4);
+    BucketModel& bucket = model[name];
+    bucket.in_doubt = true;
+    if (bucket.exists) {
+      const auto deleted = co_await node.registry->delete_bucket({}, name);
+      CO_CHECK_OK(deleted);
+    } else {
+      const auto made = co_await node.registry->create_bucket({}, name, "me");
+      CO_CHECK_OK(made);
+    }
+    bucket.exists = !bucket.exists;
+    bucket.in_doubt = false;
+  }
+}
+
+Task<void> expect_buckets(Node& node, std::map<std::string, BucketModel>& model) {
+  for (auto& [name, bucket] : model) {
+    const auto found = co_await node.registry->find_bucket({}, name);
+    if (!bucket.in_doubt) EXPECT_EQ(found.has_value(), bucket.exists) << name;
+    bucket = {.exists = found.has_value()};
+    // Whole: its tree takes objects, and the name can be made and deleted again.
+    if (!found) continue;
+    CO_CHECK_OK(co_await node.put(found->id, "key"));
+    CO_CHECK_OK(co_await node.front->apply({}, found->id, {.kind = Mutation::Kind::erase, .key = "key"}));
+  }
+  co_await expect_no_leftovers(node);
+}
+
+TEST(EmbeddedRegistry, CrashesAtEveryChangeOfTheDiskLeaveBucketsWholeOrGone) {
+  uint64_t crashes = 0;
+  for (const sim::CrashKind kind : {sim::CrashKind::power_loss, sim::CrashKind::kill}) {
+    for (const auto point : {sim::SimNode::CrashPoint::io_before, sim::SimNode::CrashPoint::io_after}) {
+      bool crashed = true;
+      for (uint64_t n = 1; crashed; ++n) {
+        ASSERT_LT(n, 400u);
+        World world(n);
+        FakeBlobs blobs;
+        std::map<std::string, BucketModel> model;
+        world.node.crash_at(point, n, kind);
+        for (int boot = 0; boot < 3; ++boot) {
+          world.run([&](Env& env) -> Task<void> {
+            EmbeddedRegistryGroup group(1);
+            Node node(env, group);
+            CO_CHECK_OK(co_await node.open(blobs));
+            co_await expect_buckets(node, model);
+            co_await create_and_delete(node, model);
+            CO_CHECK_OK(co_await node.close());
+          });
+          if (boot == 0) crashed = world.node.crashed();
+          world.node.forget_planned_crash();
+          ASSERT_FALSE(HasFailure()) << "n " << n << " boot " << boot << "\n" << world.log();
+        }
+        crashes += crashed ? 1 : 0;
+      }
+    }
+  }
+  EXPECT_GT(crashes, 100u);
+}
+
+// The cores of a node with more than one; core 0 opens first and closes last.
+struct Shared {
+  explicit Shared(unsigned cores) : group(cores), cores_left(cores - 1) {}
+  EmbeddedRegistryGroup group;
+  NamespaceEngine* engine = nullptr;
+  unsigned cores_left;
+  FakeBlobs blobs;
+};
+
+Task<void> run_cores_of(Env& env, Shared& shared, std::function<Task<void>(Core&)> work) {
+  if (env.core() != 0) {
+    while (shared.engine == nullptr) (void)co_await sleep_for(env, Duration::milliseconds(1));
+    Core core(env);
+    CO_CHECK_OK(co_await core.open(*shared.engine, shared.group));
+    co_await work(core);
+    co_await core.close();
+    --shared.cores_left;
+    co_return;
+  }
+  Node node(env, shared.group);
+  CO_CHECK_OK(co_await node.open(shared.blobs));
+  shared.engine = node.engine.get();
+  co_await work(node);
+  while (shared.cores_left > 0) (void)co_await sleep_for(env, Duration::milliseconds(1));
+  co_await expect_no_leftovers(node);
+  CO_CHECK_OK(co_await node.close());
+}
+
+// An answered change is seen by every core that is asked later, whichever core made it.
+TEST(EmbeddedRegistry, EveryCoreSeesEveryAnsweredChange) {
+  constexpr unsigned kCores = 3;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    World world(seed, kCores);
+    Shared shared(kCores);
+    // By name; a change takes the name out of sight until it is answered.
+    std::map<std::string, std::pair<bool, BucketId>> answered;
+    uint64_t checks = 0;
+    world.run([&](Env& env) -> Task<void> {
+      return run_cores_of(env, shared, [&](Core& core) -> Task<void> {
+        const std::string mine = "core" + std::to_string(core.env.core());
+        for (int i = 0; i < 40; ++i) {
+          for (const auto& [name, state] : answered) {
+            const BucketInfo* cached = core.registry->cached_bucket(name);
+            CO_CHECK((cached != nullptr) == state.first);
+            if (cached != nullptr) CO_CHECK(cached->id == state.second);
+            ++checks;
+          }
+          answered.erase(mine);
+          if (i % 2 == 0) {
+            const auto made = co_await core.registry->create_bucket({}, mine, "me");
+            CO_CHECK_OK(made);
+            answered[mine] = {true, made->id};
+          } else {
+            CO_CHECK_OK(co_await core.registry->delete_bucket({}, mine));
+            answered[mine] = {false, {}};
+          }
+        }
+      });
+    });
+    ASSERT_FALSE(HasFailure()) << "seed " << seed << "\n" << world.log();
+    EXPECT_GT(checks, 20u);
+  }
+}
+
+// Puts on all cores while one deletes and makes the bucket again and again: whatever was acknowledged is
+// there as long as nobody erased it, so a deletion that succeeds found nothing and loses nothing.
+TEST(EmbeddedRegistry, PutsRacingWithDeletionLoseNothing) {
+  constexpr unsigned kCores = 3;
+  uint64_t refused_puts = 0;
+  uint64_t refused_deletions = 0;
+  uint64_t deletions = 0;
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    World world(seed, kCores);
+    Shared shared(kCores);
+    world.run([&](Env& env) -> Task<void> {
+      return run_cores_of(env, shared, [&](Core& core) -> Task<void> {
+        const bool deletes = core.env.core() == 1;
+        for (int i = 0; i < 30; ++i) {
+          if (deletes) {
+            const auto made = co_await core.registry->create_bucket({}, "b", "me");
+            if (!made) CO_CHECK(made.error().is(RootError::bucket_exists));
+            const auto deleted = co_await core.registry->delete_bucket({}, "b");
+            if (!deleted) CO_CHECK(deleted.error().is(RootError::bucket_not_empty));
+            ++(deleted ? deletions : refused_deletions);
+            continue;
+          }
+          const auto found = co_await core.registry->find_bucket({}, "b");
+          if (!found) {
+            CO_CHECK(found.error().is(RootError::no_such_bucket));
+            (void)co_await sleep_for(core.env, Duration::microseconds(50));
+            continue;
+          }
+          const std::string key = "key" + std::to_string(core.env.core());
+          const auto put = co_await core.put(found->id, key);
+          if (!put) {
+            CO_CHECK(put.error().is(NamespaceError::no_such_tree));
+            ++refused_puts;
+            continue;
+          }
+          {
+            const auto stored = co_await core.front->get({}, found->id, Space::objects, key);
+            CO_CHECK_OK(stored);
+            CO_CHECK(stored->version == put->version);
+          }
+          const BucketInfo* cached = core.registry->cached_bucket("b");
+          CO_CHECK(cached != nullptr);
+          CO_CHECK(cached->id == found->id);
+          CO_CHECK_OK(co_await core.front->apply({}, found->id, {.kind = Mutation::Kind::erase, .key = key}));
+        }
+      });
+    });
+    ASSERT_FALSE(HasFailure()) << "seed " << seed << "\n" << world.log();
+  }
+  // All three happened.
+  EXPECT_GT(refused_puts, 0u);
+  EXPECT_GT(refused_deletions, 0u);
+  EXPECT_GT(deletions, 0u);
+}
+
+}  // namespace
+}  // namespace fb

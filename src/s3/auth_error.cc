@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "s3/auth_error.h"
+
+namespace fb::s3 {
+
+std::string_view to_string(AuthError error) {
+  switch (error) {
+    case AuthError::header_malformed:
+      return "header_malformed";
+    case AuthError::query_malformed:
+      return "query_malformed";
+    case AuthError::mechanism_unsupported:
+      return "mechanism_unsupported";
+    case AuthError::type_unsupported:
+      return "type_unsupported";
+    case AuthError::more_than_one_mechanism:
+      return "more_than_one_mechanism";
+    case AuthError::date_missing:
+      return "date_missing";
+    case AuthError::time_skewed:
+      return "time_skewed";
+    case AuthError::expired:
+      return "expired";
+    case AuthError::not_yet_valid:
+      return "not_yet_valid";
+    case AuthError::headers_not_signed:
+      return "headers_not_signed";
+    case AuthError::content_sha256_missing:
+      return "content_sha256_missing";
+    case AuthError::content_sha256_invalid:
+      return "content_sha256_invalid";
+    case AuthError::uri_malformed:
+      return "uri_malformed";
+    case AuthError::too_many_query_items:
+      return "too_many_query_items";
+    case AuthError::signature_mismatch:
+      return "signature_mismatch";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(BodyError error) {
+  switch (error) {
+    case BodyError::incomplete:
+      return "incomplete";
+    case BodyError::too_long:
+      return "too_long";
+    case BodyError::chunk_malformed:
+      return "chunk_malformed";
+    case BodyError::chunk_size_invalid:
+      return "chunk_size_invalid";
+    case BodyError::trailer_malformed:
+      return "trailer_malformed";
+    case BodyError::signature_mismatch:
+      return "signature_mismatch";
+    case BodyError::decoded_length_invalid:
+      return "decoded_length_invalid";
+  }
+  return "unknown";
+}
+
+const ErrorDomain& error_domain(AuthError) {
+  static constexpr ErrorDomain kDomain{
+      "s3.auth", [](int code) -> std::string_view { return to_string(static_cast<AuthError>(code)); }};
+  return kDomain;
+}
+
+const ErrorDomain& error_domain(BodyError) {
+  static constexpr ErrorDomain kDomain{
+      "s3.body", [](int code) -> std::string_view { return to_string(static_cast<BodyError>(code)); }};
+  return kDomain;
+}
+
+namespace {
+
+S3Failure failure_of(AuthError error) {
+  switch (error) {
+    case AuthError::header_malformed:
+      return S3Error::AuthorizationHeaderMalformed;
+    case AuthError::query_malformed:
+      return S3Error::AuthorizationQueryParametersError;
+    case AuthError::mechanism_unsupported:
+      return {S3Error::InvalidRequest,
+              "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."};
+    case AuthError::type_unsupported:
+      return {S3Error::InvalidArgument, "Unsupported Authorization Type"};
+    case AuthError::more_than_one_mechanism:
+      return {S3Error::InvalidArgument,
+              "Sign either by the Authorization header or by the query, not by both."};
+    case AuthError::date_missing:
+      return {S3Error::AccessDenied, "AWS authentication requires a valid Date or x-amz-date header"};
+    case AuthError::time_skewed:
+      return S3Error::RequestTimeTooSkewed;
+    case AuthError::expired:
+      return {S3Error::AccessDenied, "Request has expired"};
+    case AuthError::not_yet_valid:
+      return {S3Error::AccessDenied, "Request is not valid yet"};
+    case AuthError::headers_not_signed:
+      return {S3Error::AccessDenied, "There were headers present in the request which were not signed"};
+    case AuthError::content_sha256_missing:
+      return {S3Error::InvalidRequest, "Missing required header for this request: x-amz-content-sha256"};
+    case AuthError::content_sha256_invalid:
+      return {
+          S3Error::InvalidArgument,
+          "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, a STREAMING-... form, or a valid SHA-256 in hex."};
+    case AuthError::uri_malformed:
+      return S3Error::InvalidURI;
+    case AuthError::too_many_query_items:
+      return {S3Error::InvalidURI, "The query has too many items."};
+    case AuthError::signature_mismatch:
+      return S3Error::SignatureDoesNotMatch;
+  }
+  return S3Error::AccessDenied;
+}
+
+S3Failure failure_of(BodyError error) {
+  switch (error) {
+    case BodyError::incomplete:
+      return S3Error::IncompleteBody;
+    case BodyError::too_long:
+      return {S3Error::IncompleteBody,
+              "The body is longer than x-amz-decoded-content-length or than its last chunk."};
+    case BodyError::chunk_malformed:
+      return {S3Error::InvalidRequest, "The aws-chunked framing of the body is not well-formed."};
+    case BodyError::chunk_size_invalid:
+      return S3Error::InvalidChunkSizeError;
+    case BodyError::trailer_malformed:
+      return S3Error::MalformedTrailerError;
+    case BodyError::signature_mismatch:
+      return S3Error::SignatureDoesNotMatch;
+    case BodyError::decoded_length_invalid:
+      return {S3Error::InvalidArgument, "x-amz-decoded-content-length is not a valid length."};
+  }
+  return S3Error::InvalidRequest;
+}
+
+}  // namespace
+
+std::optional<S3Failure> auth_failure(const Error& error) {
+  if (&error.domain() == &error_domain(AuthError::expired))
+    return failure_of(static_cast<AuthError>(error.code()));
+  if (&error.domain() == &error_domain(BodyError::incomplete))
+    return failure_of(static_cast<BodyError>(error.code()));
+  return std::nullopt;
+}
+
+}  // namespace fb::s3

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "s3/condition.h"
+
+#include <algorithm>
+
+#include "s3/time.h"
+
+namespace fb::s3 {
+
+struct ReadConditions::Names {
+  std::string_view match;
+  std::string_view none_match;
+  std::string_view modified_since;
+  std::string_view unmodified_since;
+  bool copy;
+};
+
+namespace {
+
+constexpr std::string_view kWriteConditions[] = {
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "x-amz-if-match-last-modified-time",
+    "x-amz-if-match-size",
+};
+
+// Takes the first entry off a list of ETags: `"quoted, with comma"`, `W/"weak"` or `bare`.
+struct ListEntry {
+  std::string_view etag;
+  bool weak = false;
+};
+ListEntry take_entry(std::string_view& list) {
+  ListEntry entry;
+  list = ascii_trim(list);
+  if (list.starts_with("W/")) {
+    entry.weak = true;
+    list.remove_prefix(2);
+  }
+  if (list.starts_with('"')) {
+    const size_t end = list.find('"', 1);
+    entry.etag = list.substr(1, end == std::string_view::npos ? end : end - 1);
+    list.remove_prefix(end == std::string_view::npos ? list.size() : end + 1);
+    list.remove_prefix(std::min(list.find(','), list.size()));
+  } else {
+    entry.etag = ascii_trim(list.substr(0, list.find(',')));
+    list.remove_prefix(std::min(list.find(','), list.size()));
+  }
+  if (!list.empty()) list.remove_prefix(1);  // the comma
+  return entry;
+}
+
+// A header may stand several times; together they are one list.
+bool any_matches(std::span<const HeaderField> headers, std::string_view name, std::string_view etag,
+                 bool strong) {
+  return std::ranges::any_of(headers, [&](const HeaderField& field) {
+    return ascii_iequals(field.name, name) && etag_list_matches(field.value, etag, strong);
+  });
+}
+
+}  // namespace
+
+bool etag_list_matches(std::string_view list, std::string_view etag, bool strong) {
+  if (ascii_trim(list) == "*") return true;
+  while (!list.empty()) {
+    const ListEntry entry = take_entry(list);
+    if (entry.etag == etag && !entry.etag.empty() && !(strong && entry.weak)) return true;
+  }
+  return false;
+}
+
+ReadConditions::ReadConditions(const RequestHead& head, const Names& names, int64_t now_seconds)
+    : headers_(head.headers), copy_(names.copy) {
+  for (const HeaderField& field : head.headers) {
+    if (ascii_iequals(field.name, names.match)) {
+      match_name_ = names.match;
+    } else if (ascii_iequals(field.name, names.none_match)) {
+      none_match_name_ = names.none_match;
+    } else if (ascii_iequals(field.name, names.modified_since)) {
+      modified_since_ = parse_http_date(field.value, now_seconds);
+    } else if (ascii_iequals(field.name, names.unmodified_since)) {
+      unmodified_since_ = parse_http_date(field.value, now_seconds);
+    }
+  }
+  any_ = !match_name_.empty() || !none_match_name_.empty() || modified_since_ || unmodified_since_;
+}
+
+ReadConditions ReadConditions::of_request(const RequestHead& head, int64_t now_seconds) {
+  static constexpr Names kNames{"if-match", "if-none-match", "if-modified-since", "if-unmodified-since",
+                                false};
+  return {head, kNames, now_seconds};
+}
+
+ReadConditions ReadConditions::of_copy_source(const RequestHead& head, int64_t now_seconds) {
+  static constexpr Names kNames{"x-amz-copy-source-if-match", "x-amz-copy-source-if-none-match",
+                                "x-amz-copy-source-if-modified-since",
+                                "x-amz-copy-source-if-unmodified-since", true};
+  return {head, kNames, now_seconds};
+}
+
+ConditionOutcome ReadConditions::evaluate(std::string_view etag, int64_t last_modified_seconds) const {
+  if (!any_) return ConditionOutcome::proceed;
+  if (!match_name_.empty()) {
+    if (!any_matches(headers_, match_name_, etag, true)) return ConditionOutcome::failed;
+  } else if (unmodified_since_ && last_modified_seconds > *unmodified_since_) {
+    return ConditionOutcome::failed;
+  }
+  const auto unchanged = copy_ ? ConditionOutcome::failed : ConditionOutcome::not_modified;
+  if (!none_match_name_.empty()) {
+    if (any_matches(headers_, none_match_name_, etag, false)) return unchanged;
+  } else if (modified_since_ && last_modified_seconds <= *modified_since_) {
+    return unchanged;
+  }
+  return ConditionOutcome::proceed;
+}
+
+bool if_range_holds(std::string_view if_range, std::string_view etag, int64_t last_modified_seconds,
+                    int64_t now_seconds) {
+  if (if_range.empty()) return true;
+  if (const auto date = parse_http_date(if_range, now_seconds)) return *date == last_modified_seconds;
+  ListEntry entry = take_entry(if_range);
+  return if_range.empty() && !entry.weak && entry.etag == etag;
+}
+
+std::string_view find_write_condition(const RequestHead& head) {
+  for (const HeaderField& field : head.headers) {
+    for (std::string_view name : kWriteConditions) {
+      if (ascii_iequals(field.name, name)) return name;
+    }
+  }
+  return {};
+}
+
+}  // namespace fb::s3

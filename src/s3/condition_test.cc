@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "s3/condition.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace fb::s3 {
+namespace {
+
+constexpr int64_t kModified = 1767323045;  // Fri, 02 Jan 2026 03:04:05 GMT
+constexpr int64_t kNow = kModified + 3600;
+constexpr std::string_view kBefore = "Fri, 02 Jan 2026 03:04:04 GMT";
+constexpr std::string_view kSame = "Fri, 02 Jan 2026 03:04:05 GMT";
+
+std::string run(const std::vector<HeaderField>& headers, bool copy = false) {
+  RequestHead head;
+  head.headers = headers;
+  const auto conditions =
+      copy ? ReadConditions::of_copy_source(head, kNow) : ReadConditions::of_request(head, kNow);
+  switch (conditions.evaluate("abc", kModified)) {
+    case ConditionOutcome::proceed:
+      return "200";
+    case ConditionOutcome::not_modified:
+      return "304";
+    case ConditionOutcome::failed:
+      return "412";
+  }
+  return "?";
+}
+
+TEST(EtagList, Forms) {
+  for (std::string_view list :
+       {"abc", "\"abc\"", "*", " * ", "x,abc", "\"x\", \"abc\"", "\"a,b\",\"abc\"", "abc,x", ",abc"}) {
+    EXPECT_TRUE(etag_list_matches(list, "abc", true)) << list;
+  }
+  for (std::string_view list :
+       {"", "ab", "abcd", "\"ab\"", "\"abc", "x,y", "\"x,abc,y\"", "**", "ABC", ",", "W/\"abc\""}) {
+    EXPECT_EQ(etag_list_matches(list, "abc", true), list == "\"abc") << list;
+  }
+  EXPECT_TRUE(etag_list_matches("W/\"abc\"", "abc", false));
+}
+
+TEST(ReadConditions, Single) {
+  EXPECT_EQ(run({}), "200");
+  EXPECT_EQ(run({{"If-Match", "\"abc\""}}), "200");
+  EXPECT_EQ(run({{"If-Match", "x"}}), "412");
+  EXPECT_EQ(run({{"If-Match", "x"}, {"if-match", "abc"}}), "200") << "repeated headers are one list";
+  EXPECT_EQ(run({{"If-Match", ""}}), "412");
+  EXPECT_EQ(run({{"If-None-Match", "abc"}}), "304");
+  EXPECT_EQ(run({{"If-None-Match", "*"}}), "304");
+  EXPECT_EQ(run({{"If-None-Match", "x"}}), "200");
+  EXPECT_EQ(run({{"If-Modified-Since", kBefore}}), "200");
+  EXPECT_EQ(run({{"If-Modified-Since", kSame}}), "304");
+  EXPECT_EQ(run({{"If-Unmodified-Since", kBefore}}), "412");
+  EXPECT_EQ(run({{"If-Unmodified-Since", kSame}}), "200");
+  EXPECT_EQ(run({{"If-Modified-Since", "yesterday"}}), "200");
+  EXPECT_EQ(run({{"If-Unmodified-Since", "0"}}), "200");
+}
+
+TEST(ReadConditions, Precedence) {
+  EXPECT_EQ(run({{"If-Match", "abc"}, {"If-Unmodified-Since", kBefore}}), "200");
+  EXPECT_EQ(run({{"If-Match", "x"}, {"If-Unmodified-Since", kSame}}), "412");
+  EXPECT_EQ(run({{"If-None-Match", "abc"}, {"If-Modified-Since", kBefore}}), "304");
+  EXPECT_EQ(run({{"If-None-Match", "x"}, {"If-Modified-Since", kSame}}), "200");
+  EXPECT_EQ(run({{"If-Match", "abc"}, {"If-None-Match", "abc"}}), "304");
+  EXPECT_EQ(run({{"If-Match", "x"}, {"If-None-Match", "x"}}), "412");
+}
+
+TEST(ReadConditions, CopySource) {
+  EXPECT_EQ(run({{"If-None-Match", "abc"}}, true), "200") << "only the source's headers count";
+  EXPECT_EQ(run({{"x-amz-copy-source-if-none-match", "abc"}}, true), "412");
+  EXPECT_EQ(run({{"x-amz-copy-source-if-modified-since", kSame}}, true), "412");
+  EXPECT_EQ(
+      run({{"x-amz-copy-source-if-match", "abc"}, {"x-amz-copy-source-if-unmodified-since", kBefore}}, true),
+      "200");
+  EXPECT_EQ(run({{"x-amz-copy-source-if-match", "x"}}, true), "412");
+}
+
+TEST(IfRange, NeedsTheSameObject) {
+  const auto holds = [](std::string_view value) { return if_range_holds(value, "abc", kModified, kNow); };
+  for (std::string_view value :
+       {std::string_view(), std::string_view("\"abc\""), std::string_view("abc"), kSame}) {
+    EXPECT_TRUE(holds(value)) << value;
+  }
+  for (std::string_view value : {std::string_view("\"abd\""), std::string_view("W/\"abc\""), kBefore,
+                                 std::string_view("\"abc\",\"x\""), std::string_view("yesterday")}) {
+    EXPECT_FALSE(holds(value)) << value;
+  }
+}
+
+TEST(WriteConditions, AreFound) {
+  const auto find = [](std::string_view name) {
+    const std::vector<HeaderField> headers = {{"Host", "x"}, {name, "*"}};
+    RequestHead head;
+    head.headers = headers;
+    return std::string(find_write_condition(head));
+  };
+  EXPECT_EQ(find("If-None-Match"), "if-none-match");
+  EXPECT_EQ(find("X-Amz-If-Match-Size"), "x-amz-if-match-size");
+  EXPECT_EQ(find("x-amz-copy-source-if-match"), "");
+}
+
+}  // namespace
+}  // namespace fb::s3

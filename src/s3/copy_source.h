@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "s3/error.h"
+
+namespace fb::s3 {
+
+// x-amz-copy-source: "[/]bucket/key[?versionId=id]", percent-encoded ('+' is a plus). A version other than
+// "null" and sources named by ARN (access points) are NotImplemented.
+struct CopySource {
+  std::string bucket;
+  std::string key;
+};
+S3Result<CopySource> parse_copy_source(std::string_view text);
+
+}  // namespace fb::s3

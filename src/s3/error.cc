@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "s3/error.h"
+
+#include "s3/auth_error.h"
+#include "s3/xml.h"
+
+namespace fb::s3 {
+namespace {
+
+constexpr S3ErrorInfo kErrors[] = {
+#define FB_S3_INFO(code, status, message) {#code, status, message},
+    FB_S3_ERRORS(FB_S3_INFO)
+#undef FB_S3_INFO
+};
+static_assert(std::size(kErrors) == kS3ErrorCount);
+
+std::string_view code_name(int code) {
+  if (code < 0 || code >= kS3ErrorCount) return "unknown";
+  return kErrors[code].code;
+}
+
+}  // namespace
+
+const S3ErrorInfo& info(S3Error error) {
+  FB_ASSERT(static_cast<int>(error) < kS3ErrorCount, error);
+  return kErrors[static_cast<int>(error)];
+}
+
+std::string_view to_string(S3Error error) { return info(error).code; }
+
+const ErrorDomain& error_domain(S3Error) {
+  static constexpr ErrorDomain kDomain{"s3", code_name};
+  return kDomain;
+}
+
+S3Failure&& S3Failure::with(std::string_view element, std::string_view value) && {
+  elements.emplace_back(element, value);
+  return std::move(*this);
+}
+
+S3Failure invalid_argument(std::string message, std::string_view name, std::string_view value) {
+  return S3Failure(S3Error::InvalidArgument, std::move(message))
+      .with("ArgumentName", name)
+      .with("ArgumentValue", value);
+}
+
+S3Failure not_implemented(std::string_view what) {
+  return {S3Error::NotImplemented, fmt::format("{} is not implemented here.", what)};
+}
+
+S3Failure to_failure(const Error& error) {
+  if (auto failure = auth_failure(error)) return *std::move(failure);
+  if (&error.domain() == &error_domain(S3Error::InternalError) && error.code() < kS3ErrorCount) {
+    return static_cast<S3Error>(error.code());
+  }
+  return S3Error::InternalError;
+}
+
+void append_error_xml(const S3Failure& failure, std::string_view resource, std::string_view request_id,
+                      std::string_view host_id, std::string& out) {
+  XmlWriter xml(out, IllegalCharacters::replace);
+  xml.open("Error");
+  xml.element("Code", failure.code());
+  xml.element("Message", failure.text());
+  for (const auto& [name, value] : failure.elements) xml.element(name, value);
+  xml.element("Resource", resource);
+  xml.element("RequestId", request_id);
+  xml.element("HostId", host_id);
+  xml.close("Error");
+}
+
+}  // namespace fb::s3

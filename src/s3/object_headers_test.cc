@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "s3/object_headers.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace fb::s3 {
+namespace {
+
+constexpr std::string_view kAccount = "123456789012";
+
+template <class F>
+auto with(const std::vector<HeaderField>& headers, F&& parse) {
+  RequestHead head;
+  head.headers = headers;
+  return parse(head);
+}
+
+std::string check(std::string_view name, std::string_view value) {
+  const auto result = with({{"Host", "h"}, {name, value}},
+                           [](const RequestHead& head) { return check_unsupported_headers(head, kAccount); });
+  return result ? "ok" : std::string(result.error().code());
+}
+
+TEST(UnsupportedHeaders, DefaultsPassAndOthersDoNot) {
+  EXPECT_EQ(check("X-Amz-Acl", "private"), "ok");
+  EXPECT_EQ(check("x-amz-acl", "public-read"), "NotImplemented");
+  EXPECT_EQ(check("x-amz-acl", "bucket-owner-full-control"), "ok");
+  EXPECT_EQ(check("x-amz-grant-full-control", "bucket-owner-full-control"), "NotImplemented");
+  EXPECT_EQ(check("x-amz-grant-read", "id=1"), "NotImplemented");
+  EXPECT_EQ(check("x-amz-storage-class", "STANDARD"), "ok");
+  EXPECT_EQ(check("x-amz-storage-class", "GLACIER"), "NotImplemented");
+  EXPECT_EQ(check("x-amz-storage-class", "FAST"), "InvalidStorageClass");
+  EXPECT_EQ(check("x-amz-server-side-encryption", "AES256"), "NotImplemented");
+  EXPECT_EQ(check("x-amz-server-side-encryption", "aws:kms"), "NotImplemented");
+  EXPECT_EQ(check("x-amz-server-side-encryption-customer-key", "k"), "NotImplemented");
+  EXPECT_EQ(check("x-amz-server-side-encryption-bucket-key-enabled", "false"), "ok");
+  EXPECT_EQ(check("x-amz-server-side-encryption-bucket-key-enabled", "true"), "NotImplemented");
+  EXPECT_EQ(check("x-amz-copy-source-server-side-encryption-customer-algorithm", "AES256"), "NotImplemented");
+  EXPECT_EQ(check("x-amz-tagging", ""), "ok");
+  EXPECT_EQ(check("x-amz-tagging", "a=b"), "NotImplemented");
+  EXPECT_EQ(check("x-amz-tagging-directive", "COPY"), "ok");
+  EXPECT_EQ(check("x-amz-tagging-directive", "REPLACE"), "ok");
+  EXPECT_EQ(check("x-amz-object-lock-mode", "GOVERNANCE"), "NotImplemented");
+  EXPECT_EQ(check("x-amz-object-lock-legal-hold", "OFF"), "ok");
+  EXPECT_EQ(check("x-amz-object-lock-legal-hold", "ON"), "NotImplemented");
+  EXPECT_EQ(check("x-amz-bucket-object-lock-enabled", "False"), "ok");
+  EXPECT_EQ(check("x-amz-bucket-object-lock-enabled", "true"), "NotImplemented");
+  EXPECT_EQ(check("x-amz-object-ownership", "BucketOwnerEnforced"), "ok");
+  EXPECT_EQ(check("x-amz-object-ownership", "ObjectWriter"), "NotImplemented");
+  EXPECT_EQ(check("x-amz-website-redirect-location", "/x"), "NotImplemented");
+  EXPECT_EQ(check("x-amz-request-payer", "requester"), "ok");
+  EXPECT_EQ(check("x-amz-mfa", "1 2"), "NotImplemented");
+  EXPECT_EQ(check("x-amz-write-offset-bytes", "0"), "NotImplemented");
+  EXPECT_EQ(check("x-amz-expected-bucket-owner", kAccount), "ok");
+  EXPECT_EQ(check("x-amz-expected-bucket-owner", "1"), "AccessDenied");
+  EXPECT_EQ(check("x-amz-source-expected-bucket-owner", "1"), "AccessDenied");
+}
+
+TEST(UnsupportedHeaders, UnknownOnesPass) {
+  for (std::string_view name :
+       {"x-amz-sdk-checksum-algorithm", "amz-sdk-request", "x-amz-date", "x-amz-meta-acl", "x-amz-new"}) {
+    EXPECT_EQ(check(name, "value"), "ok") << name;
+  }
+}
+
+TEST(ContentMd5, Parses) {
+  const auto parse = [](std::string_view value) { return with({{"Content-MD5", value}}, parse_content_md5); };
+  EXPECT_FALSE(with({}, parse_content_md5)->has_value());
+  EXPECT_EQ((**parse("1B2M2Y8AsgTpgAmY7PhCfg=="))[0], 0xD4);
+  for (std::string_view text :
+       {"", "1B2M2Y8AsgTpgAmY7PhC", "1B2M2Y8AsgTpgAmY7PhCfg", "x", "1B2M2Y8AsgTpgAmY7PhCfgAA"}) {
+    EXPECT_EQ(parse(text).error().error, S3Error::InvalidDigest) << text;
+  }
+}
+
+TEST(DeclaredChecksum, Parses) {
+  EXPECT_TRUE(with({{"x-amz-checksum-mode", "ENABLED"}}, parse_declared_checksum)->empty());
+  const auto header = with({{"X-Amz-Checksum-Crc32", "AAAAAA=="}}, parse_declared_checksum);
+  EXPECT_EQ(header->value->kind(), ChecksumKind::crc32);
+  const auto trailer = with({{"x-amz-trailer", "x-amz-checksum-crc64nvme"}}, parse_declared_checksum);
+  EXPECT_EQ(trailer->trailer, ChecksumKind::crc64nvme);
+  const auto code = [](const std::vector<HeaderField>& headers) {
+    return std::string(with(headers, parse_declared_checksum).error().code());
+  };
+  EXPECT_EQ(code({{"x-amz-checksum-crc32", "AAAA"}}), "InvalidRequest");
+  EXPECT_EQ(code({{"x-amz-checksum-crc32", "AAAAAA=="}, {"x-amz-checksum-crc32c", "AAAAAA=="}}),
+            "InvalidRequest");
+  EXPECT_EQ(code({{"x-amz-checksum-crc32", "AAAAAA=="}, {"x-amz-trailer", "x-amz-checksum-crc32"}}),
+            "InvalidRequest");
+  EXPECT_EQ(code({{"x-amz-trailer", "x-amz-other"}}), "InvalidRequest");
+  EXPECT_EQ(code({{"x-amz-checksum-md9", "AAAAAA=="}}), "NotImplemented");
+}
+
+TEST(ChecksumChoice, Parses) {
+  const auto choice = with({{"x-amz-checksum-algorithm", "sha256"}, {"x-amz-checksum-type", "COMPOSITE"}},
+                           parse_checksum_choice);
+  EXPECT_EQ(choice->kind, ChecksumKind::sha256);
+  EXPECT_EQ(choice->type, ChecksumType::composite);
+  EXPECT_FALSE(with({{"x-amz-checksum-algorithm", "MD9"}}, parse_checksum_choice));
+  EXPECT_FALSE(with({{"x-amz-checksum-type", "HALF"}}, parse_checksum_choice));
+  EXPECT_EQ(*resolve_checksum_type(ChecksumKind::crc64nvme, {}), ChecksumType::full_object);
+  EXPECT_EQ(*resolve_checksum_type(ChecksumKind::crc32, {}), ChecksumType::composite);
+  EXPECT_EQ(*resolve_checksum_type(ChecksumKind::crc32, ChecksumType::full_object),
+            ChecksumType::full_object);
+  EXPECT_FALSE(resolve_checksum_type(ChecksumKind::crc64nvme, ChecksumType::composite));
+  EXPECT_FALSE(resolve_checksum_type(ChecksumKind::sha1, ChecksumType::full_object));
+}
+
+TEST(ObjectChecksum, Parses) {
+  EXPECT_EQ((*with({{"x-amz-checksum-crc32", "AAAAAA==-3"}}, parse_object_checksum))->text, "AAAAAA==-3");
+  EXPECT_EQ((*with({{"x-amz-checksum-crc32", "AAAAAA=="}}, parse_object_checksum))->kind,
+            ChecksumKind::crc32);
+  EXPECT_FALSE(with({{"x-amz-checksum-crc32", "AA-3"}}, parse_object_checksum));
+}
+
+TEST(ResponseOverrides, Parse) {
+  const auto overrides =
+      parse_response_overrides(QueryView("response-content-type=text%2Fplain&x=1&response-expires=a+b"));
+  EXPECT_TRUE(overrides->any);
+  EXPECT_EQ(overrides->values[0], "text/plain");
+  EXPECT_EQ(overrides->values[5], "a b");
+  EXPECT_FALSE(parse_response_overrides(QueryView("a=b"))->any);
+  EXPECT_FALSE(parse_response_overrides(QueryView("response-content-type=a%0D%0ASet-Cookie:x")));
+  EXPECT_FALSE(parse_response_overrides(QueryView("response-content-type=%zz")));
+}
+
+}  // namespace
+}  // namespace fb::s3

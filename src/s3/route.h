@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/request_head.h"
+#include "s3/bucket_name.h"
+#include "s3/error.h"
+#include "s3/operation.h"
+#include "s3/uri.h"
+
+// From the head of a request to the operation it asks for. Nothing here allocates where the request is good.
+//
+// A key is the rest of the path behind the bucket, percent-decoded and otherwise taken literally: '+' is a
+// plus, and
+// "..", "." and "//" are bytes like any others. Keys are 1 to 1024 bytes of UTF-8 without NUL.
+
+namespace fb::s3 {
+
+constexpr size_t kKeySizeMax = 1024;
+
+// Room for the decoded names of one request; lives as long as its Route.
+struct RouteBuffer {
+  std::array<char, kUriEncodeGrowth * kKeySizeMax> key;
+  std::array<char, kUriEncodeGrowth * kBucketNameSizeMax> bucket;
+};
+
+// The views lead into the request or into the RouteBuffer.
+struct Route {
+  Operation operation = Operation::ListBuckets;
+  std::string_view bucket;  // empty for ListBuckets
+  std::string_view key;     // decoded; empty unless the operation's target is an object
+  QueryView query;
+  bool virtual_host = false;
+
+  const OperationInfo& operation_info() const { return info(operation); }
+};
+
+// `domains` are the names under which buckets are hosts ("s3.example.com" for "bucket.s3.example.com"), in
+// lower case; the longest that fits counts, any other host means path style.
+//
+// Fails with NotImplemented for operations that are known but not built, MethodNotAllowed where the method
+// does not fit the resource, InvalidBucketName, InvalidURI, KeyTooLongError, or InvalidArgument. A server
+// that authenticates first keeps the failure and answers with it once the signature has been found good.
+S3Result<Route> route(const RequestHead& head, std::span<const std::string> domains, RouteBuffer& buffer);
+
+// What every key has to fulfil, wherever it comes from (path, copy source, XML body).
+S3Result<void> check_key(std::string_view key);
+
+// For the Allow header of a 405: "GET, HEAD, PUT", the methods that the resource of this request knows,
+// whether built or not.
+std::string allowed_methods(const RequestHead& head, std::span<const std::string> domains);
+
+// The operation a request seems to ask for, built or not: for logs and metrics of requests that were refused.
+std::string_view operation_name(const RequestHead& head, std::span<const std::string> domains);
+
+}  // namespace fb::s3

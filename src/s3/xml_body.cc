@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "s3/xml_body.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <pugixml.hpp>
+#include <utility>
+
+#include "base/ascii.h"
+#include "s3/route.h"
+#include "s3/uri.h"
+
+namespace fb::s3 {
+namespace {
+
+constexpr size_t kLocationSizeMax = 64;
+constexpr std::string_view kSpace = " \t\r\n";
+constexpr size_t kReferenceSizeMax = 9;  // "#x10FFFF;"
+// Elements (each has '<' twice) and attributes (each has '=' and a quote) bound the memory of the parsed
+// document. The largest good body, 10000 parts with every checksum, counts 160,000.
+constexpr size_t kMarkupMax = 250'000;
+
+S3Failure malformed(std::string_view why) {
+  return {S3Error::MalformedXML, fmt::format("{} {}", info(S3Error::MalformedXML).message, why)};
+}
+
+// "#65", "#x41" or the name of one of the five entities XML has by itself.
+bool is_good_reference(std::string_view name) {
+  if (!name.starts_with('#')) {
+    return name == "amp" || name == "lt" || name == "gt" || name == "quot" || name == "apos";
+  }
+  name.remove_prefix(1);
+  const int base = name.starts_with('x') ? 16 : 10;
+  if (base == 16) name.remove_prefix(1);
+  uint32_t code_point = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), code_point, base);
+  if (error != std::errc() || end != name.data() + name.size()) return false;
+  const bool surrogate = code_point >= 0xD800 && code_point <= 0xDFFF;
+  return code_point != 0 && code_point <= 0x10FFFF && !surrogate;
+}
+
+// True where `rest`, which follows a '=', begins with a quote: otherwise the '=' is part of a text.
+bool is_attribute_value(std::string_view rest) {
+  const size_t at = rest.find_first_not_of(kSpace);
+  return at != std::string_view::npos && (rest[at] == '"' || rest[at] == '\'');
+}
+
+// pugixml is lenient: it skips document types, keeps unknown references as text, does not look at the
+// encoding, and a reference to NUL would cut a text short. All of that is refused before it sees the body.
+S3Result<void> check_text(std::string_view body) {
+  if (!is_valid_utf8(body)) return malformed("It is not valid UTF-8.");
+  if (body.find('\0') != std::string_view::npos) return malformed("It contains a NUL byte.");
+  size_t markup = 0;
+  for (size_t at = 0; at < body.size(); ++at) {
+    const char c = body[at];
+    if (c != '<' && c != '&' && c != '=') continue;
+    if (c == '&') {
+      const std::string_view rest = body.substr(at + 1, kReferenceSizeMax);
+      const size_t end = rest.find(';');
+      if (end == std::string_view::npos || !is_good_reference(rest.substr(0, end))) {
+        return malformed("A character or entity reference is not valid.");
+      }
+      continue;
+    }
+    if (c == '=' && !is_attribute_value(body.substr(at + 1))) continue;
+    if (++markup > kMarkupMax) return malformed("It has too many elements.");
+    if (c == '=' || body.substr(at + 1, 1) != "!") continue;
+    const std::string_view rest = body.substr(at);
+    const bool cdata = rest.starts_with("<![CDATA[");
+    if (!cdata && !rest.starts_with("<!--")) return malformed("Document types are not accepted.");
+    const size_t end = cdata ? rest.find("]]>") : rest.find("-->", std::string_view("<!--").size());
+    if (end == std::string_view::npos) return malformed("A CDATA section or comment does not end.");
+    at += end;
+  }
+  return {};
+}
+
+std::string_view local_name(const pugi::xml_node& node) {
+  const std::string_view name = node.name();
+  const size_t colon = name.find(':');
+  return colon == std::string_view::npos ? name : name.substr(colon + 1);
+}
+
+// Parses `body` into `document` and returns its root, which must have that name.
+S3Result<pugi::xml_node> parse_document(std::string_view body, size_t size_max, std::string_view root_name,
+                                        pugi::xml_document& document) {
+  if (body.size() > size_max) return S3Error::MaxMessageLengthExceeded;
+  if (body.empty()) return S3Error::MissingRequestBodyError;
+  FB_CHECK(check_text(body));
+  constexpr unsigned kOptions =
+      pugi::parse_cdata | pugi::parse_escapes | pugi::parse_eol | pugi::parse_ws_pcdata_single;
+  const pugi::xml_parse_result result =
+      document.load_buffer(body.data(), body.size(), kOptions, pugi::encoding_utf8);
+  if (!result) return malformed(fmt::format("Byte {}: {}.", result.offset, result.description()));
+  const pugi::xml_node root = document.document_element();
+  if (local_name(root) != root_name) return malformed(fmt::format("The root must be <{}>.", root_name));
+  for (pugi::xml_node sibling = root.next_sibling(); sibling; sibling = sibling.next_sibling()) {
+    if (sibling.type() == pugi::node_element) return malformed("There is more than one root.");
+  }
+  return root;
+}
+
+// The text of an element that may hold nothing but text.
+S3Result<std::string> text_of(const pugi::xml_node& node) {
+  std::string text;
+  for (const pugi::xml_node& child : node.children()) {
+    if (child.type() == pugi::node_element)
+      return malformed(fmt::format("<{}> must hold text.", local_name(node)));
+    if (child.type() == pugi::node_pcdata || child.type() == pugi::node_cdata) text += child.value();
+  }
+  return text;
+}
+
+std::string_view trim(std::string_view text) {
+  const size_t first = text.find_first_not_of(kSpace);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
+}
+
+S3Result<bool> bool_of(const pugi::xml_node& node) {
+  FB_TRY(const std::string text, text_of(node));
+  const std::string_view value = trim(text);
+  if (value == "true" || value == "1") return true;
+  if (value == "false" || value == "0") return false;
+  return malformed(fmt::format("<{}> must be true or false.", local_name(node)));
+}
+
+S3Result<DeleteItem> parse_delete_item(const pugi::xml_node& node) {
+  DeleteItem item;
+  bool has_key = false;
+  std::string_view condition;
+  for (const pugi::xml_node& child : node.children()) {
+    if (child.type() != pugi::node_element) continue;
+    const std::string_view name = local_name(child);
+    if (name == "Key") {
+      if (std::exchange(has_key, true)) return malformed("An <Object> has two keys.");
+      FB_TRY(item.key, text_of(child));
+    } else if (name == "VersionId") {
+      FB_TRY(item.version_id, text_of(child));
+    } else if (name == "ETag" || name == "LastModifiedTime" || name == "Size") {
+      condition = name;
+    }
+  }
+  if (!has_key || item.key.empty()) return malformed("An <Object> needs a <Key>.");
+  if (auto checked = check_key(item.key); !checked) {
+    item.refusal = std::move(checked.error());
+  } else if (!item.version_id.empty() && item.version_id != "null") {
+    item.refusal = not_implemented("Deleting a version");
+  } else if (!condition.empty()) {
+    item.refusal = not_implemented("Conditional deletion");
+  }
+  return item;
+}
+
+// Quotes around an ETag are optional.
+std::string_view unquote(std::string_view etag) {
+  if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"') return etag.substr(1, etag.size() - 2);
+  return etag;
+}
+
+S3Result<CompletedPart> parse_part(const pugi::xml_node& node) {
+  CompletedPart part;
+  for (const pugi::xml_node& child : node.children()) {
+    if (child.type() != pugi::node_element) continue;
+    const std::string_view name = local_name(child);
+    FB_TRY(const std::string text, text_of(child));
+    const std::string_view value = trim(text);
+    if (name == "PartNumber") {
+      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), part.number);
+      if (error != std::errc() || end != value.data() + value.size())
+        return malformed("A part number is no number.");
+      if (part.number < 1 || part.number > kPartNumberMax) {
+        return invalid_argument("Part number must be an integer between 1 and 10000, inclusive", "partNumber",
+                                value);
+      }
+    } else if (name == "ETag") {
+      part.etag = unquote(value);
+    } else if (name.starts_with("Checksum")) {
+      const auto kind = checksum_kind_of_name(name.substr(std::string_view("Checksum").size()));
+      if (!kind) return not_implemented(name);
+      const auto checksum = ChecksumValue::parse(*kind, value);
+      if (!checksum)
+        return S3Failure(S3Error::InvalidRequest, fmt::format("The value of <{}> is not valid.", name));
+      part.checksums.push_back(*checksum);
+    }
+  }
+  if (part.number == 0 || part.etag.empty()) return malformed("A <Part> needs <PartNumber> and <ETag>.");
+  return part;
+}
+
+}  // namespace
+
+S3Result<DeleteBody> parse_delete_body(std::string_view body) {
+  pugi::xml_document document;
+  FB_TRY(const pugi::xml_node root, parse_document(body, kDeleteBodySizeMax, "Delete", document));
+  DeleteBody result;
+  for (const pugi::xml_node& child : root.children()) {
+    if (child.type() != pugi::node_element) continue;
+    if (local_name(child) == "Quiet") {
+      FB_TRY(result.quiet, bool_of(child));
+    } else if (local_name(child) == "Object") {
+      if (result.items.size() == kDeleteKeysMax) return malformed("There are more than 1000 keys.");
+      FB_TRY(DeleteItem item, parse_delete_item(child));
+      result.items.push_back(std::move(item));
+    }
+  }
+  if (result.items.empty()) return malformed("There is no <Object>.");
+  return result;
+}
+
+S3Result<std::vector<CompletedPart>> parse_complete_body(std::string_view body) {
+  if (body.empty()) return malformed("The request has no body.");
+  pugi::xml_document document;
+  FB_TRY(const pugi::xml_node root,
+         parse_document(body, kCompleteBodySizeMax, "CompleteMultipartUpload", document));
+  std::vector<CompletedPart> parts;
+  for (const pugi::xml_node& child : root.children()) {
+    if (child.type() != pugi::node_element || local_name(child) != "Part") continue;
+    FB_TRY(CompletedPart part, parse_part(child));
+    // Numbers only grow and end at kPartNumberMax, which bounds the list.
+    if (!parts.empty() && part.number <= parts.back().number) return S3Error::InvalidPartOrder;
+    parts.push_back(std::move(part));
+  }
+  if (parts.empty()) return malformed("There is no <Part>.");
+  return parts;
+}
+
+S3Result<CreateBucketBody> parse_create_bucket_body(std::string_view body) {
+  CreateBucketBody result;
+  if (body.empty()) return result;
+  pugi::xml_document document;
+  FB_TRY(const pugi::xml_node root,
+         parse_document(body, kCreateBucketBodySizeMax, "CreateBucketConfiguration", document));
+  for (const pugi::xml_node& child : root.children()) {
+    if (child.type() != pugi::node_element) continue;
+    const std::string_view name = local_name(child);
+    if (name == "LocationConstraint") {
+      FB_TRY(const std::string text, text_of(child));
+      result.location_constraint = trim(text);
+    } else if (name == "Location" || name == "Bucket" || name == "Tags") {
+      // An empty element says nothing.
+      if (child.first_child()) return not_implemented(fmt::format("<{}> of CreateBucketConfiguration", name));
+    }
+  }
+  const std::string& location = result.location_constraint;
+  const bool good = location.size() <= kLocationSizeMax && std::ranges::all_of(location, [](char c) {
+                      return ascii_is_alpha(c) || ascii_is_digit(c) || c == '-' || c == '_';
+                    });
+  if (!good) return S3Failure(S3Error::InvalidLocationConstraint).with("LocationConstraint", location);
+  return result;
+}
+
+}  // namespace fb::s3

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "s3/checksum.h"
+#include "s3/error.h"
+
+// The XML bodies of requests. All come from the network: each is bounded in size, must be UTF-8, and must not
+// have a document type (so there are no entities to expand). Element names are compared without namespace
+// prefix; elements that S3 does not define are ignored, those it defines and this server does not support are
+// refused.
+
+namespace fb::s3 {
+
+constexpr size_t kDeleteBodySizeMax = 4 << 20;    // 1000 keys of 1024 bytes, every byte a character reference
+constexpr size_t kCompleteBodySizeMax = 8 << 20;  // 10000 parts with every checksum
+constexpr size_t kCreateBucketBodySizeMax = 64 << 10;
+
+constexpr size_t kDeleteKeysMax = 1000;
+constexpr uint32_t kPartNumberMax = 10000;
+
+struct DeleteItem {
+  std::string key;
+  std::string version_id;  // as given; empty or "null" names the one version there is
+  // Set where this key alone is refused: too long, a version, a condition.
+  std::optional<S3Failure> refusal;
+};
+struct DeleteBody {
+  std::vector<DeleteItem> items;  // 1 to kDeleteKeysMax, in the order of the body
+  bool quiet = false;
+};
+S3Result<DeleteBody> parse_delete_body(std::string_view body);
+
+struct CompletedPart {
+  uint32_t number = 0;  // 1 to kPartNumberMax
+  std::string etag;     // without quotes
+  std::vector<ChecksumValue> checksums;
+};
+// Parts in strictly ascending order of their numbers, at least one.
+S3Result<std::vector<CompletedPart>> parse_complete_body(std::string_view body);
+
+struct CreateBucketBody {
+  std::string location_constraint;  // empty where none is given
+};
+// An empty body is a good one.
+S3Result<CreateBucketBody> parse_create_bucket_body(std::string_view body);
+
+}  // namespace fb::s3

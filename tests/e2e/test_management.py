@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The management port: health, readiness, metrics; nothing there changes anything without credentials."""
+import unittest
+
+import harness
+from harness import Server, needs_own_server
+import raw as http
+
+
+@needs_own_server
+class Management(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(arguments=["--access-log"]).start()
+        cls.s3 = harness.boto3_client(cls.server.endpoint)
+        cls.s3.create_bucket(Bucket="bucket-one")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.stop()
+
+    def test_health_and_ready(self):
+        for path in ("/health", "/ready"):
+            self.assertEqual(200, self.server.management(path).status)
+        self.assertEqual(404, self.server.management("/other").status)
+
+    def test_metrics_are_prometheus(self):
+        answer = self.server.management("/metrics")
+        self.assertEqual(200, answer.status)
+        self.assertIn("text/plain", answer.getheader("content-type"))
+        described = {line.split()[2] for line in answer.text.split("\n") if line.startswith("# TYPE ")}
+        for line in filter(None, answer.text.split("\n")):
+            if not line.startswith("#"):
+                self.assertRegex(line, r"^[a-z_][a-z0-9_]*(\{[^}]*\})? [-+0-9.eE]+(nan|inf)?$")
+                name = line.split("{")[0].split(" ")[0]
+                self.assertTrue(any(name.startswith(base) for base in described), f"{name} has no TYPE")
+
+    def test_counters_move(self):
+        before = {name: self.server.metric(name) for name in ("fractalbits_http_requests_total", "fractalbits_io_enters_total")}
+        for i in range(10):
+            self.s3.put_object(Bucket="bucket-one", Key=f"k{i}", Body=b"x")
+        for name, value in before.items():
+            self.assertGreater(self.server.metric(name), value)
+        self.assertGreaterEqual(self.server.metric("fractalbits_http_requests_total"), before["fractalbits_http_requests_total"] + 10)
+
+    def test_measures_of_the_hot_path_exist(self):
+        for name in ("fractalbits_allocations_total", "fractalbits_io_enters_total", "fractalbits_bytes_copied_total", "fractalbits_http_requests_total"):
+            self.assertGreaterEqual(self.server.metric(name), 0)
+
+    def test_errors_are_counted_by_code(self):
+        http.Requester(harness.endpoint_of(self.server))("GET", "/bucket-one/missing")
+        self.assertIn("NoSuchKey", self.server.management("/metrics").text)
+
+    def test_secrets_are_nowhere(self):
+        self.assertNotIn(harness.SECRET_KEY, self.server.management("/metrics").text)
+        self.assertNotIn(harness.SECRET_KEY, self.server.output())
+
+    def test_the_management_port_serves_no_objects(self):
+        for path in ("/bucket-one", "/bucket-one/k0", "/../bucket-one"):
+            self.assertIn(self.server.management(path).status, (400, 401, 403, 404))
+
+    def test_the_object_port_serves_no_metrics(self):
+        raw = http.Requester(harness.endpoint_of(self.server))
+        for path in ("/metrics", "/health", "/ready"):
+            self.assertIn(raw.anonymous("GET", path).status, (400, 403, 404))
+
+    def test_the_access_log_is_structured(self):
+        raw = http.Requester(harness.endpoint_of(self.server))
+        request_id = raw("GET", "/bucket-one/missing").header("x-amz-request-id")
+        for _ in range(50):
+            if request_id in self.server.output():
+                return
+            harness.time.sleep(0.1)
+        self.fail("the access log does not name the request")
