@@ -340,7 +340,8 @@ TEST(Chunked, SignedTrailers) {
 
 TEST(Chunked, DecodedContentLength) {
   const auto announced = [](std::string_view headers) {
-    TestRequest request("PUT /b/k\nHost: h" + std::string(headers));
+    const std::string text = "PUT /b/k\nHost: h" + std::string(headers);
+    TestRequest request(text);
     return decoded_content_length(request.head());
   };
   EXPECT_EQ(*announced("\nx-amz-decoded-content-length: 12"), 12u);

@@ -17,6 +17,8 @@ namespace fb::s3 {
 
 class TestRequest {
  public:
+  explicit TestRequest(std::string&&) = delete;  // would be gone before the request is
+  explicit TestRequest(const char* text) : TestRequest(std::string_view(text)) {}
   explicit TestRequest(std::string_view text) {
     std::string_view line = take_line(text);
     const size_t space = line.find(' ');
