@@ -170,9 +170,13 @@ class NamespaceClient {
     std::string_view source;
     std::string_view destination;
     bool prefix = false;  // both names end in '/', everything beneath moves
-    Condition source_condition{};
-    Condition destination_condition{};
+    Condition source_condition{};       // key only
+    Condition destination_condition{};  // key only
+    // Changes of other keys in the same record: a client token, say. All or nothing with the rename.
+    std::span<const Mutation> with{};
   };
+  // NamespaceError::not_found (nothing at the source), destination_occupied, rename_into_itself,
+  // key_too_long, precondition_failed (of any condition).
   virtual Task<Result<void>> rename(const CallContext& context, const RenameRequest& request) = 0;
 
   // A bucket's tree. drop_tree: only where no object (or version) is left; uploads in progress become
