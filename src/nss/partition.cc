@@ -66,27 +66,27 @@ Task<void> Partition::add_front(PartitionFront& front) {
 
 Task<void> Partition::remove_front(PartitionFront& front) {
   const auto held = co_await fronts_mutex_.acquire();
-  add_garbage(co_await call_on(env_, front.core(), [&front](Env&) -> Task<std::vector<Garbage>> {
-    co_return std::exchange(front.garbage_, {});
-  }));
+  co_await collect_from(front);
   std::erase(fronts_, &front);
 }
 
-// What the cores have left since the last time: garbage, and pages that left their trees.
 Task<void> Partition::collect_from_fronts() {
+  const auto held = co_await fronts_mutex_.acquire();
+  for (PartitionFront* front : fronts_) co_await collect_from(*front);
+}
+
+// What a core has left since the last time: garbage, and pages that left their trees.
+Task<void> Partition::collect_from(PartitionFront& front) {
   struct Left {
     std::vector<Garbage> garbage;
     std::vector<BufferPort::Retired> retired;
   };
-  const auto held = co_await fronts_mutex_.acquire();
-  for (PartitionFront* front : fronts_) {
-    const Left left = co_await call_on(env_, front->core(), [front](Env&) -> Task<Left> {
-      co_return Left{.garbage = std::exchange(front->garbage_, {}),
-                     .retired = front->ports_.buffers->take_retired(UINT64_MAX)};
-    });
-    add_garbage(left.garbage);
-    retired_.insert(retired_.end(), left.retired.begin(), left.retired.end());
-  }
+  const Left left = co_await call_on(env_, front.core(), [&front](Env&) -> Task<Left> {
+    co_return Left{.garbage = std::exchange(front.garbage_, {}),
+                   .retired = front.ports_.buffers->take_retired(UINT64_MAX)};
+  });
+  add_garbage(left.garbage);
+  retired_.insert(retired_.end(), left.retired.begin(), left.retired.end());
 }
 
 void Partition::add_garbage(std::span<const Garbage> garbage) {

@@ -226,6 +226,7 @@ class Partition {
   static Task<void> run_buffers(Partition* self);
   Task<void> wait_for_sections();
   Task<void> collect_from_fronts();
+  Task<void> collect_from(PartitionFront& front);
   Task<Result<Checkpoint>> make_checkpoint(bool everything);
   Task<Result<void>> finish_checkpoint(const Checkpoint& checkpoint);
   Task<Result<void>> erase_retired();

@@ -32,6 +32,24 @@ std::optional<NamespaceError> error_of(art::Outcome outcome) {
   }
 }
 
+// Changes that go with a rename are small, and of keys that the rename does not touch.
+Result<void> check_with(const NamespaceClient::RenameRequest& request, size_t value_bytes_max) {
+  if (request.with.size() > kCommitMutationsMax) return NamespaceError::record_too_large;
+  const auto moves = [&](const Mutation& mutation, std::string_view name) {
+    if (!request.prefix) return mutation.space == Space::objects && mutation.key == name;
+    const bool in_moved_space = mutation.space == Space::objects || mutation.space == Space::versions;
+    return in_moved_space && mutation.key.starts_with(name);
+  };
+  for (const Mutation& mutation : request.with) {
+    if (mutation.kind == Mutation::Kind::erase_prefix) return NamespaceError::unsupported;
+    if (mutation.record.size() + sizeof(Version) > value_bytes_max) return NamespaceError::unsupported;
+    if (mutation.key.size() > kKeySizeMax) return NamespaceError::key_too_long;
+    if (moves(mutation, request.source) || moves(mutation, request.destination))
+      return NamespaceError::unsupported;
+  }
+  return {};
+}
+
 }  // namespace
 
 struct PartitionFront::Renaming {
@@ -51,13 +69,7 @@ Task<Result<void>> PartitionFront::rename(const CallContext& context, const Rena
   if (request.source.empty() || request.destination.empty()) co_return NamespaceError::unsupported;
   if (request.source == request.destination) co_return NamespaceError::rename_into_itself;
   Renaming renaming{.request = request};
-  renaming.own_bytes = kRenameBytes + partition_.page_bytes();
-  for (const Mutation& mutation : request.with) {
-    const bool small =
-        mutation.record.size() + sizeof(Version) <= art::value_bytes_max(partition_.page_bytes());
-    if (!small || mutation.kind == Mutation::Kind::erase_prefix) co_return NamespaceError::unsupported;
-    renaming.own_bytes += kMutationOverhead + mutation.key.size() + mutation.record.size();
-  }
+  FB_CO_CHECK(check_with(request, art::value_bytes_max(partition_.page_bytes())));
   Result<void> outcome;
   for (;;) {
     Result<HandleRef> found = co_await find(context, request.bucket);
@@ -66,6 +78,11 @@ Task<Result<void>> PartitionFront::rename(const CallContext& context, const Rena
       break;
     }
     renaming.handle = std::move(*found);
+    renaming.own_bytes = kRenameBytes + partition_.page_bytes();
+    for (const Mutation& mutation : request.with)
+      renaming.own_bytes += kMutationOverhead + mutation.key.size() + mutation.record.size();
+    for (const auto& [version, names] : renaming.knowledge.spilled_names)
+      renaming.own_bytes += names.size() * sizeof(Garbage);
     // A rename needs next to no space, but its token and a split may.
     outcome = co_await make_ready(context, Partition::kOperationBytes + renaming.own_bytes, true);
     if (!outcome) break;
