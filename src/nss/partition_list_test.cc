@@ -263,10 +263,9 @@ Task<void> expect_listings(Session& session, const std::set<std::string>& keys, 
     for (const std::string& prefix : prefixes) {
       const Names expected = expected_names(keys, prefix, delimiter);
       for (const uint32_t size : sizes) {
-        const Names found = co_await list_all(*session.front, {.prefix = prefix,
-                                                               .delimiter = delimiter,
-                                                               .entries_max = size,
-                                                               .with_records = false});
+        const Names found = co_await list_all(
+            *session.front,
+            {.prefix = prefix, .delimiter = delimiter, .entries_max = size, .with_records = false});
         EXPECT_TRUE(found == expected) << "prefix '" << prefix << "' delimiter '" << delimiter << "' size "
                                        << size << ": " << found.size() << " for " << expected.size();
       }
@@ -345,10 +344,10 @@ TEST_F(PartitionList, KeysOfAllKindsOverManyPages) {
   with_keys(
       names,
       [&](Session& session) -> Task<void> {
-        co_await expect_listings(session, keys_, {"", "/", "-", "\xd0\xbe", std::string(1, '\0'), "\xff"},
-                                 {"", "logs/2026/1", "mid", "a", "https://example.org/a/b?q=", "\xd0\x94",
-                                  std::string(1000, 'l')},
-                                 {7u, 1000u});
+        co_await expect_listings(
+            session, keys_, {"", "/", "-", "\xd0\xbe", std::string(1, '\0'), "\xff"},
+            {"", "logs/2026/1", "mid", "a", "https://example.org/a/b?q=", "\xd0\x94", std::string(1000, 'l')},
+            {7u, 1000u});
         co_await expect_listings(session, keys_, {"", "/"}, {"logs/", "mid"}, {1u, 3u});
         // Again without every second key, whose pages are joined.
         Names gone;
@@ -380,7 +379,7 @@ std::string race_key(uint64_t i, bool stable) {
 
 Task<void> race_writer(NamespaceClient* front, Race* race, uint64_t seed) {
   std::mt19937_64 random(seed);
-  for (int round = 0; round < 150; ++round) {
+  for (int round = 0; round < 300; ++round) {
     std::vector<Mutation> mutations;
     std::vector<std::string> records;
     records.reserve(8);
@@ -400,7 +399,8 @@ Task<void> race_writer(NamespaceClient* front, Race* race, uint64_t seed) {
 }
 
 // All that stays is there, once; nothing that was never there; in order.
-Task<void> race_lister(NamespaceClient* front, Race* race, uint32_t page_size, std::string delimiter) {
+Task<void> race_lister(Env* env, NamespaceClient* front, Race* race, uint32_t page_size,
+                       std::string delimiter) {
   const std::set<std::string> possible(race->coming_and_going.begin(), race->coming_and_going.end());
   const Names must = expected_names(race->stable, "", delimiter);
   while (race->writing.load() > 0) {
@@ -414,6 +414,8 @@ Task<void> race_lister(NamespaceClient* front, Race* race, uint32_t page_size, s
           found, [&](const auto& key) { return race->stable.contains(key) || possible.contains(key); }));
     }
     ++race->listings;
+    // A listing of pages in memory suspends nowhere.
+    (void)co_await sleep_for(*env, Duration::microseconds(200));
   }
 }
 
@@ -447,10 +449,10 @@ TEST_F(PartitionList, WhileWritersChangeWhatLiesBetween) {
       Scope scope(env);
       scope.spawn(&race_writer, session.front.get(), &race, seed);
       scope.spawn(&race_writer, session.front.get(), &race, seed + 100);
-      scope.spawn(&race_lister, session.front.get(), &race, 3u, std::string());
-      scope.spawn(&race_lister, session.front.get(), &race, 64u, std::string("/"));
-      scope.spawn(&race_lister, session.front.get(), &race, 1000u, std::string());
-      scope.spawn(&race_lister, session.front.get(), &race, 1u, std::string("-stays"));
+      scope.spawn(&race_lister, &env, session.front.get(), &race, 3u, std::string());
+      scope.spawn(&race_lister, &env, session.front.get(), &race, 64u, std::string("/"));
+      scope.spawn(&race_lister, &env, session.front.get(), &race, 1000u, std::string());
+      scope.spawn(&race_lister, &env, session.front.get(), &race, 1u, std::string("-stays"));
       co_await scope.join();
       while (race.ready.load()) (void)co_await sleep_for(env, Duration::milliseconds(1));
       EXPECT_GT(session.partition->statistics().evictions, 50u);
@@ -474,7 +476,7 @@ Task<void> rename_back_and_forth(NamespaceClient* front, Race* race, int count) 
   race->writing.fetch_sub(1);
 }
 
-Task<void> list_in_one_answer(NamespaceClient* front, Race* race, std::set<std::string> members) {
+Task<void> list_in_one_answer(Env* env, NamespaceClient* front, Race* race, std::set<std::string> members) {
   while (race->writing.load() > 0) {
     const auto page =
         co_await front->list({}, {.bucket = kBucket, .entries_max = 10'000, .with_records = false});
@@ -490,6 +492,7 @@ Task<void> list_in_one_answer(NamespaceClient* front, Race* race, std::set<std::
     CO_CHECK(found == members);
     CO_CHECK(places.size() == 1);
     ++race->listings;
+    (void)co_await sleep_for(*env, Duration::microseconds(200));
   }
 }
 
@@ -512,11 +515,11 @@ TEST_F(PartitionList, OneAnswerIsBeforeOrAfterARename) {
         Scope scope(session.env);
         scope.spawn(&rename_back_and_forth, session.front.get(), &race, 60);
         scope.spawn(&race_writer, session.front.get(), &race, 5);
-        scope.spawn(&list_in_one_answer, session.front.get(), &race, members);
-        scope.spawn(&list_in_one_answer, session.front.get(), &race, members);
+        scope.spawn(&list_in_one_answer, &session.env, session.front.get(), &race, members);
+        scope.spawn(&list_in_one_answer, &session.env, session.front.get(), &race, members);
         co_await scope.join();
-        EXPECT_EQ(
-            (co_await list_all(*session.front, {.prefix = "m/here/", .with_records = false})).size(), 900u);
+        EXPECT_EQ((co_await list_all(*session.front, {.prefix = "m/here/", .with_records = false})).size(),
+                  900u);
       },
       700);
   EXPECT_GT(race.listings, 4);

@@ -81,12 +81,11 @@ class PartitionRename : public testing::Test {
   std::map<std::string, std::string> before_restart_, after_restart_;
 };
 
-#define EXPECT_REFUSED(code, ...)                                                             \
-  do {                                                                                        \
-    const Result<void> fb_made = (__VA_ARGS__);                                               \
-    EXPECT_FALSE(fb_made) << #__VA_ARGS__;                                                    \
-    if (!fb_made)                                                                             \
-      EXPECT_TRUE(fb_made.error().is(code)) << #__VA_ARGS__ ": " << fb_made.error().to_string(); \
+#define EXPECT_REFUSED(code, ...)                                                                            \
+  do {                                                                                                       \
+    const Result<void> fb_made = (__VA_ARGS__);                                                              \
+    EXPECT_FALSE(fb_made) << #__VA_ARGS__;                                                                   \
+    if (!fb_made) EXPECT_TRUE(fb_made.error().is(code)) << #__VA_ARGS__ ": " << fb_made.error().to_string(); \
   } while (false)
 
 TEST_F(PartitionRename, AKeyTakesItsValueAndVersionAlong) {
@@ -141,7 +140,8 @@ TEST_F(PartitionRename, ConditionsOfSourceAndDestination) {
       version_b = (co_await session.put("b", record_b))->version;
       (void)co_await session.erase("free");
     };
-    const auto rename = [&](std::string_view to, Condition source, Condition destination) -> Task<Result<void>> {
+    const auto rename = [&](std::string_view to, Condition source,
+                            Condition destination) -> Task<Result<void>> {
       co_return co_await session.front->rename({}, {.bucket = kBucket,
                                                     .source = "a",
                                                     .destination = to,
@@ -205,8 +205,8 @@ TEST_F(PartitionRename, ConditionsOfSourceAndDestination) {
     }
     // A source that is not there is not_found, whatever else does not hold.
     (void)co_await session.erase("a");
-    EXPECT_REFUSED(NamespaceError::not_found,
-                   co_await rename("b", {.kind = Kind::etag_is, .etag = etag}, {.kind = Kind::must_not_exist}));
+    EXPECT_REFUSED(NamespaceError::not_found, co_await rename("b", {.kind = Kind::etag_is, .etag = etag},
+                                                              {.kind = Kind::must_not_exist}));
     const auto statistics = co_await session.front->tree_statistics({}, kBucket);
     EXPECT_EQ(statistics->objects, 1u);
     EXPECT_EQ(statistics->bytes, 1u);
@@ -218,8 +218,8 @@ TEST_F(PartitionRename, APrefixTakesWhatIsBeneathAndTheValueAtItsSlash) {
     co_await put_all(session, {"dir", "dir/", "dir/a", "dir/sub/b", "dir-x", "dir0", "other/c"});
     co_await put_all(session, {"dir", "dir/a", "dir/a/1"}, Space::versions);
     CO_CHECK_OK(co_await move(session, "dir/", "new/place/"));
-    EXPECT_EQ(co_await names(session), (Names{"dir", "dir-x", "dir0", "new/place/", "new/place/a",
-                                              "new/place/sub/b", "other/c"}));
+    EXPECT_EQ(co_await names(session),
+              (Names{"dir", "dir-x", "dir0", "new/place/", "new/place/a", "new/place/sub/b", "other/c"}));
     EXPECT_EQ(co_await names(session, Space::versions), (Names{"dir", "new/place/a", "new/place/a/1"}));
     EXPECT_EQ(co_await content(session, "new/place/sub/b"), "dir/sub/b");
     // Back again, beneath what there was, and under a key that is a prefix.
@@ -238,7 +238,8 @@ TEST_F(PartitionRename, ErrorsOfAPrefix) {
     co_await put_all(session, {"a", "a/1", "b/", "c/x/1", "cc", "z"});
     EXPECT_REFUSED(NamespaceError::not_found, co_await move(session, "z/", "y/"));
     EXPECT_REFUSED(NamespaceError::not_found, co_await move(session, "a/1/", "y/"));
-    EXPECT_REFUSED(NamespaceError::destination_occupied, co_await move(session, "a/", "b/"));  // a lone marker
+    EXPECT_REFUSED(NamespaceError::destination_occupied,
+                   co_await move(session, "a/", "b/"));  // a lone marker
     EXPECT_REFUSED(NamespaceError::destination_occupied, co_await move(session, "a/", "c/"));
     EXPECT_REFUSED(NamespaceError::destination_occupied, co_await move(session, "a/", "c/x/"));
     EXPECT_REFUSED(NamespaceError::rename_into_itself, co_await move(session, "a/", "a/"));
@@ -272,20 +273,17 @@ TEST_F(PartitionRename, AKeyOf1024BytesFitsAndOneMoreDoesNot) {
     const std::string room(1024 - 123 - 1, 'r');
     EXPECT_REFUSED(NamespaceError::key_too_long, co_await move(session, "big/", room + "r/"));
     CO_CHECK_OK(co_await move(session, "big/", room + "/"));
-    EXPECT_EQ((co_await names(session)).back().size(), 903u);
-    CO_CHECK_OK(
-        co_await session.front->get({}, kBucket, Space::objects, room + "/250" + std::string(100, 'x') +
-                                                                       std::string(20, 'y')));
+    CO_CHECK_OK(co_await session.front->get({}, kBucket, Space::objects,
+                                            room + "/250" + std::string(100, 'x') + std::string(20, 'y')));
     EXPECT_REFUSED(NamespaceError::key_too_long, co_await move(session, room + "/", std::string(1025, 'd')));
     // Names of the largest size themselves.
     const std::string widest(1023, 'w');
     co_await put_all(session, {"m/"});
     CO_CHECK_OK(co_await move(session, "m/", widest + "/"));
-    EXPECT_REFUSED(NamespaceError::key_too_long,
-                   co_await session.front->rename({}, {.bucket = kBucket,
-                                                       .source = widest + "/",
-                                                       .destination = widest + "w/",
-                                                       .prefix = true}));
+    EXPECT_REFUSED(
+        NamespaceError::key_too_long,
+        co_await session.front->rename(
+            {}, {.bucket = kBucket, .source = widest + "/", .destination = widest + "w/", .prefix = true}));
     CO_CHECK_OK(co_await move(session, widest + "/", "m/"));
   });
 }
@@ -299,14 +297,14 @@ TEST_F(PartitionRename, ChangesThatGoWithIt) {
                               .record = token,
                               .condition = {.kind = Condition::Kind::must_not_exist}}};
     CO_CHECK_OK(co_await session.front->rename(
-        {},
-        {.bucket = kBucket, .source = "a/", .destination = "b/", .prefix = true, .with = once}));
+        {}, {.bucket = kBucket, .source = "a/", .destination = "b/", .prefix = true, .with = once}));
     EXPECT_EQ(co_await names(session), (Names{"b/1", "k"}));
     EXPECT_EQ(co_await names(session, Space::tokens), (Names{"token-1"}));
     // The token is there: nothing happens, for a prefix and for a key.
-    EXPECT_REFUSED(NamespaceError::precondition_failed,
-                   co_await session.front->rename(
-                       {}, {.bucket = kBucket, .source = "b/", .destination = "c/", .prefix = true, .with = once}));
+    EXPECT_REFUSED(
+        NamespaceError::precondition_failed,
+        co_await session.front->rename(
+            {}, {.bucket = kBucket, .source = "b/", .destination = "c/", .prefix = true, .with = once}));
     EXPECT_REFUSED(NamespaceError::precondition_failed,
                    co_await session.front->rename(
                        {}, {.bucket = kBucket, .source = "k", .destination = "l", .with = once}));
@@ -316,9 +314,10 @@ TEST_F(PartitionRename, ChangesThatGoWithIt) {
                                .key = "token-2",
                                .record = token,
                                .condition = {.kind = Condition::Kind::must_not_exist}}};
-    EXPECT_REFUSED(NamespaceError::not_found,
-                   co_await session.front->rename(
-                       {}, {.bucket = kBucket, .source = "x/", .destination = "c/", .prefix = true, .with = again}));
+    EXPECT_REFUSED(
+        NamespaceError::not_found,
+        co_await session.front->rename(
+            {}, {.bucket = kBucket, .source = "x/", .destination = "c/", .prefix = true, .with = again}));
     EXPECT_REFUSED(NamespaceError::not_found,
                    co_await session.front->rename(
                        {}, {.bucket = kBucket, .source = "x", .destination = "c", .with = again}));
@@ -344,7 +343,8 @@ TEST_F(PartitionRename, ChangesThatGoWithItMustNotTouchWhatMoves) {
     co_await put_all(session, {"a/1", "a/2", "k", "l"});
     const std::string record = inline_object("x");
     const auto with = [&](std::string_view key, Mutation::Kind kind = Mutation::Kind::put) {
-      return Mutation{.kind = kind, .key = key, .record = kind == Mutation::Kind::put ? record : std::string_view()};
+      return Mutation{
+          .kind = kind, .key = key, .record = kind == Mutation::Kind::put ? record : std::string_view()};
     };
     for (const std::string key : {"a/1", "a/3", "a/", "b/1", "b/"}) {
       for (const auto kind : {Mutation::Kind::put, Mutation::Kind::erase}) {
@@ -407,9 +407,11 @@ TEST_F(PartitionRename, AReplacedDestinationIsFreed) {
     CO_CHECK_OK(co_await session.put("d", other_record));
     CO_CHECK_OK(co_await move(session, "c", "d", false));
     (void)co_await sleep_for(session.env, Duration::seconds(1));
-    const auto found = co_await session.front->get({}, kBucket, Space::objects, "d");
-    CO_CHECK_OK(found);
-    EXPECT_EQ(found->record, large_record);
+    {
+      const auto found = co_await session.front->get({}, kBucket, Space::objects, "d");
+      CO_CHECK_OK(found);
+      EXPECT_EQ(found->record, large_record);
+    }
     EXPECT_EQ(blobs_.live.size(), 3u + 3u + 1u);
     EXPECT_TRUE(blobs_.live.contains({ids[2], 0}));
     CO_CHECK_OK(co_await move(session, "b", "d", false));
@@ -434,13 +436,12 @@ TEST_F(PartitionRename, UploadsKeepTheKeyTheyBeganWith) {
     CO_CHECK_OK(co_await move(session, "dir/", "moved/"));
     EXPECT_EQ(co_await names(session, Space::uploads), (Names{upload_key}));
     const std::string object = object_naming(blob, 5);
-    const Mutation completed[] = {
-        {.kind = Mutation::Kind::erase,
-         .space = Space::uploads,
-         .key = upload_key,
-         .condition = {.kind = Condition::Kind::must_exist}},
-        {.kind = Mutation::Kind::erase_prefix, .space = Space::parts, .key = "id"},
-        {.key = "dir/big", .record = object}};
+    const Mutation completed[] = {{.kind = Mutation::Kind::erase,
+                                   .space = Space::uploads,
+                                   .key = upload_key,
+                                   .condition = {.kind = Condition::Kind::must_exist}},
+                                  {.kind = Mutation::Kind::erase_prefix, .space = Space::parts, .key = "id"},
+                                  {.key = "dir/big", .record = object}};
     CO_CHECK_OK(co_await session.front->commit({}, kBucket, completed));
     EXPECT_EQ(co_await names(session), (Names{"dir/big", "moved/a"}));
     (void)co_await sleep_for(session.env, Duration::seconds(1));
@@ -457,13 +458,11 @@ TEST_F(PartitionRename, ATreeOfManyPagesMovesInOneRecordAndComesBackAfterKills) 
     CO_CHECK_OK(co_await session.open(blobs_));
     CO_CHECK_OK(co_await session.front->create_tree({}, kBucket));
     const std::string record = inline_object(std::string(400, 'r'));
-    for (size_t i = 0; i < members.size(); i += 500) {
-      Names keys;
-      std::vector<Mutation> puts;
-      for (size_t k = i; k < i + 500; ++k) keys.push_back("photos/2026/" + members[k]);
-      for (const std::string& key : keys) puts.push_back({.key = key, .record = record});
-      CO_CHECK_OK(co_await session.front->commit({}, kBucket, puts));
-    }
+    Names keys;
+    std::vector<Mutation> puts;
+    for (const std::string& member : members) keys.push_back("photos/2026/" + member);
+    for (const std::string& key : keys) puts.push_back({.key = key, .record = record});
+    for (const auto& put : co_await session.front->apply_each({}, kBucket, puts)) CO_CHECK_OK(put);
     const uint64_t before = session.partition->journal_buffer().tail();
     for (int i = 0; i < 5; ++i) {
       const std::string from = i % 2 == 0 ? "photos/" : "archive/old/pictures/";
@@ -503,15 +502,22 @@ TEST_F(PartitionRename, WhileTheSweepMarksNoBlobIsLost) {
       CO_CHECK_OK(co_await session.front->create_tree({}, kBucket));
       std::vector<std::string> keys;
       std::vector<std::string> records;
-      for (int i = 0; i < 300; ++i) {
+      const std::string metadata(800, 'm');  // so that the pages do not all stay in memory
+      std::vector<Mutation> puts;
+      for (int i = 0; i < 1500; ++i) {
         const BlobId id = blobs.new_blob();
         blobs.write(id);
         named.insert({id, 0});
+        ObjectRecord record;
+        record.metadata = metadata;
+        record.size_bytes = 100;
+        record.content = {.kind = Locator::Kind::blob, .blob = id, .length_bytes = 100};
         keys.push_back("d" + std::to_string(i % 6) + "/" + std::to_string(i));
-        records.push_back(object_naming(id));
-        blobs.write(blobs.new_blob());  // what nobody names
+        records.push_back(record.encode());
+        if (i % 5 == 0) blobs.write(blobs.new_blob());  // what nobody names
       }
-      for (size_t i = 0; i < keys.size(); ++i) CO_CHECK_OK(co_await session.put(keys[i], records[i]));
+      for (size_t i = 0; i < keys.size(); ++i) puts.push_back({.key = keys[i], .record = records[i]});
+      for (const auto& put : co_await session.front->apply_each({}, kBucket, puts)) CO_CHECK_OK(put);
       written = true;
       (void)co_await sleep_for(env, Duration::seconds(1000));
     });
@@ -529,7 +535,7 @@ TEST_F(PartitionRename, WhileTheSweepMarksNoBlobIsLost) {
           CO_CHECK(moved || moved.error().is(NamespaceError::not_found) ||
                    moved.error().is(NamespaceError::destination_occupied));
         } else {
-          const std::string key = std::to_string(i % 6 + 6 * (i % 40));
+          const std::string key = std::to_string(i % 6 + 6 * (i % 240));
           const auto moved = co_await move(session, from + key, to + key, false);
           CO_CHECK(moved || moved.error().is(NamespaceError::not_found));
         }
