@@ -39,7 +39,10 @@ struct Area {
   std::optional<TreeChange> pending;  // the change under way
   uint64_t uploads_begun = 0;
 
-  BucketId bucket() const { return {100 + number}; }
+  uint64_t buckets_made = 0;
+
+  // Ids are never used again.
+  BucketId bucket() const { return {100 + number + 10 * buckets_made}; }
   std::string root() const { return "c" + std::to_string(number) + "/"; }
   std::string upload_id(uint64_t upload) const {
     return "c" + std::to_string(number) + "-upload-" + std::to_string(upload) + ".";
@@ -58,6 +61,21 @@ class Client {
   Client(Session& session, FakeBlobs& blobs, Area& area, Counters& counters, uint64_t seed)
       : session_(session), blobs_(blobs), area_(area), counters_(counters), random_(seed) {}
 
+  // Many keys at once, so that the tree has many pages.
+  Task<void> fill(int count) {
+    TreeChange change;
+    std::vector<Mutation> puts;
+    std::set<std::string> keys;
+    while (keys.size() < static_cast<size_t>(count)) keys.insert(random_key());
+    for (const std::string& key : keys)
+      change.emplace_back(
+          in_space(Space::objects, key),
+          random_() % 10 == 0 ? new_record() : inline_object(std::string(500 + random_() % 400, '.')));
+    for (const auto& [key, record] : change)
+      puts.push_back({.key = std::string_view(key).substr(1), .record = *record});
+    for (const auto& made : co_await session_.front->apply_each({}, kBucket, puts)) CO_CHECK_OK(made);
+    apply_change(area_.known, change);
+  }
   Task<void> work(int steps) {
     for (int i = 0; i < steps && !testing::Test::HasFailure(); ++i) {
       const uint64_t kind = random_() % 20;
@@ -187,11 +205,18 @@ class Client {
     ++counters_.renames;
   }
   Task<void> rename_prefix() {
-    const std::string from = random_directory();
-    const std::string to = random_directory();
+    std::string from = random_directory();
+    std::string to = random_directory();
+    // Where many are occupied, one that is there goes to a new one.
+    if (const auto object = any_object(); object && random_() % 2 == 0) {
+      const size_t slash = object->find('/', area_.root().size());
+      if (slash != std::string::npos) from = object->substr(0, slash + 1);
+      to += "n" + std::to_string(random_() % 1000) + "/";
+    }
     if (to.starts_with(from) || !any_beneath(Space::objects, from)) co_return;
     const bool occupied = any_beneath(Space::objects, to) ||
                           (any_beneath(Space::versions, to) && any_beneath(Space::versions, from));
+    size_t longest = 0;
     TreeChange change;
     for (const Space space : {Space::objects, Space::versions}) {
       const std::string prefix = in_space(space, from);
@@ -199,16 +224,21 @@ class Client {
            key != area_.known.end() && key->first.starts_with(prefix); ++key) {
         change.emplace_back(key->first, std::nullopt);
         change.emplace_back(in_space(space, to) + key->first.substr(prefix.size()), key->second);
+        longest = std::max(longest, change.back().first.size() - 1);
       }
     }
-    if (!occupied) begins(std::move(change));
+    const bool possible = !occupied && longest <= kKeySizeMax;
+    if (possible) begins(std::move(change));
     const auto renamed = co_await session_.front->rename(
         {}, {.bucket = kBucket, .source = from, .destination = to, .prefix = true});
-    if (!occupied) {
+    if (possible) {
       ends(renamed);
       ++counters_.prefix_renames;
     } else {
-      EXPECT_TRUE(!renamed && renamed.error().is(NamespaceError::destination_occupied));
+      CO_CHECK(!renamed);
+      EXPECT_TRUE(
+          renamed.error().is(occupied ? NamespaceError::destination_occupied : NamespaceError::key_too_long))
+          << renamed.error().to_string();
     }
   }
   bool any_beneath(Space space, const std::string& prefix) const {
@@ -289,6 +319,7 @@ class Client {
     const std::string record = inline_object("in a bucket");
     ++counters_.buckets;
     if (!area_.known.contains(kBucketThere)) {
+      ++area_.buckets_made;
       begins({{kBucketThere, ""}});
       co_return ends(co_await session_.front->create_tree({}, area_.bucket()));
     }
@@ -318,8 +349,9 @@ class Client {
 };
 
 inline Task<void> run_client(Session* session, FakeBlobs* blobs, Area* area, Counters* counters,
-                             uint64_t seed, int steps) {
+                             uint64_t seed, int steps, int fills) {
   Client client(*session, *blobs, *area, *counters, seed);
+  if (fills > 0) co_await client.fill(fills);
   co_await client.work(steps);
 }
 
@@ -437,9 +469,14 @@ struct CrashRun {
       shared.partition = session.partition.get();
       Scope clients(env);
       for (unsigned i = 0; i + 1 < kClients; ++i)
-        clients.spawn(&run_client, &session, &blobs, &areas[i], &counters, seed_of(i), steps);
+        clients.spawn(&run_client, &session, &blobs, &areas[i], &counters, seed_of(i), steps, fills);
       co_await clients.join();
       while (!shared.done) (void)co_await sleep_for(env, Duration::milliseconds(1));
+      if (checks_again) {
+        co_await session.verify();
+        for (Area& area : areas) co_await check_area(session, area, counters);
+      }
+      statistics = session.partition->statistics();
       CO_CHECK_OK(co_await session.close());
     });
   }
@@ -450,7 +487,8 @@ struct CrashRun {
     Session session(env);
     session.front = co_await PartitionFront::open(env, *shared.partition);
     session.front->use_blobs(blobs);
-    co_await run_client(&session, &blobs, &areas[kClients - 1], &counters, seed_of(kClients - 1), steps);
+    co_await run_client(&session, &blobs, &areas[kClients - 1], &counters, seed_of(kClients - 1), steps,
+                        fills);
     co_await session.front->close();
     shared.done = true;
   }
@@ -467,6 +505,9 @@ struct CrashRun {
   Counters counters;
   uint64_t seed;
   uint64_t boots = 0;
+  int fills = 0;              // keys of each client, before anything else
+  bool checks_again = false;  // at the end, too
+  Partition::Statistics statistics;
 };
 
 }  // namespace fb

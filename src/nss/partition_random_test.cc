@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Trees many times the memory, under random changes of everything, over restarts, kills and power losses.
+#include "nss/partition_workload.h"
+
+namespace fb {
+namespace {
+
+constexpr uint64_t kSeeds = 3;
+
+TEST(PartitionRandom, TreesManyTimesTheMemoryOverRestartsKillsAndPowerLosses) {
+  constexpr uint64_t kMemoryBytes = 2 * 128 * 4 * kKiB;  // of two cores: the least there is
+  Counters total;
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    std::mt19937_64 random(seed);
+    CrashRun run(seed);
+    run.options.memory_bytes = kMemoryBytes;
+    run.options.journal_bytes_max = 1 * kMiB;
+    run.options.sweep_blobs_max = 4000;
+    run.checks_again = true;
+    for (Area& area : run.areas) area.width = 12;
+    run.fills = 4000;
+    run.boot(0, false);
+    run.fills = 0;
+    EXPECT_GT(run.statistics.pages * 4 * kKiB, 9 * kMemoryBytes);
+    for (int boot = 0; boot < 6 && !HasFailure(); ++boot) {
+      const auto kind = boot % 3 == 0 ? sim::CrashKind::kill : sim::CrashKind::power_loss;
+      const bool crashes = boot % 3 != 2;
+      if (crashes) {
+        run.world.node.crash_at(
+            random() % 2 == 0 ? sim::SimNode::CrashPoint::io_before : sim::SimNode::CrashPoint::resume,
+            1 + random() % 4000, kind);
+      }
+      run.boot(400, boot % 3 == 1);
+      run.world.node.forget_planned_crash();
+      run.counters.crashes += run.world.node.crashed();
+      EXPECT_FALSE(HasFailure()) << "seed " << seed << " boot " << boot << "\n" << run.world.log();
+    }
+    run.boot(50, true);
+    run.boot(0, true, true);
+    ASSERT_FALSE(HasFailure()) << "seed " << seed << "\n" << run.world.log();
+    EXPECT_GT(run.statistics.page_loads, 1000u);
+    total.crashes += run.counters.crashes;
+    total.prefix_renames += run.counters.prefix_renames;
+    total.ends += run.counters.ends;
+  }
+  printf("[          ] %lu crashes, %lu changes, %lu renames of directories\n", total.crashes, total.ends,
+         total.prefix_renames);
+}
+
+}  // namespace
+}  // namespace fb
