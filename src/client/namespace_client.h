@@ -169,7 +169,7 @@ class NamespaceClient {
     BucketId bucket;
     std::string_view source;
     std::string_view destination;
-    bool prefix = false;  // both names end in '/', everything beneath moves
+    bool prefix = false;                // both names end in '/', everything beneath moves
     Condition source_condition{};       // key only
     Condition destination_condition{};  // key only
     // Changes of other keys in the same record: a client token, say. All or nothing with the rename.

@@ -90,16 +90,21 @@ TEST(IfRange, NeedsTheSameObject) {
   }
 }
 
-TEST(WriteConditions, AreFound) {
-  const auto find = [](std::string_view name) {
-    const std::vector<HeaderField> headers = {{"Host", "x"}, {name, "*"}};
+TEST(ReadConditions, NameWhatFailed) {
+  const auto failing = [](const std::vector<HeaderField>& headers, bool copy) {
     RequestHead head;
     head.headers = headers;
-    return std::string(find_write_condition(head));
+    const auto conditions =
+        copy ? ReadConditions::of_copy_source(head, kNow) : ReadConditions::of_request(head, kNow);
+    return std::string(conditions.decide("abc", kModified).header);
   };
-  EXPECT_EQ(find("If-None-Match"), "if-none-match");
-  EXPECT_EQ(find("X-Amz-If-Match-Size"), "x-amz-if-match-size");
-  EXPECT_EQ(find("x-amz-copy-source-if-match"), "");
+  EXPECT_EQ(failing({}, false), "");
+  EXPECT_EQ(failing({{"if-match", "abc"}, {"if-none-match", "x"}}, false), "");
+  EXPECT_EQ(failing({{"if-match", "x"}, {"if-none-match", "abc"}}, false), "If-Match");
+  EXPECT_EQ(failing({{"if-none-match", "abc"}}, false), "If-None-Match");
+  EXPECT_EQ(failing({{"if-unmodified-since", kBefore}}, false), "If-Unmodified-Since");
+  EXPECT_EQ(failing({{"if-modified-since", kSame}}, false), "If-Modified-Since");
+  EXPECT_EQ(failing({{"X-Amz-Copy-Source-If-Match", "x"}}, true), "x-amz-copy-source-If-Match");
 }
 
 }  // namespace

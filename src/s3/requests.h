@@ -14,6 +14,7 @@
 #include "s3/object_metadata.h"
 #include "s3/range.h"
 #include "s3/route.h"
+#include "s3/write_condition.h"
 #include "s3/xml_body.h"
 
 // One typed request for each operation that is built. A parser checks all that can be checked without I/O, so
@@ -63,12 +64,14 @@ struct PutObjectRequest {
   std::string metadata;  // encoded, for the object's record
   std::optional<Md5Digest> content_md5;
   DeclaredChecksum checksum;
+  WriteCondition condition;
 };
 S3Result<PutObjectRequest> parse_put_object(const ParseContext& context);
 
 struct DeleteObjectRequest {
   std::string_view bucket;
   std::string_view key;
+  WriteCondition condition;  // never must_not_exist
 };
 S3Result<DeleteObjectRequest> parse_delete_object(const ParseContext& context);
 
@@ -88,6 +91,7 @@ struct CopyObjectRequest {
   bool replace_metadata = false;
   std::string metadata;                       // the new one where replaced
   std::optional<ChecksumKind> checksum_kind;  // none: as the source has it
+  WriteCondition condition;                   // on the destination
 };
 S3Result<CopyObjectRequest> parse_copy_object(const ParseContext& context);
 
@@ -165,6 +169,7 @@ struct CompleteMultipartUploadRequest {
   std::optional<ObjectChecksum> checksum;  // what the whole object must have
   std::optional<ChecksumType> checksum_type;
   std::optional<uint64_t> object_size;  // what the whole object must have
+  WriteCondition condition;             // on the object that is there
 };
 S3Result<CompleteMultipartUploadRequest> parse_complete_multipart_upload(const ParseContext& context);
 

@@ -78,7 +78,7 @@ TEST_F(RequestsTest, PutObject) {
   EXPECT_TRUE(request->content_md5);
   EXPECT_TRUE(request->checksum.value);
   EXPECT_FALSE(request->metadata.empty());
-  EXPECT_EQ(code(parse_put_object, "PUT", "/bucket/k", {{"If-None-Match", "*"}}), "NotImplemented");
+  EXPECT_TRUE(request->condition.empty());
   EXPECT_EQ(code(parse_put_object, "PUT", "/bucket/k", {{"x-amz-acl", "public-read"}}), "NotImplemented");
   EXPECT_EQ(code(parse_put_object, "PUT", "/bucket/k?partNumber=1"), "InvalidArgument");
   EXPECT_EQ(code(parse_put_object, "PUT", "/bucket/k", {{"Content-MD5", "x"}}), "InvalidDigest");
@@ -86,24 +86,43 @@ TEST_F(RequestsTest, PutObject) {
   EXPECT_EQ(check_body_size(kSinglePutSizeMax + 1, kSinglePutSizeMax).error().error, S3Error::EntityTooLarge);
 }
 
-TEST_F(RequestsTest, EveryWriteRefusesConditionsAndVersions) {
+TEST_F(RequestsTest, ConditionalWrites) {
+  const Headers match = {
+      {"If-Match", "\"e\""}, {"x-amz-copy-source", "b-b/k"}, {"Content-MD5", "1B2M2Y8AsgTpgAmY7PhCfg=="}};
+  const auto check = [](const auto& request) {
+    ASSERT_TRUE(request);
+    EXPECT_EQ(request->condition.kind, WriteCondition::Kind::etag_is);
+    EXPECT_EQ(request->condition.etag, "e");
+  };
+  check(run(parse_put_object, "PUT", "/bucket/k", match));
+  check(run(parse_copy_object, "PUT", "/bucket/k", match));
+  check(run(parse_delete_object, "DELETE", "/bucket/k", match));
+  check(run(parse_complete_multipart_upload, "POST", "/bucket/k?uploadId=u", match));
+  Headers absent = {{"If-None-Match", "*"}, {"x-amz-copy-source", "b-b/k"}};
+  EXPECT_EQ(code(parse_put_object, "PUT", "/bucket/k", absent), "ok");
+  EXPECT_EQ(code(parse_copy_object, "PUT", "/bucket/k", absent), "ok");
+  EXPECT_EQ(code(parse_delete_object, "DELETE", "/bucket/k", absent), "NotImplemented");
+  EXPECT_EQ(code(parse_complete_multipart_upload, "POST", "/bucket/k?uploadId=u", absent), "ok");
+  absent[0].value = "e";
+  EXPECT_EQ(code(parse_put_object, "PUT", "/bucket/k", absent), "NotImplemented");
+  EXPECT_EQ(code(parse_delete_object, "DELETE", "/bucket/k", {{"x-amz-if-match-size", "1"}}),
+            "NotImplemented");
+}
+
+TEST_F(RequestsTest, OtherWritesRefuseConditionsAndAllRefuseVersions) {
   const Headers condition = {
       {"If-Match", "e"}, {"x-amz-copy-source", "b-b/k"}, {"Content-MD5", "1B2M2Y8AsgTpgAmY7PhCfg=="}};
   const Headers condition_only = {{"If-Match", "e"}};
-  EXPECT_EQ(code(parse_put_object, "PUT", "/bucket/k", condition_only), "NotImplemented");
-  EXPECT_EQ(code(parse_delete_object, "DELETE", "/bucket/k", condition_only), "NotImplemented");
   EXPECT_EQ(code(parse_delete_objects, "POST", "/bucket?delete", condition), "NotImplemented");
-  EXPECT_EQ(code(parse_copy_object, "PUT", "/bucket/k", condition), "NotImplemented");
   EXPECT_EQ(code(parse_create_multipart_upload, "POST", "/bucket/k?uploads", condition_only),
             "NotImplemented");
   EXPECT_EQ(code(parse_upload_part, "PUT", "/bucket/k?uploadId=u&partNumber=1", condition_only),
             "NotImplemented");
   EXPECT_EQ(code(parse_upload_part_copy, "PUT", "/bucket/k?uploadId=u&partNumber=1", condition),
             "NotImplemented");
-  EXPECT_EQ(code(parse_complete_multipart_upload, "POST", "/bucket/k?uploadId=u", condition_only),
-            "NotImplemented");
   EXPECT_EQ(code(parse_abort_multipart_upload, "DELETE", "/bucket/k?uploadId=u", condition_only),
             "NotImplemented");
+  EXPECT_EQ(code(parse_put_object, "PUT", "/bucket/k?versionId=v"), "NotImplemented");
   EXPECT_EQ(code(parse_delete_object, "DELETE", "/bucket/k?versionId=v"), "NotImplemented");
   EXPECT_EQ(code(parse_delete_object, "DELETE", "/bucket/k"), "ok");
 }

@@ -26,8 +26,9 @@ constexpr uint32_t kPartNumberMax = 10000;
 
 struct DeleteItem {
   std::string key;
-  std::string version_id;  // as given; empty or "null" names the one version there is
-  // Set where this key alone is refused: too long, a version, a condition.
+  std::string version_id;           // as given; empty or "null" names the one version there is
+  std::optional<std::string> etag;  // as given: the condition under which this key is deleted
+  // Set where this key alone is refused: too long, a version, a condition that is not built.
   std::optional<S3Failure> refusal;
 };
 struct DeleteBody {

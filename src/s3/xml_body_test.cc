@@ -40,11 +40,27 @@ TEST(DeleteBody, RefusesSingleKeys) {
   const std::string long_key(kKeySizeMax + 1, 'k');
   const auto body = parse_delete_body("<Delete><Object><Key>" + long_key +
                                       "</Key></Object><Object><Key>a</Key><VersionId>v1</VersionId></Object>"
-                                      "<Object><Key>b</Key><ETag>\"x\"</ETag></Object></Delete>");
+                                      "<Object><Key>b</Key><Size>1</Size></Object>"
+                                      "<Object><Key>c</Key><ETag>x, y</ETag></Object></Delete>");
   ASSERT_TRUE(body);
   EXPECT_EQ(body->items[0].refusal->error, S3Error::KeyTooLongError);
   EXPECT_EQ(body->items[1].refusal->error, S3Error::NotImplemented);
   EXPECT_EQ(body->items[2].refusal->error, S3Error::NotImplemented);
+  EXPECT_EQ(body->items[3].refusal->error, S3Error::NotImplemented);
+}
+
+TEST(DeleteBody, Conditions) {
+  const auto body = parse_delete_body(
+      "<Delete><Object><Key>a</Key></Object><Object><Key>b</Key><ETag> &quot;x&quot; </ETag></Object>"
+      "<Object><ETag>*</ETag><Key>c</Key></Object></Delete>");
+  ASSERT_TRUE(body);
+  EXPECT_FALSE(body->items[0].etag);
+  EXPECT_EQ(body->items[1].etag, "\"x\"");
+  EXPECT_EQ(body->items[2].etag, "*");
+  for (const DeleteItem& item : body->items) EXPECT_FALSE(item.refusal);
+  EXPECT_EQ(
+      code(parse_delete_body("<Delete><Object><Key>a</Key><ETag>x</ETag><ETag>y</ETag></Object></Delete>")),
+      "MalformedXML");
 }
 
 TEST(DeleteBody, Limits) {
