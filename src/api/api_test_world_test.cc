@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <random>
 
+#include "api/api_test_renames.h"
 #include "base/ascii.h"
 #include "client/record.h"
 #include "s3/encoding.h"
@@ -308,7 +309,7 @@ Task<uint64_t> named_blocks(TestServer& server) {
   uint64_t total = 0;
   const auto buckets = co_await server.roots.list_buckets({});
   for (const BucketInfo& bucket : *buckets) {
-    for (const Space space : {Space::objects, Space::uploads, Space::parts}) {
+    for (const Space space : {Space::objects, Space::uploads, Space::parts, Space::tokens}) {
       const auto page = co_await server.names.list(
           {}, {.bucket = bucket.id, .space = space, .entries_max = kListEntriesMax});
       EXPECT_FALSE(page->truncated);
@@ -337,7 +338,7 @@ Task<std::string> TestServer::state() {
   const auto buckets = co_await roots.list_buckets({});
   for (const BucketInfo& bucket : *buckets) {
     text += bucket.name + "\n";
-    for (const Space space : {Space::objects, Space::uploads, Space::parts}) {
+    for (const Space space : {Space::objects, Space::uploads, Space::parts, Space::tokens}) {
       const auto page =
           co_await names.list({}, {.bucket = bucket.id, .space = space, .entries_max = kListEntriesMax});
       for (const ListEntry& entry : page->entries)
@@ -376,7 +377,8 @@ void run_world(const std::function<Task<void>(TestServer&)>& body, const WorldOp
     auto roots = co_await EmbeddedRegistry::open(
         env, group, *names, [&](const CallContext& context) { return names->trees(context); }, {key});
     CO_CHECK(roots);
-    ApiServer api({env, *names, *blobs}, **roots, options.api);
+    RenamingNames renaming(*names);
+    ApiServer api({env, renaming, *blobs}, **roots, options.api);
     auto listener = co_await Listener::open(env, node.endpoint(8080));
     CO_CHECK(listener);
     HttpServer http(env, std::move(*listener), api);
@@ -405,7 +407,7 @@ void run_world(const std::function<Task<void>(TestServer&)>& body, const WorldOp
     EXPECT_TRUE((co_await blobs->close()).has_value());
     ended = true;
   });
-  simulation.run_until([&] { return !node.running(); }, Duration::minutes(24 * 60));
+  simulation.run_until([&] { return !node.running(); }, Duration::minutes(3 * 24 * 60));
   if (ended) return;
   std::string log;
   for (const std::string& line : simulation.log()) log += line + "\n";

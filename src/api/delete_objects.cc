@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// DeleteObjects: up to 1000 keys in one journal record. What one key is refused for does not touch the
-// others. A key with an <ETag> is deleted only where the object has it: the whole commit is tried with these
-// conditions first, and where they do not hold, the keys that fail theirs are found and left out.
+// DeleteObjects: up to 1000 keys, each with an outcome of its own. A key with an <ETag> is deleted only where
+// the object has it.
 
 #include "api/object_response.h"
 #include "api/operations.h"
@@ -11,10 +10,6 @@
 namespace fb::api {
 namespace {
 
-// A commit whose conditions held when they were looked at has lost a race. After so many the keys that are
-// still under a condition are answered with 409, and the others deleted.
-constexpr int kAttemptsMax = 16;
-
 s3::WriteCondition condition_of(const s3::DeleteItem& item) {
   if (!item.etag) return {};
   const auto condition = s3::WriteCondition::if_match(*item.etag);
@@ -22,53 +17,31 @@ s3::WriteCondition condition_of(const s3::DeleteItem& item) {
   return *condition;
 }
 
-Task<Result<void>> erase(Call& call, const s3::DeleteBody& body) {
+// What concerns a key stands beside it in the answer; what concerns the server fails the request.
+bool is_of_the_key(const S3Failure& failure) {
+  return failure.error == S3Error::NoSuchKey || failure.error == S3Error::PreconditionFailed;
+}
+
+Task<S3Result<void>> erase(Call& call, s3::DeleteBody& body) {
+  std::vector<s3::DeleteItem*> items;
   std::vector<Mutation> mutations;
-  mutations.reserve(body.items.size());
-  for (const s3::DeleteItem& item : body.items) {
+  for (s3::DeleteItem& item : body.items) {
     if (item.refusal) continue;
+    items.push_back(&item);
     mutations.push_back({.kind = Mutation::Kind::erase,
                          .space = Space::objects,
                          .key = item.key,
                          .condition = to_condition(condition_of(item))});
   }
-  static_assert(s3::kDeleteKeysMax <= kCommitMutationsMax);
-  if (mutations.empty()) co_return Result<void>();
-  FB_CO_TRY(const auto done, co_await call.services.names.commit(call.context(), call.bucket, mutations));
-  FB_ASSERT(done.size() == mutations.size(), done.size(), mutations.size());
-  co_return Result<void>();
-}
-
-bool is_pending(const s3::DeleteItem& item) { return item.etag && !item.refusal; }
-
-// Refuses the keys whose condition does not hold now.
-Task<S3Result<void>> refuse_failing(Call& call, s3::DeleteBody& body) {
-  for (s3::DeleteItem& item : body.items) {
-    if (!is_pending(item)) continue;
-    auto holds = co_await check_condition_early(call, condition_of(item), item.key);
-    if (holds) continue;
-    const S3Error error = holds.error().error;
-    if (error != S3Error::NoSuchKey && error != S3Error::PreconditionFailed) co_return holds.error();
-    item.refusal = std::move(holds.error());
+  const auto done = co_await call.services.names.apply_each(call.context(), call.bucket, mutations);
+  FB_ASSERT(done.size() == items.size(), done.size(), items.size());
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (done[i]) continue;
+    S3Failure failure = write_failure(condition_of(*items[i]), items[i]->key, done[i].error());
+    if (!is_of_the_key(failure)) co_return failure;
+    items[i]->refusal = std::move(failure);
   }
   co_return S3Result<void>();
-}
-
-Task<S3Result<void>> erase_all(Call& call, s3::DeleteBody& body) {
-  for (int attempt = 0;; ++attempt) {
-    const auto erased = co_await erase(call, body);
-    if (erased) co_return S3Result<void>();
-    const bool condition_failed = erased.error().is(NamespaceError::precondition_failed) ||
-                                  erased.error().is(NamespaceError::not_found);
-    if (!condition_failed || attempt > kAttemptsMax) co_return to_failure(erased.error());
-    if (attempt == kAttemptsMax) {
-      for (s3::DeleteItem& item : body.items) {
-        if (is_pending(item)) item.refusal = S3Error::ConditionalRequestConflict;
-      }
-      continue;
-    }
-    FB_CO_CHECK(co_await refuse_failing(call, body));
-  }
 }
 
 }  // namespace
@@ -79,7 +52,7 @@ Task<S3Result<void>> delete_objects(Call& call) {
             co_await read_small_body(call, {.content_md5 = request.content_md5, .checksum = request.checksum},
                                      s3::kDeleteBodySizeMax));
   FB_CO_TRY(s3::DeleteBody body, s3::parse_delete_body(text));
-  FB_CO_CHECK(co_await erase_all(call, body));
+  FB_CO_CHECK(co_await erase(call, body));
   std::vector<s3::DeletedKey> keys;
   keys.reserve(body.items.size());
   for (const s3::DeleteItem& item : body.items) {

@@ -89,6 +89,26 @@ ReadConditions ReadConditions::of_copy_source(const RequestHead& head, int64_t n
   return {head, kNames, now_seconds};
 }
 
+ReadConditions ReadConditions::of_rename_source(const RequestHead& head, int64_t now_seconds) {
+  static constexpr Names kNames{"x-amz-rename-source-If-Match", "x-amz-rename-source-If-None-Match",
+                                "x-amz-rename-source-If-Modified-Since",
+                                "x-amz-rename-source-If-Unmodified-Since", ConditionOutcome::failed};
+  return {head, kNames, now_seconds};
+}
+
+ReadConditions ReadConditions::of_rename_destination(const RequestHead& head, int64_t now_seconds) {
+  static constexpr Names kNames{"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since",
+                                ConditionOutcome::failed};
+  return {head, kNames, now_seconds};
+}
+
+ReadConditions::Decision ReadConditions::decide_absent() const {
+  if (empty()) return {};
+  if (has_match_) return {ConditionOutcome::failed, names_->match};
+  if (!has_none_match_ && modified_since_) return {names_->unchanged, names_->modified_since};
+  return {};
+}
+
 ReadConditions::Decision ReadConditions::decide(std::string_view etag, int64_t last_modified_seconds) const {
   if (empty()) return {};
   if (has_match_) {

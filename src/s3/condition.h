@@ -9,13 +9,13 @@
 #include "base/request_head.h"
 
 // Conditions on reads: If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, and the same four on
-// the source of a copy (x-amz-copy-source-if-*). They are decided in the order of RFC 9110, which is also
-// AWS's:
+// the source of a copy (x-amz-copy-source-if-*), on the source of a rename (x-amz-rename-source-if-*) and on
+// its destination (the plain names). They are decided in the order of RFC 9110, which is also AWS's:
 //
 //   1. If-Match fails                                     -> 412
 //   2. no If-Match, and If-Unmodified-Since fails         -> 412
-//   3. If-None-Match matches                              -> 304, for a copy 412
-//   4. no If-None-Match, and If-Modified-Since fails      -> 304, for a copy 412
+//   3. If-None-Match matches                              -> 304, 412 where it is no read
+//   4. no If-None-Match, and If-Modified-Since fails      -> 304, 412 where it is no read
 //
 // ETags are compared with or without their quotes; lists and "*" are understood. If-Match never matches a
 // weak ETag. A date that is none is ignored.
@@ -30,6 +30,8 @@ class ReadConditions {
   ReadConditions() = default;
   static ReadConditions of_request(const RequestHead& head, int64_t now_seconds);
   static ReadConditions of_copy_source(const RequestHead& head, int64_t now_seconds);
+  static ReadConditions of_rename_source(const RequestHead& head, int64_t now_seconds);
+  static ReadConditions of_rename_destination(const RequestHead& head, int64_t now_seconds);
 
   bool empty() const { return !has_match_ && !has_none_match_ && !modified_since_ && !unmodified_since_; }
   // `etag` without quotes; times in seconds, as Last-Modified has them.
@@ -42,6 +44,8 @@ class ReadConditions {
     std::string_view header{};
   };
   Decision decide(std::string_view etag, int64_t last_modified_seconds) const;
+  // The same where there is no object: If-Match and If-Modified-Since want one.
+  Decision decide_absent() const;
 
  private:
   struct Names;

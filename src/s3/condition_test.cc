@@ -78,6 +78,31 @@ TEST(ReadConditions, CopySource) {
   EXPECT_EQ(run({{"x-amz-copy-source-if-match", "x"}}, true), "412");
 }
 
+TEST(ReadConditions, Rename) {
+  const auto decide = [](const std::vector<HeaderField>& headers, bool source, bool absent = false) {
+    RequestHead head;
+    head.headers = headers;
+    const auto conditions = source ? ReadConditions::of_rename_source(head, kNow)
+                                   : ReadConditions::of_rename_destination(head, kNow);
+    const auto decision = absent ? conditions.decide_absent() : conditions.decide("abc", kModified);
+    return decision.outcome == ConditionOutcome::proceed ? std::string() : std::string(decision.header);
+  };
+  const std::vector<HeaderField> free = {{"If-None-Match", "*"}};
+  EXPECT_EQ(decide(free, false), "If-None-Match");
+  EXPECT_EQ(decide(free, false, true), "");
+  EXPECT_EQ(decide(free, true), "") << "only the source's headers count";
+  EXPECT_EQ(decide({{"If-Match", "abc"}}, false), "");
+  EXPECT_EQ(decide({{"If-Match", "*"}}, false, true), "If-Match");
+  EXPECT_EQ(decide({{"If-Modified-Since", kSame}}, false), "If-Modified-Since");
+  EXPECT_EQ(decide({{"If-Modified-Since", kBefore}}, false), "");
+  EXPECT_EQ(decide({{"If-Modified-Since", kBefore}}, false, true), "If-Modified-Since");
+  EXPECT_EQ(decide({{"If-Unmodified-Since", kBefore}}, false), "If-Unmodified-Since");
+  EXPECT_EQ(decide({{"If-Unmodified-Since", kBefore}}, false, true), "");
+  EXPECT_EQ(decide({{"x-amz-rename-source-if-match", "x"}}, true), "x-amz-rename-source-If-Match");
+  EXPECT_EQ(decide({{"x-amz-rename-source-if-none-match", "*"}}, true), "x-amz-rename-source-If-None-Match");
+  EXPECT_EQ(decide({{"x-amz-rename-source-if-modified-since", kBefore}}, true), "");
+}
+
 TEST(IfRange, NeedsTheSameObject) {
   const auto holds = [](std::string_view value) { return if_range_holds(value, "abc", kModified, kNow); };
   for (std::string_view value :

@@ -95,6 +95,23 @@ struct CopyObjectRequest {
 };
 S3Result<CopyObjectRequest> parse_copy_object(const ParseContext& context);
 
+// An object gets another name in its bucket; where both names end in '/', everything beneath the one moves
+// beneath the other. Nothing lies between: names of which one ends in '/' are refused, and a directory into
+// itself. x-amz-rename-source holds the source's key, percent-encoded ('+' is a plus), and may begin with one
+// '/' that is no part of it; a key that begins with one sends it encoded.
+struct RenameObjectRequest {
+  std::string_view bucket;
+  std::string_view key;  // the destination
+  std::string source;
+  bool directory = false;
+  ReadConditions source_conditions;       // none for a directory
+  ReadConditions destination_conditions;  // likewise
+  std::string_view client_token;          // empty: none; 1 to kClientTokenSizeMax printable characters
+  Sha256Digest fingerprint{};  // with a client token: of all parameters, see docs/formats/record.md
+};
+constexpr size_t kClientTokenSizeMax = 64;
+S3Result<RenameObjectRequest> parse_rename_object(const ParseContext& context);
+
 // EntityTooLarge where a body of that size exceeds the limit.
 S3Result<void> check_body_size(uint64_t size, uint64_t size_max);
 
