@@ -44,8 +44,7 @@ Task<std::vector<Result<MutationResult>>> NamespaceClient::apply_each(const Call
                                                                       std::span<const Mutation> mutations) {
   std::vector<Result<MutationResult>> results;
   results.reserve(mutations.size());
-  for (const Mutation& mutation : mutations)
-    results.push_back(co_await apply(context, bucket, mutation));
+  for (const Mutation& mutation : mutations) results.push_back(co_await apply(context, bucket, mutation));
   co_return results;
 }
 
