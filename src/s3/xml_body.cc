@@ -259,4 +259,21 @@ S3Result<CreateBucketBody> parse_create_bucket_body(std::string_view body) {
   return result;
 }
 
+S3Result<ErrorBody> parse_error_body(std::string_view body) {
+  pugi::xml_document document;
+  FB_TRY(const pugi::xml_node root, parse_document(body, kErrorBodySizeMax, "Error", document));
+  ErrorBody error;
+  for (const pugi::xml_node& child : root.children()) {
+    if (child.type() != pugi::node_element) continue;
+    std::string* const field = local_name(child) == "Code"        ? &error.code
+                               : local_name(child) == "Message"   ? &error.message
+                               : local_name(child) == "RequestId" ? &error.request_id
+                                                                  : nullptr;
+    if (field == nullptr) continue;
+    FB_TRY(*field, text_of(child));
+  }
+  if (error.code.empty()) return malformed("An <Error> needs a <Code>.");
+  return error;
+}
+
 }  // namespace fb::s3

@@ -205,5 +205,19 @@ TEST(CreateBucketBody, Parses) {
   EXPECT_EQ(code(parse_create_bucket_body("<Delete/>")), "MalformedXML");
 }
 
+TEST(ErrorBody, IsWhatTheServerWrites) {
+  std::string body;
+  append_error_xml(S3Failure(S3Error::NoSuchKey, "a < b").with("Key", "k"), "/bucket/k", "id", "host", body);
+  const auto error = parse_error_body(body);
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code, "NoSuchKey");
+  EXPECT_EQ(error->message, "a < b");
+  EXPECT_EQ(error->request_id, "id");
+  for (std::string_view other :
+       {"", "<html></html>", "<Error/>", "<Error><Code><b/></Code></Error>", "Error"}) {
+    EXPECT_FALSE(parse_error_body(other)) << other;
+  }
+}
+
 }  // namespace
 }  // namespace fb::s3
