@@ -2,6 +2,8 @@
 // DeleteObjects: up to 1000 keys, each with an outcome of its own. A key with an <ETag> is deleted only where
 // the object has it.
 
+#include <algorithm>
+
 #include "api/object_response.h"
 #include "api/operations.h"
 #include "api/request_body.h"
@@ -17,11 +19,13 @@ s3::WriteCondition condition_of(const s3::DeleteItem& item) {
   return *condition;
 }
 
-// What concerns a key stands beside it in the answer; what concerns the server fails the request.
-bool is_of_the_key(const S3Failure& failure) {
-  return failure.error == S3Error::NoSuchKey || failure.error == S3Error::PreconditionFailed;
+// Whether it speaks of the key, and not of the server.
+bool is_of_the_key(const Error& error) {
+  return error.is(NamespaceError::not_found) || error.is(NamespaceError::precondition_failed);
 }
 
+// What fails for a key stands beside it in the answer. Where nothing at all could be decided, the request as
+// a whole fails, so that its client repeats it.
 Task<S3Result<void>> erase(Call& call, s3::DeleteBody& body) {
   std::vector<s3::DeleteItem*> items;
   std::vector<Mutation> mutations;
@@ -35,11 +39,11 @@ Task<S3Result<void>> erase(Call& call, s3::DeleteBody& body) {
   }
   const auto done = co_await call.services.names.apply_each(call.context(), call.bucket, mutations);
   FB_ASSERT(done.size() == items.size(), done.size(), items.size());
+  const bool decided = std::ranges::any_of(
+      done, [](const Result<MutationResult>& result) { return result || is_of_the_key(result.error()); });
+  if (!done.empty() && !decided) co_return to_failure(done.front().error());
   for (size_t i = 0; i < items.size(); ++i) {
-    if (done[i]) continue;
-    S3Failure failure = write_failure(condition_of(*items[i]), items[i]->key, done[i].error());
-    if (!is_of_the_key(failure)) co_return failure;
-    items[i]->refusal = std::move(failure);
+    if (!done[i]) items[i]->refusal = write_failure(condition_of(*items[i]), items[i]->key, done[i].error());
   }
   co_return S3Result<void>();
 }
