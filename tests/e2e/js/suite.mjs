@@ -9,7 +9,7 @@ import {after, test} from 'node:test';
 import {
   AbortMultipartUploadCommand, CompleteMultipartUploadCommand, CopyObjectCommand, CreateMultipartUploadCommand, DeleteObjectCommand,
   DeleteObjectsCommand, GetObjectCommand, HeadBucketCommand, HeadObjectCommand, ListBucketsCommand, ListObjectsV2Command, ListPartsCommand,
-  PutObjectCommand, S3Client, UploadPartCommand, UploadPartCopyCommand, paginateListObjectsV2,
+  PutObjectCommand, RenameObjectCommand, S3Client, UploadPartCommand, UploadPartCopyCommand, paginateListObjectsV2,
 } from '@aws-sdk/client-s3';
 import {Upload} from '@aws-sdk/lib-storage';
 
@@ -144,6 +144,23 @@ test('a counter under compare-and-swap, from many clients at once', async () => 
   };
   await Promise.all(Array.from({length: 8}, async () => { for (let i = 0; i < 10; ++i) await increment(); }));
   assert.equal((await body('counter')).toString(), '80');
+});
+
+test('renames, of objects and of directories', async () => {
+  const rename = (Key, RenameSource, more) => send(new RenameObjectCommand({Bucket, Key, RenameSource: encodeURIComponent(RenameSource), ...more}));
+  await send(new PutObjectCommand({Bucket, Key: 'rename/ö +', Body: 'renamed'}));
+  await send(new PutObjectCommand({Bucket, Key: 'rename/taken', Body: 'taken'}));
+  await refused(rename('rename/taken', 'rename/ö +', {DestinationIfNoneMatch: '*'}), 412, 'PreconditionFailed');
+  await refused(rename('rename/new', 'rename/ö +', {SourceIfModifiedSince: new Date(Date.now() + 1e8)}), 412, 'PreconditionFailed');
+  await rename('rename/taken', 'rename/ö +', {DestinationIfMatch: etag('taken'), SourceIfMatch: etag('renamed')});
+  assert.match(last()['x-amz-client-token'], /^[0-9a-f-]{36}$/, 'the SDK makes a token of its own');
+  assert.equal((await body('rename/taken')).toString(), 'renamed');
+  await refused(rename('rename/new', 'rename/ö +'), 404, 'NoSuchKey');
+
+  await rename('renamed/deep/', 'rename/', {ClientToken: 'once'});
+  await rename('renamed/deep/', 'rename/', {ClientToken: 'once'});
+  await refused(rename('renamed/other/', 'rename/', {ClientToken: 'once'}), 400, 'IdempotencyParameterMismatch');
+  assert.equal((await body('renamed/deep/taken')).toString(), 'renamed');
 });
 
 test('multipart uploads with composite and full-object checksums', async () => {
