@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <random>
 
-#include "api/api_test_renames.h"
 #include "base/ascii.h"
 #include "client/record.h"
 #include "s3/encoding.h"
@@ -383,8 +382,7 @@ void run_world(const std::function<Task<void>(TestServer&)>& body, const WorldOp
     auto roots = co_await EmbeddedRegistry::open(
         env, group, *names, [&](const CallContext& context) { return names->trees(context); }, {key});
     CO_CHECK(roots);
-    RenamingNames renaming(*names);
-    ApiServer api({env, renaming, *blobs}, **roots, options.api);
+    ApiServer api({env, *names, *blobs}, **roots, options.api);
     auto listener = co_await Listener::open(env, node.endpoint(8080));
     CO_CHECK(listener);
     HttpServer http(env, std::move(*listener), api);

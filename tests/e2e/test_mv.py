@@ -20,13 +20,7 @@ class Mv(S3Case):
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
         return done.returncode, done.stdout, done.stderr
 
-    def needs_rename(self):
-        headers = {"x-amz-rename-source": "from"}
-        if self.raw("PUT", f"/{self.bucket}/to", query=[("renameObject", None)], headers=headers).status == 501:
-            self.skipTest("the endpoint does not rename")
-
     def test_objects(self):
-        self.needs_rename()
         self.put("from", b"new")
         self.put("a b+ü%41", b"odd")
         self.assertEqual((0, f"renamed s3://{self.bucket}/from to s3://{self.bucket}/to\n", ""), self.mv("from", "to"))
@@ -38,7 +32,6 @@ class Mv(S3Case):
         self.assertEqual((["to"], b"odd"), (self.keys(), self.body("to")))
 
     def test_directories(self):
-        self.needs_rename()
         for key in ("job/_temporary/part-0", "job/_temporary/sub/part-1", "table/old"):
             self.put(key, key.encode())
         self.assertEqual(0, self.mv("job/_temporary/", "job/done/")[0])
@@ -50,7 +43,6 @@ class Mv(S3Case):
         self.assertIn("something lies under", said)
 
     def test_credentials_from_files(self):
-        self.needs_rename()
         self.put("from", b"new")
         os.mkdir(os.path.join(self.home, ".aws"))
         with open(os.path.join(self.home, ".aws", "credentials"), "w") as file:
