@@ -27,7 +27,7 @@ constexpr std::string_view kHelp =
   --verbose            print the nodes' logs as they come
 )";
 
-constexpr uint64_t kRepeatOneIn = 100;  // seeds that run twice, traces compared
+constexpr uint64_t kRepeatOneIn = 100;    // seeds that run twice, traces compared
 constexpr uint64_t kSeedsForTable = 100;  // from this many on, every kind of fault must have happened
 constexpr uint64_t kSweepOperations = 40;
 constexpr uint64_t kProgressEvery = 50;

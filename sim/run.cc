@@ -188,8 +188,8 @@ class Run {
       if (world_.mode == Mode::net) change_network();
       change_disk();
       plan_crash();
-      const bool progress = simulation_.run_until(
-          [&] { return !server_.running() || world_.failed() || enough(); }, kPatience);
+      const bool progress =
+          simulation_.run_until([&] { return !server_.running() || world_.failed() || enough(); }, kPatience);
       if (!progress) world_.fail("nothing more happens: " + server_.describe_waiting());
       if (server_.running() || world_.failed()) break;
       if (server_.crashed()) {

@@ -31,8 +31,10 @@ bool parse_port(std::string_view text, uint16_t& port) {
   return true;
 }
 
+constexpr size_t kAnswerBodySizeMax = 1 << 20;
+
 S3Answer answer_of(const ResponseHead& head, std::string_view body) {
-  S3Answer answer{.status = head.status, .has_etag = !head.header("etag").empty()};
+  S3Answer answer{.status = head.status, .has_etag = !head.header("etag").empty(), .body = std::string(body)};
   if (head.status < 300) return answer;
   auto error = s3::parse_error_body(body);
   if (!error) return answer;
@@ -129,7 +131,7 @@ Task<Result<S3Answer>> S3Client::exchange(Stream& stream, std::string_view metho
   FB_CO_CHECK(co_await client.send(
       {.method = method, .target = target, .headers = headers, .content_length = 0}, {}, limits));
   FB_CO_TRY(const ResponseHead* const head, co_await client.receive_head(limits));
-  FB_CO_TRY(const std::string body, co_await client.read_body_text(s3::kErrorBodySizeMax, limits));
+  FB_CO_TRY(const std::string body, co_await client.read_body_text(kAnswerBodySizeMax, limits));
   message.clear();
   co_return answer_of(*head, body);
 }

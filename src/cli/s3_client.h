@@ -26,9 +26,10 @@ struct S3Endpoint {
 struct S3Answer {
   int status = 0;
   bool has_etag = false;
+  std::string body{};
   // Of an error document; empty where there was none.
-  std::string code;
-  std::string message;
+  std::string code{};
+  std::string message{};
 };
 
 // A client of S3 for commands: each request is signed and goes over a connection of its own.

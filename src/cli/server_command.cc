@@ -12,6 +12,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "cli/fsck_command.h"
 #include "cli/mv_command.h"
 #include "cli/server.h"
 #include "cli/server_settings.h"
@@ -143,6 +144,37 @@ void add_mv(CLI::App& app, MvOptions& options) {
       ->type_name("FILE");
 }
 
+constexpr std::string_view kFsckAbout =
+    "Check a store: every page of the namespace, what is counted, and that the content of every object is "
+    "there.\n\n"
+    "  fractalbits fsck --data-dir ./fractalbits-data          of a server that is stopped\n"
+    "  fractalbits fsck --mgmt-url http://127.0.0.1:18080      of one that runs, beside its traffic\n\n"
+    "A stopped store is opened as a start would open it, which redoes what its journal holds; nothing else "
+    "is "
+    "changed. A running\n"
+    "one is asked with the root key, found where the AWS CLI finds credentials.";
+constexpr std::string_view kFsckMore =
+    "Exit status: 0 nothing is wrong, 1 the check could not be made, 2 wrong usage, 4 something is damaged.";
+
+void add_fsck(CLI::App& app, FsckOptions& options) {
+  CLI::App* fsck = app.add_subcommand("fsck", std::string(kFsckAbout));
+  fsck->footer(std::string(kFsckMore));
+  options.data_dir = "./fractalbits-data";
+  options.memory_bytes = kGiB;
+  CLI::Option* directory = fsck->add_option("--data-dir", options.data_dir,
+                                            "The server's data directory. Default: ./fractalbits-data.")
+                               ->type_name("DIR");
+  fsck->add_option("--mgmt-url", options.mgmt_url, "The management port of a server that runs.")
+      ->type_name("URL")
+      ->excludes(directory);
+  fsck->add_option("--memory", options.memory_bytes, "Memory for pages, of a stopped store. Default: 1GiB.")
+      ->transform(CLI::AsSizeValue(false))
+      ->type_name("BYTES");
+  fsck->add_option("--profile", options.aws.profile,
+                   "The profile of ~/.aws/credentials with the root key. [AWS_PROFILE]")
+      ->type_name("NAME");
+}
+
 ConfigResult<ServerSettings> collect(const ServerFlags& flags) {
   const auto table = server_setting_table();
   Settings settings(table);
@@ -224,6 +256,8 @@ int run_program(int argc, char** argv) {
   add_flags(*server, flags);
   MvOptions mv;
   add_mv(app, mv);
+  FsckOptions fsck;
+  add_fsck(app, fsck);
   if (argc <= 1) {
     fmt::print(stderr, "{}", app.help());
     return kExitUsage;
@@ -233,12 +267,22 @@ int run_program(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     return complain(fmt::format("{}\nRun `fractalbits{} --help` to see what is possible.", error.what(),
-                                app.got_subcommand(server) ? " server"
-                                : app.got_subcommand("mv") ? " mv"
-                                                           : ""),
+                                app.got_subcommand(server)   ? " server"
+                                : app.got_subcommand("mv")   ? " mv"
+                                : app.got_subcommand("fsck") ? " fsck"
+                                                             : ""),
                     kExitUsage);
   }
   if (app.got_subcommand(server)) return run_server(flags);
+  if (app.got_subcommand("fsck")) {
+    const CommandOutcome outcome = run_fsck(fsck, environment);
+    // What is damaged is the answer that was asked for.
+    if (outcome.status == kExitDamaged) {
+      fmt::print("{}\n", outcome.message);
+      return outcome.status;
+    }
+    return finish(outcome);
+  }
   return finish(run_mv(mv, environment));
 }
 

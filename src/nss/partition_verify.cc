@@ -3,8 +3,8 @@
 // checked with the memory at hand.
 //
 // While others change the tree, a page and the link that led to it are of different moments. So what looks
-// wrong between two pages is looked at once more as it is now: a link that leads elsewhere since, a bound that
-// has been raised, is no problem.
+// wrong between two pages is looked at once more as it is now: a link that leads elsewhere since, a bound
+// that has been raised, is no problem.
 #include <algorithm>
 
 #include "art/page_check.h"
@@ -71,9 +71,8 @@ struct Partition::Verifier {
     }
     OpenPage entered{.id = id, .above = above, .by = by};
     std::string problem;
-    FB_CO_TRY(const bool there, co_await with_page(id, [&](const art::PageView& page) {
-                problem = look_at(page, entered);
-              }));
+    FB_CO_TRY(const bool there,
+              co_await with_page(id, [&](const art::PageView& page) { problem = look_at(page, entered); }));
     if (!there) problem = "damaged or lost; what lies beneath is not served";
     if (!problem.empty()) {
       bool explained = false;
@@ -165,6 +164,14 @@ struct Partition::Verifier {
     } else if (!collect_blobs(value->record, blobs)) {
       wrong_key("its record makes no sense");
     }
+    if (wanted != nullptr) {
+      const auto is_wanted = [&](const Garbage& blob) { return wanted->contains(blob.id); };
+      if (std::ranges::any_of(blobs, is_wanted)) {
+        keys_found.push_back(fmt::format("bucket {}: key {}", tree->bucket.value,
+                                         art::printable(std::string_view(key).substr(1))));
+      }
+      co_return Result<void>();
+    }
     const bool owns = space != Space::ledger || detached_owns_blobs(key);
     for (const Garbage& blob : blobs) {
       if (owns && !report.named.emplace(blob.id, blob.block_count).second && !in_use)
@@ -211,9 +218,10 @@ struct Partition::Verifier {
     if (in_use && (self.journal_->tail() != tail_before || !tree->gate.unchanged(gate_before))) {
       ++report.counts_not_compared;
     } else if (recorded != counted) {
-      wrong(fmt::format("bucket {}: {} objects of {} bytes and {} uploads are counted, {} of {} and {} are there",
-                        tree->bucket.value, recorded.objects, recorded.bytes, recorded.uploads, counted.objects,
-                        counted.bytes, counted.uploads));
+      wrong(fmt::format(
+          "bucket {}: {} objects of {} bytes and {} uploads are counted, {} of {} and {} are there",
+          tree->bucket.value, recorded.objects, recorded.bytes, recorded.uploads, counted.objects,
+          counted.bytes, counted.uploads));
     }
     co_return Result<void>();
   }
@@ -250,7 +258,20 @@ struct Partition::Verifier {
   std::vector<OpenPage> open;
   std::unordered_set<uint64_t> seen;
   CountChange counted;
+  const std::unordered_set<BlobId>* wanted = nullptr;  // only to find who names these
+  std::vector<std::string> keys_found;
 };
+
+Task<Result<std::vector<std::string>>> Partition::keys_naming(const std::unordered_set<BlobId>& blobs) {
+  Verifier verifier(*this, true);
+  verifier.wanted = &blobs;
+  for (const BucketId bucket : trees()) {
+    verifier.tree = find_tree(bucket);
+    if (verifier.tree == nullptr || verifier.tree->root == nullptr) continue;
+    FB_CO_CHECK(co_await verifier.values());
+  }
+  co_return std::move(verifier.keys_found);
+}
 
 Task<Result<Partition::VerifyReport>> Partition::verify(bool in_use) {
   Verifier verifier(*this, in_use);
