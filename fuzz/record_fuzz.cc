@@ -21,6 +21,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const std::string encoded = part->encode();
     FB_ASSERT(PartRecord::decode(encoded)->encode() == encoded);
   }
+  if (const auto token = ClientTokenRecord::decode(bytes)) {
+    const std::string encoded = token->encode();
+    FB_ASSERT(ClientTokenRecord::decode(encoded)->encode() == encoded);
+  }
   uint64_t blocks = 0;
   (void)for_each_blob(
       bytes, [](void* sum, const BlobId&, uint32_t count) { *static_cast<uint64_t*>(sum) += count; },

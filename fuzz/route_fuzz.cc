@@ -82,6 +82,9 @@ void parse(const ParseContext& context) {
     case Operation::PutObject:
       if (const auto request = parse_put_object(context)) check_metadata(request->metadata);
       break;
+    case Operation::RenameObject:
+      (void)parse_rename_object(context);
+      break;
     case Operation::DeleteObject:
       (void)parse_delete_object(context);
       break;

@@ -37,6 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
   }
   (void)parse_create_bucket_body(body);
+  if (const auto error = parse_error_body(body)) FB_ASSERT(!error->code.empty());
 
   // As a name in an error: well-formed whatever it is.
   std::string error;

@@ -198,6 +198,8 @@ Task<S3Result<void>> ApiServer::run(Call& call) {
       return delete_objects(call);
     case CopyObject:
       return copy_object(call);
+    case RenameObject:
+      return rename_object(call);
     case CreateMultipartUpload:
       return create_multipart_upload(call);
     case UploadPart:

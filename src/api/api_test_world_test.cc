@@ -308,7 +308,7 @@ Task<uint64_t> named_blocks(TestServer& server) {
   uint64_t total = 0;
   const auto buckets = co_await server.roots.list_buckets({});
   for (const BucketInfo& bucket : *buckets) {
-    for (const Space space : {Space::objects, Space::uploads, Space::parts}) {
+    for (const Space space : {Space::objects, Space::uploads, Space::parts, Space::tokens}) {
       const auto page = co_await server.names.list(
           {}, {.bucket = bucket.id, .space = space, .entries_max = kListEntriesMax});
       EXPECT_FALSE(page->truncated);
@@ -339,7 +339,7 @@ Task<std::string> TestServer::state() {
   const auto buckets = co_await roots.list_buckets({});
   for (const BucketInfo& bucket : *buckets) {
     text += bucket.name + "\n";
-    for (const Space space : {Space::objects, Space::uploads, Space::parts}) {
+    for (const Space space : {Space::objects, Space::uploads, Space::parts, Space::tokens}) {
       const auto page =
           co_await names.list({}, {.bucket = bucket.id, .space = space, .entries_max = kListEntriesMax});
       for (const ListEntry& entry : page->entries)
@@ -410,7 +410,7 @@ void run_world(const std::function<Task<void>(TestServer&)>& body, const WorldOp
     EXPECT_TRUE((co_await blobs->close()).has_value());
     ended = true;
   });
-  simulation.run_until([&] { return !node.running(); }, Duration::minutes(24 * 60));
+  simulation.run_until([&] { return !node.running(); }, Duration::minutes(3 * 24 * 60));
   if (ended) return;
   std::string log;
   for (const std::string& line : simulation.log()) log += line + "\n";

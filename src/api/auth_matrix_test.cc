@@ -53,6 +53,11 @@ std::vector<Operation> all_operations(const std::string& upload_id, const std::s
         .body = delete_body},
        200,
        true},
+      {"RenameObject",
+       {.method = "PUT",
+        .path = "/bucket/renamed",
+        .query = "renameObject",
+        .headers = {{"x-amz-rename-source", "copy"}, {"x-amz-client-token", "token"}}}},
       {"DeleteObject", {.method = "DELETE", .path = "/bucket/key"}, 204},
       {"DeleteBucket", {.method = "DELETE", .path = "/empty"}, 204},
   };

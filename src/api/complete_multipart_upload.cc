@@ -2,8 +2,9 @@
 // CompleteMultipartUpload: one commit that erases the upload, detaches all its parts and puts the object,
 // whose record takes over the blobs of the parts it lists; the others become garbage in the same step. It is
 // conditional on the version of the upload's record, which every part written changes, so that no part is
-// replaced between reading and naming it. A repeated Complete finds the object that the first one made, by
-// the upload id in its record.
+// replaced between reading and naming it, and on what the request demands of the object that is there. Where
+// it fails it begins again and looks which of the two it was. A repeated Complete finds the object that the
+// first one made, by the upload id in its record.
 
 #include <array>
 #include <map>
@@ -12,6 +13,7 @@
 #include "api/operations.h"
 #include "api/request_body.h"
 #include "api/upload.h"
+#include "api/write_condition.h"
 
 namespace fb::api {
 namespace {
@@ -145,17 +147,17 @@ Task<S3Result<void>> respond_completed(Call& call, const s3::CompleteMultipartUp
   return respond_xml(call, 200, std::move(document));
 }
 
-// The upload is gone: completed before by this same request, or never there.
+// The upload is gone, or the condition fails: because this same request has completed it before, or truly.
 Task<S3Result<void>> replay(Call& call, const s3::CompleteMultipartUploadRequest& request,
-                            S3Failure missing) {
+                            S3Failure failure) {
   const auto found =
       co_await call.services.names.get(call.context(), call.bucket, Space::objects, request.key);
   if (!found) {
-    if (found.error().is(NamespaceError::not_found)) co_return missing;
+    if (found.error().is(NamespaceError::not_found)) co_return failure;
     co_return to_failure(found.error());
   }
   FB_CO_TRY(const ObjectRecord record, as_s3(ObjectRecord::decode(found->record)));
-  if (record.upload_id.empty() || record.upload_id != request.upload_id) co_return missing;
+  if (record.upload_id.empty() || record.upload_id != request.upload_id) co_return failure;
   co_return co_await respond_completed(call, request, record);
 }
 
@@ -170,7 +172,11 @@ Task<S3Result<std::vector<MutationResult>>> commit(Call& call,
                .key = upload,
                .condition = {.kind = Condition::Kind::version_is, .version = upload_version}},
       Mutation{.kind = Mutation::Kind::erase_prefix, .space = Space::parts, .key = request.upload_id},
-      Mutation{.kind = Mutation::Kind::put, .space = Space::objects, .key = request.key, .record = bytes},
+      Mutation{.kind = Mutation::Kind::put,
+               .space = Space::objects,
+               .key = request.key,
+               .record = bytes,
+               .condition = to_condition(request.condition)},
   };
   auto done = co_await call.services.names.commit(call.context(), call.bucket, mutations);
   if (done) co_return std::move(*done);
@@ -196,6 +202,8 @@ Task<S3Result<void>> complete_multipart_upload(Call& call) {
       if (opened.error().error != S3Error::NoSuchUpload) co_return opened.error();
       co_return co_await replay(call, request, opened.error());
     }
+    if (auto holds = co_await check_condition_early(call, request.condition, request.key); !holds)
+      co_return co_await replay(call, request, holds.error());
     FB_CO_TRY(const StoredParts stored, co_await read_parts(call, request.upload_id));
     FB_CO_TRY(std::vector<RecordPart> parts, choose_parts(stored, wanted, request.upload_id));
     FB_CO_TRY(const RecordChecksum checksum, resolve_checksum(request, upload.record, parts));

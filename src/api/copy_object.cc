@@ -3,11 +3,14 @@
 // ETag is that of a single put. A copy onto itself is conditional on nobody having overwritten the object
 // meanwhile, and begins again where somebody has. Where only the metadata is to be replaced, the new record
 // takes the blobs over in the same step; where another checksum is asked for, the content is rewritten.
+// If-Match and If-None-Match concern the destination: decided at commit for another key, and for a copy onto
+// itself on the very version that it replaces.
 
 #include "api/copy_source.h"
 #include "api/object_response.h"
 #include "api/operations.h"
 #include "api/request_body.h"
+#include "api/write_condition.h"
 
 namespace fb::api {
 namespace {
@@ -53,6 +56,7 @@ Task<S3Result<void>> replace_own_metadata(Call& call, const s3::CopyObjectReques
   for (int attempt = 0; attempt < kSelfCopyAttemptsMax; ++attempt) {
     SourceObject source;
     FB_CO_CHECK(co_await open_source(call, request.source, request.source_conditions, source));
+    FB_CO_CHECK(check_condition(request.condition, request.key, source.record.etag));
     ObjectRecord record = source.record;
     record.last_modified = call.services.env.wall_clock();
     record.metadata = request.metadata;
@@ -78,6 +82,11 @@ Task<S3Result<void>> copy_object(Call& call) {
                           "The specified copy source is larger than the maximum allowable size for a copy "
                           "source: 5368709120");
     }
+    if (onto_itself) {
+      FB_CO_CHECK(check_condition(request.condition, request.key, source.record.etag));
+    } else {
+      FB_CO_CHECK(co_await check_condition_early(call, request.condition, request.key));
+    }
     FB_CO_TRY(CopiedContent copied, co_await copy_content(call, source, 0, source.record.size_bytes,
                                                           checksum_kind(request, source.record)));
     const ObjectRecord record{
@@ -87,12 +96,13 @@ Task<S3Result<void>> copy_object(Call& call) {
         .checksum = copied.checksum,
         .metadata = request.replace_metadata ? std::string_view(request.metadata) : source.record.metadata,
         .content = copied.content.locator()};
-    Condition condition;
+    Condition condition = to_condition(request.condition);
     if (onto_itself) condition = {.kind = Condition::Kind::version_is, .version = source.found.version};
     const auto put = co_await put_record(call, request.key, record, condition);
     copied.content.settle(put);
     if (put) co_return co_await respond_copied(call, record);
-    if (!onto_itself || !lost_race(put.error())) co_return to_failure(put.error());
+    if (!onto_itself) co_return write_failure(request.condition, request.key, put.error());
+    if (!lost_race(put.error())) co_return to_failure(put.error());
   }
   co_return S3Error::ConditionalRequestConflict;
 }

@@ -53,10 +53,9 @@ Task<S3Result<void>> open_source(Call& call, const s3::CopySource& source,
   }
   out.found = std::move(*found);
   FB_CO_TRY(out.record, as_s3(ObjectRecord::decode(out.found.record)));
-  if (conditions.evaluate(out.record.etag.text(), out.record.last_modified.seconds()) !=
-      s3::ConditionOutcome::proceed) {
-    co_return S3Error::PreconditionFailed;
-  }
+  const auto decision = conditions.decide(out.record.etag.text(), out.record.last_modified.seconds());
+  if (decision.outcome != s3::ConditionOutcome::proceed)
+    co_return S3Failure(S3Error::PreconditionFailed).with("Condition", decision.header);
   co_return S3Result<void>();
 }
 

@@ -31,9 +31,9 @@ S3Failure from(NamespaceError error) {
     case NamespaceError::record_too_large:
       return S3Error::MetadataTooLarge;
     case NamespaceError::destination_occupied:
-      return S3Error::OperationAborted;
+      return S3Error::DirectoryNotEmpty;
     case NamespaceError::rename_into_itself:
-      return S3Error::InvalidRequest;
+      return S3Failure(S3Error::InvalidRequest, "Nothing can be renamed into itself.");
     case NamespaceError::full:
       return S3Error::InsufficientStorage;
     case NamespaceError::unsupported:

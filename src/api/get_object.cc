@@ -138,11 +138,12 @@ Task<S3Result<void>> get_object(Call& call) {
   char etag_buffer[RecordEtag::kTextSizeMax];
   const std::string_view etag(etag_buffer, record.etag.write_text(etag_buffer));
 
-  switch (request.conditions.evaluate(etag, record.last_modified.seconds())) {
+  const auto decision = request.conditions.decide(etag, record.last_modified.seconds());
+  switch (decision.outcome) {
     case s3::ConditionOutcome::proceed:
       break;
     case s3::ConditionOutcome::failed:
-      co_return S3Error::PreconditionFailed;
+      co_return S3Failure(S3Error::PreconditionFailed).with("Condition", decision.header);
     case s3::ConditionOutcome::not_modified:
       add_object_identity(call, record);
       co_return as_s3(co_await call.exchange.respond_without_body(304, std::nullopt));

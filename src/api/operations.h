@@ -20,6 +20,7 @@ Task<S3Result<void>> put_object(Call& call);
 Task<S3Result<void>> get_object(Call& call);  // and HeadObject
 Task<S3Result<void>> delete_object(Call& call);
 Task<S3Result<void>> copy_object(Call& call);
+Task<S3Result<void>> rename_object(Call& call);  // and directories
 Task<S3Result<void>> create_multipart_upload(Call& call);
 Task<S3Result<void>> upload_part(Call& call);
 Task<S3Result<void>> upload_part_copy(Call& call);

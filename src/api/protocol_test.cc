@@ -28,11 +28,16 @@ TEST(ApiProtocol, ContinueOnlyForWhatIsAccepted) {
     nowhere.path = "/nowhere/key";
     Req no_upload = good;
     no_upload.query = "partNumber=1&uploadId=" + std::string(32, 'a');
+    (void)co_await server.call("PUT", "/bucket/taken", "", "old");
     Req condition = good;
+    condition.path = "/bucket/taken";
     condition.headers.emplace_back("If-None-Match", "*");
+    Req not_built = good;
+    not_built.headers.emplace_back("If-None-Match", "\"etag\"");
     for (const Case& item :
          {Case{unauthenticated, "403", "SignatureDoesNotMatch"}, Case{nowhere, "404", "NoSuchBucket"},
-          Case{no_upload, "404", "NoSuchUpload"}, Case{condition, "501", "NotImplemented"}}) {
+          Case{no_upload, "404", "NoSuchUpload"}, Case{condition, "412", "PreconditionFailed"},
+          Case{not_built, "501", "NotImplemented"}}) {
       const std::string answer = co_await first_answer(item.request);
       EXPECT_TRUE(answer.starts_with("HTTP/1.1 " + item.status)) << answer;
       EXPECT_TRUE(answer.find("<Code>" + item.code + "</Code>") != std::string::npos) << answer;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // PutObject: the body goes into blobs as it arrives, is verified at its end, and only then gets its name. Two
-// durable writes one after the other: the blobs, then the record.
+// durable writes one after the other: the blobs, then the record, which decides the request's condition.
 
 #include "api/object_response.h"
 #include "api/operations.h"
 #include "api/request_body.h"
+#include "api/write_condition.h"
 
 namespace fb::api {
 
@@ -12,6 +13,7 @@ Task<S3Result<void>> put_object(Call& call) {
   FB_CO_TRY(const s3::PutObjectRequest request, s3::parse_put_object(parse_context(call)));
   RequestBody body(call, {.content_md5 = request.content_md5, .checksum = request.checksum});
   FB_CO_CHECK(body.check_declared(kPutSizeMax));
+  FB_CO_CHECK(co_await check_condition_early(call, request.condition, request.key));
   FB_CO_TRY(StoredContent content, co_await store_content(call.services, body, kPutSizeMax));
   FB_CO_CHECK(co_await body.finish());
 
@@ -22,11 +24,14 @@ Task<S3Result<void>> put_object(Call& call) {
                       .content = content.locator()};
   if (body.checksum()) record.checksum = to_record(*body.checksum());
   const std::string bytes = record.encode();
-  auto put = co_await call.services.names.apply(
-      call.context(), call.bucket,
-      {.kind = Mutation::Kind::put, .space = Space::objects, .key = request.key, .record = bytes});
+  auto put = co_await call.services.names.apply(call.context(), call.bucket,
+                                                {.kind = Mutation::Kind::put,
+                                                 .space = Space::objects,
+                                                 .key = request.key,
+                                                 .record = bytes,
+                                                 .condition = to_condition(request.condition)});
   content.settle(put);
-  if (!put) co_return to_failure(put.error());
+  if (!put) co_return write_failure(request.condition, request.key, put.error());
 
   add_etag(call, record.etag);
   add_checksum(call, record.checksum, checksum_type(record.checksum), 0);

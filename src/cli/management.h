@@ -9,13 +9,17 @@
 namespace fb {
 
 // The management port: /health (the process runs), /ready (requests are served), /metrics (Prometheus). All
-// three are open and reveal counts only. Nothing here changes anything; what will needs credentials.
+// three are open and reveal counts only. POST /fsck checks the store beside the traffic; it names keys, and
+// so needs a request signed with the root key, as S3 requests are.
 class ManagementHandler final : public HttpHandler {
  public:
   struct Source {
     std::function<bool()> ready;
     // Collected from all cores.
     std::function<Task<std::string>()> metrics;
+    // Empty, or why the request may not.
+    std::function<std::string(const RequestHead&)> refuses;
+    std::function<Task<std::string>()> fsck;
   };
   explicit ManagementHandler(Source source) : source_(std::move(source)) {}
 
@@ -23,7 +27,10 @@ class ManagementHandler final : public HttpHandler {
   std::string protocol_error(int status, HeaderWriter& headers) override;
 
  private:
+  Task<void> fsck(HttpExchange& exchange);
+
   Source source_;
+  bool checking_ = false;
 };
 
 }  // namespace fb

@@ -11,6 +11,7 @@
 #include "api/api_server.h"
 #include "bss/store.h"
 #include "cli/data_directory.h"
+#include "cli/fsck.h"
 #include "cli/management.h"
 #include "cli/metrics.h"
 #include "http/http_server.h"
@@ -19,6 +20,7 @@
 #include "io/log.h"
 #include "nss/partition_front.h"
 #include "rss/embedded_registry.h"
+#include "s3/sigv4.h"
 #include "s3/time.h"
 
 namespace fb {
@@ -42,7 +44,7 @@ void warn_of_expiry(Env& env, const TlsContext& tls) {
 
 // What belongs to one core; made, used and destroyed there.
 struct Server::Core {
-  explicit Core(Env& env_in) : env(env_in), serving(env_in), background(env_in), stopped(env_in) {}
+  explicit Core(Env& env_in) : env(env_in), serving(env_in), stopped(env_in) {}
 
   Env& env;
   std::unique_ptr<PartitionFront> names;
@@ -51,8 +53,7 @@ struct Server::Core {
   std::unique_ptr<api::ApiServer> api;
   TlsContext tls;
   std::unique_ptr<HttpServer> http;
-  Scope serving;     // the HTTP servers
-  Scope background;  // the engines' own work; core 0 only
+  Scope serving;  // the HTTP servers
   Notification stopped;
   bool finished = false;
 
@@ -276,9 +277,11 @@ Task<ConfigResult<void>> Server::start_listening(Env& env) {
   if (!listener)
     co_return std::unexpected(listen_problem(settings_.mgmt_listen, "--mgmt-listen", listener.error()));
   const Endpoint management = listener->endpoint();
-  shared_->management = std::make_unique<ManagementHandler>(
-      ManagementHandler::Source{.ready = [this] { return shared_->serving; },
-                                .metrics = [this, &env] { return collect_metrics(env); }});
+  shared_->management = std::make_unique<ManagementHandler>(ManagementHandler::Source{
+      .ready = [this] { return shared_->serving; },
+      .metrics = [this, &env] { return collect_metrics(env); },
+      .refuses = [this, &env](const RequestHead& head) { return refuses_management(env, head); },
+      .fsck = [this, &env] { return check(env); }});
   shared_->management_http = std::make_unique<HttpServer>(env, std::move(*listener), *shared_->management);
   core_of(env).serving.spawn(&Core::run_http, shared_->management_http.get());
   shared_->ready.url =
@@ -343,7 +346,6 @@ Task<void> Server::stop(Env& env) {
           {{"reason", closed.error().to_string()}});
     }
   }
-  co_await core_of(env).background.join();
   for (unsigned number = env.core_count(); number-- > 0;) {
     co_await call_on(env, number, [this](Env& there) -> Task<void> {
       Core& core = core_of(there);
@@ -368,6 +370,24 @@ Task<void> Server::stop(Env& env) {
   shared_->management_http.reset();
   shared_->partition.reset();
   if (shared_->directory) co_await shared_->directory->close();
+}
+
+// Who signs with the root key may.
+std::string Server::refuses_management(Env& env, const RequestHead& head) const {
+  const auto auth = s3::parse_auth(head);
+  const KeyInfo& root = shared_->keys.front();
+  const bool known =
+      auth && auth->kind != s3::AuthKind::anonymous && auth->credential.access_key() == root.access_key;
+  if (!known) return "sign this request with the root access key (`fractalbits fsck --mgmt-url` does)";
+  s3::SigningKeyCache keys;
+  const auto verified = s3::authenticate(head, *auth, root.secret.reveal(), env.wall_clock().seconds(), keys);
+  return verified ? std::string() : "the signature is not that of the root access key, or the clocks differ";
+}
+
+Task<std::string> Server::check(Env& env) {
+  const Result<FsckReport> report = co_await check_store(*shared_->partition, *core_of(env).blobs, true);
+  if (!report) co_return fmt::format("the check could not be finished: {}\n", report.error().to_string());
+  co_return report->to_string();
 }
 
 Task<std::string> Server::collect_metrics(Env& env) {

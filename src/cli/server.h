@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "base/request_head.h"
 #include "cli/server_settings.h"
 #include "io/env.h"
 
@@ -52,6 +53,8 @@ class Server {
   Task<void> serve_until_stopped(Env& env);
   Task<void> reload_certificates(Env& env);
   Task<void> stop(Env& env);
+  std::string refuses_management(Env& env, const RequestHead& head) const;
+  Task<std::string> check(Env& env);
   Task<std::string> collect_metrics(Env& env);
   template <class Function>
   Task<ConfigResult<void>> on_each_core(Env& env, Function function);

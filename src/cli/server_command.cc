@@ -12,6 +12,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "cli/fsck_command.h"
+#include "cli/mv_command.h"
 #include "cli/server.h"
 #include "cli/server_settings.h"
 #include "cli/version.h"
@@ -25,7 +27,7 @@ constexpr int kExitUsage = 2;
 constexpr std::string_view kAbout =
     "FractalBits: an S3-compatible object store for small objects at very high rates.\n"
     "Run `fractalbits server` to start one on this machine; `fractalbits server --help` explains its "
-    "settings.";
+    "settings.\n`fractalbits mv` renames objects and whole directories.";
 
 constexpr std::string_view kServerAbout =
     "Serve S3 from this machine. Everything has a default, so the first run needs no settings:\n\n"
@@ -40,6 +42,22 @@ constexpr std::string_view kServerAbout =
     "variables over the file.\n"
     "SIGTERM stops after the requests in progress; SIGHUP loads certificate and key again.";
 
+constexpr std::string_view kMvAbout =
+    "Rename an object, or a directory with everything beneath it, in one step.";
+
+constexpr std::string_view kMvMore =
+    "Whatever the size, who lists or reads meanwhile sees all of it under the old name or all of it under "
+    "the new:\n\n"
+    "  fractalbits mv s3://photos/new.jpg s3://photos/2026/first.jpg\n"
+    "  fractalbits mv s3://lake/jobs/17/_temporary/ s3://lake/tables/events/\n\n"
+    "A directory is a name that ends with '/'; then both must. An object replaces the one that is there, "
+    "unless\n--no-clobber; a directory only takes a name under which nothing lies. Names are literal: "
+    "nothing in them is\ndecoded or expanded.\n\n"
+    "Endpoint and credentials are found where the AWS CLI finds them: in flags, in AWS_ENDPOINT_URL, "
+    "AWS_ACCESS_KEY_ID and\nAWS_SECRET_ACCESS_KEY, in ~/.aws/credentials and ~/.aws/config.\n\n"
+    "It is safe to interrupt and to repeat. The exit status is 0 when renamed, 3 when the source is not "
+    "there, 4 when the\ndestination is taken, 2 when the command line is wrong, 1 for anything else.";
+
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? std::string() : std::string(value);
@@ -48,6 +66,12 @@ std::string environment(const char* name) {
 int complain(std::string_view message, int status) {
   fmt::print(stderr, "fractalbits: {}\n", message);
   return status;
+}
+
+int finish(const CommandOutcome& outcome) {
+  if (outcome.status != 0) return complain(outcome.message, outcome.status);
+  if (!outcome.message.empty()) fmt::print("{}\n", outcome.message);
+  return 0;
 }
 
 ConfigResult<std::string> read_config_file(const std::string& path) {
@@ -94,6 +118,61 @@ void add_flags(CLI::App& server, ServerFlags& flags) {
     }
     flags.options.push_back(option);
   }
+}
+
+void add_mv(CLI::App& app, MvOptions& options) {
+  CLI::App* mv = app.add_subcommand("mv", std::string(kMvAbout));
+  mv->footer(std::string(kMvMore));
+  mv->add_option("SOURCE", options.source, "What to rename: s3://BUCKET/KEY or s3://BUCKET/DIRECTORY/.")
+      ->required();
+  mv->add_option("DESTINATION", options.destination, "Its new name, in the same bucket.")->required();
+  mv->add_flag("-n,--no-clobber", options.no_clobber,
+               "Do not replace an object that is there: end with status 4.");
+  mv->add_flag("-q,--quiet", options.quiet, "Say nothing when it is done.");
+  mv->add_option("--endpoint-url", options.aws.endpoint_url,
+                 "Where S3 is. Default: http://127.0.0.1:8080, where `fractalbits server` listens. "
+                 "[AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL]")
+      ->type_name("URL");
+  mv->add_option("--profile", options.aws.profile,
+                 "The profile of ~/.aws/credentials and ~/.aws/config to use. [AWS_PROFILE]")
+      ->type_name("NAME");
+  mv->add_option("--region", options.aws.region,
+                 "What the signature is made for. Default: us-east-1. [AWS_REGION, AWS_DEFAULT_REGION]")
+      ->type_name("NAME");
+  mv->add_option("--ca-bundle", options.aws.ca_bundle,
+                 "The authorities to trust, in PEM. Default: the system's. [AWS_CA_BUNDLE]")
+      ->type_name("FILE");
+}
+
+constexpr std::string_view kFsckAbout =
+    "Check a store: every page of the namespace, what is counted, and that the content of every object is "
+    "there.\n\n"
+    "  fractalbits fsck --data-dir ./fractalbits-data          of a server that is stopped\n"
+    "  fractalbits fsck --mgmt-url http://127.0.0.1:18080      of one that runs, beside its traffic\n\n"
+    "A stopped store is opened as a start would open it, which redoes what its journal holds; nothing else "
+    "is "
+    "changed. A running\n"
+    "one is asked with the root key, found where the AWS CLI finds credentials.";
+constexpr std::string_view kFsckMore =
+    "Exit status: 0 nothing is wrong, 1 the check could not be made, 2 wrong usage, 4 something is damaged.";
+
+void add_fsck(CLI::App& app, FsckOptions& options) {
+  CLI::App* fsck = app.add_subcommand("fsck", std::string(kFsckAbout));
+  fsck->footer(std::string(kFsckMore));
+  options.data_dir = "./fractalbits-data";
+  options.memory_bytes = kGiB;
+  CLI::Option* directory = fsck->add_option("--data-dir", options.data_dir,
+                                            "The server's data directory. Default: ./fractalbits-data.")
+                               ->type_name("DIR");
+  fsck->add_option("--mgmt-url", options.mgmt_url, "The management port of a server that runs.")
+      ->type_name("URL")
+      ->excludes(directory);
+  fsck->add_option("--memory", options.memory_bytes, "Memory for pages, of a stopped store. Default: 1GiB.")
+      ->transform(CLI::AsSizeValue(false))
+      ->type_name("BYTES");
+  fsck->add_option("--profile", options.aws.profile,
+                   "The profile of ~/.aws/credentials with the root key. [AWS_PROFILE]")
+      ->type_name("NAME");
 }
 
 ConfigResult<ServerSettings> collect(const ServerFlags& flags) {
@@ -175,6 +254,10 @@ int run_program(int argc, char** argv) {
   CLI::App* server = app.add_subcommand("server", std::string(kServerAbout));
   ServerFlags flags;
   add_flags(*server, flags);
+  MvOptions mv;
+  add_mv(app, mv);
+  FsckOptions fsck;
+  add_fsck(app, fsck);
   if (argc <= 1) {
     fmt::print(stderr, "{}", app.help());
     return kExitUsage;
@@ -184,10 +267,23 @@ int run_program(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     return complain(fmt::format("{}\nRun `fractalbits{} --help` to see what is possible.", error.what(),
-                                app.got_subcommand(server) ? " server" : ""),
+                                app.got_subcommand(server)   ? " server"
+                                : app.got_subcommand("mv")   ? " mv"
+                                : app.got_subcommand("fsck") ? " fsck"
+                                                             : ""),
                     kExitUsage);
   }
-  return run_server(flags);
+  if (app.got_subcommand(server)) return run_server(flags);
+  if (app.got_subcommand("fsck")) {
+    const CommandOutcome outcome = run_fsck(fsck, environment);
+    // What is damaged is the answer that was asked for.
+    if (outcome.status == kExitDamaged) {
+      fmt::print("{}\n", outcome.message);
+      return outcome.status;
+    }
+    return finish(outcome);
+  }
+  return finish(run_mv(mv, environment));
 }
 
 }  // namespace fb

@@ -207,7 +207,8 @@ bool read_time(std::string_view value, UnixTime& out) {
   return reader.ok() && reader.at_end();
 }
 
-bool read_md5(std::string_view value, std::array<uint8_t, 16>& out) {
+template <size_t size>
+bool read_digest(std::string_view value, std::array<uint8_t, size>& out) {
   if (value.size() != out.size()) return false;
   std::memcpy(out.data(), value.data(), out.size());
   return true;
@@ -425,7 +426,7 @@ Result<PartRecord> PartRecord::decode(std::string_view bytes) {
         break;
       }
       case RecordTag::part_md5:
-        valid = read_md5(field.value, record.md5);
+        valid = read_digest(field.value, record.md5);
         break;
       default:
         FB_CHECK(skip_unknown(field));
@@ -433,6 +434,36 @@ Result<PartRecord> PartRecord::decode(std::string_view bytes) {
     if (!valid) return RecordError::malformed;
   }
   if (record.content.length_bytes != record.size_bytes) return RecordError::malformed;
+  return record;
+}
+
+std::string ClientTokenRecord::encode() const {
+  std::string out;
+  RecordWriter writer(out, RecordKind::token);
+  writer.time(RecordTag::expiry, expires);
+  writer.field(RecordTag::fingerprint, fingerprint.size());
+  writer.bytes().fixed(fingerprint.data(), fingerprint.size());
+  return out;
+}
+
+Result<ClientTokenRecord> ClientTokenRecord::decode(std::string_view bytes) {
+  ClientTokenRecord record;
+  FB_TRY(RecordReader reader, RecordReader::open(bytes, RecordKind::token));
+  bool has_expiry = false;
+  bool has_fingerprint = false;
+  while (!reader.at_end()) {
+    FB_TRY(const RecordField field, reader.next());
+    bool valid = true;
+    if (field.tag == RecordTag::expiry) {
+      valid = has_expiry = read_time(field.value, record.expires);
+    } else if (field.tag == RecordTag::fingerprint) {
+      valid = has_fingerprint = read_digest(field.value, record.fingerprint);
+    } else {
+      FB_CHECK(skip_unknown(field));
+    }
+    if (!valid) return RecordError::malformed;
+  }
+  if (!has_expiry || !has_fingerprint) return RecordError::malformed;
   return record;
 }
 

@@ -11,10 +11,10 @@
 #include "base/result.h"
 #include "client/types.h"
 
-// What the namespace stores under a key: the record of an object, of a multipart upload, of one part. The
-// bytes are specified in docs/formats/record.md: a version byte, must-understand bits and tagged fields, so
-// that later versions can add fields which this one skips, or must refuse. Every place that S3 and the later
-// engines need is reserved there.
+// What the namespace stores under a key: the record of an object, of a multipart upload, of one part, of a
+// client token. The bytes are specified in docs/formats/record.md: a version byte, must-understand bits and
+// tagged fields, so that later versions can add fields which this one skips, or must refuse. Every place that
+// S3 and the later engines need is reserved there.
 //
 // Decoding makes views into the bytes, which must stay alive; it validates everything and never trusts a
 // length.
@@ -122,6 +122,15 @@ struct PartRecord {
 
   std::string encode() const;
   static Result<PartRecord> decode(std::string_view bytes);
+};
+
+// That a request which carried a client token has been carried out.
+struct ClientTokenRecord {
+  std::array<uint8_t, 32> fingerprint{};  // SHA-256 of the request's parameters, as src/s3 computes it
+  UnixTime expires;                       // from then on the token counts as absent
+
+  std::string encode() const;
+  static Result<ClientTokenRecord> decode(std::string_view bytes);
 };
 
 // Every blob a record of any kind names, with its block count; `visit(const BlobId&, uint32_t block_count)`.

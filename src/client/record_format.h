@@ -30,7 +30,7 @@ enum class RecordKind : uint8_t {
   part = 3,
   bucket = 4,   // in the system tree, by the root service
   api_key = 5,  // reserved
-  token = 6,    // reserved: client tokens of renames
+  token = 6,    // client tokens of renames
 };
 
 // Numbers without their must-understand bit; those marked * are written with it. 0 and 127 are never used.
@@ -50,13 +50,14 @@ enum class RecordTag : uint8_t {
   legal_hold = 13,          // * reserved
   encryption = 14,          // * reserved: kind, key id, wrapped key
   tags = 15,                // reserved
-  expiry = 16,              // reserved
+  expiry = 16,              // client tokens; elsewhere reserved
   initiated = 17,           // uploads
   checksum_algorithm = 18,  // uploads
   part_md5 = 19,            // parts
   bucket_id = 20,           // buckets
   created = 21,             // buckets
   upload_id = 22,           // objects made by a multipart upload
+  fingerprint = 23,         // client tokens
 };
 inline constexpr uint8_t kRecordTagMax = 126;
 

@@ -161,5 +161,23 @@ TEST(Record, LongVarintsAreRefused) {
   EXPECT_FALSE(ObjectRecord::decode(std::string("\x01\x01\x00\x00\x01\x82\x00zz", 9)));
 }
 
+TEST(Record, ClientToken) {
+  ClientTokenRecord record{.expires = {1'700'000'000'000'000'123}};
+  for (size_t i = 0; i < record.fingerprint.size(); ++i) record.fingerprint[i] = static_cast<uint8_t>(i);
+  const std::string bytes = record.encode();
+  EXPECT_EQ(bytes.size(), kRecordHeaderSize + 2 + 8 + 2 + 32);
+  const auto decoded = ClientTokenRecord::decode(bytes);
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(decoded->fingerprint, record.fingerprint);
+  EXPECT_EQ(decoded->expires, record.expires);
+  EXPECT_TRUE(blobs_of(bytes).empty());
+  EXPECT_FALSE(etag_of(bytes));
+  EXPECT_FALSE(ObjectRecord::decode(bytes));
+  EXPECT_FALSE(ClientTokenRecord::decode(small_object().encode()));
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(ClientTokenRecord::decode(std::string_view(bytes).substr(0, size))) << size;
+  }
+}
+
 }  // namespace
 }  // namespace fb

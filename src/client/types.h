@@ -32,7 +32,7 @@ enum class Space : uint8_t {
   versions = 2,  // noncurrent versions; reserved
   uploads = 3,   // key: the object's path, NUL, upload id (32 hex digits); record: UploadRecord
   parts = 4,     // key: upload id, part number as 2 bytes big endian; record: PartRecord
-  tokens = 5,    // client tokens of renames; reserved
+  tokens = 5,    // key: the client token of a rename; record: ClientTokenRecord
   ledger = 6,    // garbage; the engine's own
   system = 7,    // in the system tree: buckets and keys of the RSS
 };

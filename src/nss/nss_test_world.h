@@ -55,6 +55,7 @@ class FakeBlobs final : public BlobClient {
   std::set<BlobKey> live;
   std::map<BlobKey, std::string> content;
   Env* env = nullptr;
+  Duration erase_delay;
   uint64_t erased = 0;
   uint64_t next = 1;
   Incarnation incarnation{1};
@@ -78,6 +79,7 @@ class FakeBlobs final : public BlobClient {
     co_return data;
   }
   Task<Result<void>> erase(const CallContext&, std::span<const BlobExtent> extents) override {
+    if (env != nullptr && erase_delay > Duration()) (void)co_await sleep_for(*env, erase_delay);
     for (const BlobExtent& extent : extents) {
       for (uint32_t i = 0; i < extent.block_count; ++i) erased += live.erase({extent.id, i});
     }

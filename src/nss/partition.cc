@@ -118,10 +118,14 @@ Partition::Statistics Partition::statistics() const {
   return statistics;
 }
 
-void Partition::start_background(BlobClient& blobs) {
-  FB_ASSERT(blobs_ == nullptr);
+void Partition::use_blobs(BlobClient& blobs) {
   blobs_ = &blobs;
   own_front_->use_blobs(blobs);
+}
+
+void Partition::start_background(BlobClient& blobs) {
+  FB_ASSERT(background_tasks_ == 0, background_tasks_);
+  use_blobs(blobs);
   background_tasks_ = 2;
   background_.spawn(&run_freeing, this);
   background_.spawn(&run_sweep, this);

@@ -121,19 +121,28 @@ class Partition {
   };
   Statistics statistics() const;
 
-  // Every invariant of all trees, the counts and the ledger, while nothing changes. Core 0.
+  // Every invariant of all trees, the counts and the ledger. Core 0. With `in_use` others may change them
+  // meanwhile: what such a change explains is no problem, counts are compared only where nothing came
+  // between, and what was read stays stored until the report goes.
   struct VerifyReport {
-    std::vector<std::string> problems;
+    std::vector<std::string> problems;  // at most kVerifyProblemsMax
     uint64_t trees = 0, pages = 0, keys = 0;
     uint64_t live_bytes = 0, capacity_bytes = 0;
-    uint64_t depth_max = 0;  // pages
-    uint64_t blobs_named = 0, ledger_blobs = 0;
+    uint64_t depth_max = 0;            // pages
+    uint64_t counts_not_compared = 0;  // trees that were changed meanwhile
+    uint64_t ledger_blobs = 0;
     std::unordered_map<BlobId, uint32_t> named;  // every blob that a record names, and its blocks
+    ReadPin pin;
     double fill() const {
       return capacity_bytes == 0 ? 0 : static_cast<double>(live_bytes) / static_cast<double>(capacity_bytes);
     }
   };
-  Task<Result<VerifyReport>> verify();
+  static constexpr size_t kVerifyProblemsMax = 1000;
+  Task<Result<VerifyReport>> verify(bool in_use = false);
+  // Which keys name any of these blobs: bucket and key as a person reads them.
+  Task<Result<std::vector<std::string>>> keys_naming(const std::unordered_set<BlobId>& blobs);
+  // Where records too large for a page are read from, by verify() without start_background().
+  void use_blobs(BlobClient& blobs);
 
   // --- core 0 ---
   Task<Result<void>> create_tree(CallContext context, BucketId bucket);
@@ -195,6 +204,7 @@ class Partition {
 
  private:
   friend class PartitionFront;
+  friend struct Verifier;
   static constexpr unsigned kVersionCounterBits = 40;
   struct Mark {
     std::atomic<uint64_t> value{0};  // odd inside a section
@@ -260,9 +270,7 @@ class Partition {
   void background_ended();
 
   // partition_verify.cc
-  Task<Result<void>> verify_pages(TreeState& tree, VerifyReport& report);
-  Task<Result<void>> verify_values(TreeState& tree, VerifyReport& report,
-                                   std::unordered_map<BlobId, uint32_t>& named);
+  struct Verifier;
 
   Env& env_;
   Options options_;

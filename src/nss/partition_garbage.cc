@@ -69,6 +69,7 @@ Task<Result<void>> Partition::free_round() {
     bool more = true;
     while (more && !closing()) {
       const Result<bool> freed = co_await free_detached(*tree);
+      if (!freed && freed.error().is(NamespaceError::no_such_tree)) break;  // dropped meanwhile
       if (!freed) tree->has_detached.store(true);
       FB_CO_CHECK(freed);
       more = *freed;
@@ -105,7 +106,7 @@ Task<Result<bool>> Partition::free_detached(TreeState& tree) {
   }
   statistics_.freed_blobs += extents.size();
   for (const Result<MutationResult>& erased : co_await own_front_->apply_each({}, tree.bucket, mutations)) {
-    if (!erased && !erased.error().is(NamespaceError::no_such_tree)) co_return erased.error();
+    if (!erased) co_return erased.error();
   }
   co_return true;
 }

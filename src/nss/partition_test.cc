@@ -323,6 +323,32 @@ TEST(Partition, DroppedTreesFreeWhatTheirUploadsNamed) {
   });
 }
 
+// Found end to end: a bucket that was deleted while its upload's parts were being freed, in a loop that let
+// nobody else have a turn.
+TEST(Partition, ATreeIsDroppedWhileWhatItDetachedIsBeingFreed) {
+  World world;
+  FakeBlobs blobs;
+  world.run([&](Env& env) -> Task<void> {
+    Session session(env);
+    CO_CHECK_OK(co_await session.open(blobs));
+    CO_CHECK_OK(co_await session.front->create_tree({}, kBucket));
+    const BlobId blob = blobs.new_blob();
+    blobs.write(blob);
+    const PartRecord part{.size_bytes = 5,
+                          .content = {.kind = Locator::Kind::blob, .blob = blob, .length_bytes = 5}};
+    const std::string record = part.encode();
+    CO_CHECK_OK(
+        co_await session.front->apply({}, kBucket, {.space = Space::parts, .key = "u1", .record = record}));
+    blobs.erase_delay = Duration::milliseconds(50);
+    CO_CHECK_OK(co_await session.front->apply(
+        {}, kBucket, {.kind = Mutation::Kind::erase_prefix, .space = Space::parts, .key = "u"}));
+    (void)co_await sleep_for(env, Duration::milliseconds(30));
+    CO_CHECK_OK(co_await session.front->drop_tree({}, kBucket));
+    EXPECT_TRUE(blobs.live.empty());
+    CO_CHECK_OK(co_await session.close());
+  });
+}
+
 TEST(Partition, AFullDiskRefusesPutsKeepsErasingAndRecovers) {
   World world;
   FakeBlobs blobs;

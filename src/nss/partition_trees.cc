@@ -129,8 +129,8 @@ Task<Result<void>> Partition::drop_tree(CallContext context, BucketId bucket) {
     FB_CO_CHECK(empty);
     if (retry) {
       FB_CO_CHECK(co_await erase_uploads(context, bucket));
-      // What lies detached is freed by the background.
-      if (tree->has_detached.load()) (void)co_await sleep_for(env_, kDetachedPoll);
+      // What lies detached is freed by the background, which needs the tree open and its turn.
+      (void)co_await sleep_for(env_, kDetachedPoll);
       continue;
     }
     // What was reserved before may be used up by now.

@@ -12,19 +12,10 @@ struct ReadConditions::Names {
   std::string_view none_match;
   std::string_view modified_since;
   std::string_view unmodified_since;
-  bool copy;
+  ConditionOutcome unchanged;  // what the last two say where they do not hold
 };
 
 namespace {
-
-constexpr std::string_view kWriteConditions[] = {
-    "if-match",
-    "if-none-match",
-    "if-modified-since",
-    "if-unmodified-since",
-    "x-amz-if-match-last-modified-time",
-    "x-amz-if-match-size",
-};
 
 // Takes the first entry off a list of ETags: `"quoted, with comma"`, `W/"weak"` or `bare`.
 struct ListEntry {
@@ -71,48 +62,67 @@ bool etag_list_matches(std::string_view list, std::string_view etag, bool strong
 }
 
 ReadConditions::ReadConditions(const RequestHead& head, const Names& names, int64_t now_seconds)
-    : headers_(head.headers), copy_(names.copy) {
+    : headers_(head.headers), names_(&names) {
   for (const HeaderField& field : head.headers) {
     if (ascii_iequals(field.name, names.match)) {
-      match_name_ = names.match;
+      has_match_ = true;
     } else if (ascii_iequals(field.name, names.none_match)) {
-      none_match_name_ = names.none_match;
+      has_none_match_ = true;
     } else if (ascii_iequals(field.name, names.modified_since)) {
       modified_since_ = parse_http_date(field.value, now_seconds);
     } else if (ascii_iequals(field.name, names.unmodified_since)) {
       unmodified_since_ = parse_http_date(field.value, now_seconds);
     }
   }
-  any_ = !match_name_.empty() || !none_match_name_.empty() || modified_since_ || unmodified_since_;
 }
 
 ReadConditions ReadConditions::of_request(const RequestHead& head, int64_t now_seconds) {
-  static constexpr Names kNames{"if-match", "if-none-match", "if-modified-since", "if-unmodified-since",
-                                false};
+  static constexpr Names kNames{"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since",
+                                ConditionOutcome::not_modified};
   return {head, kNames, now_seconds};
 }
 
 ReadConditions ReadConditions::of_copy_source(const RequestHead& head, int64_t now_seconds) {
-  static constexpr Names kNames{"x-amz-copy-source-if-match", "x-amz-copy-source-if-none-match",
-                                "x-amz-copy-source-if-modified-since",
-                                "x-amz-copy-source-if-unmodified-since", true};
+  static constexpr Names kNames{"x-amz-copy-source-If-Match", "x-amz-copy-source-If-None-Match",
+                                "x-amz-copy-source-If-Modified-Since",
+                                "x-amz-copy-source-If-Unmodified-Since", ConditionOutcome::failed};
   return {head, kNames, now_seconds};
 }
 
-ConditionOutcome ReadConditions::evaluate(std::string_view etag, int64_t last_modified_seconds) const {
-  if (!any_) return ConditionOutcome::proceed;
-  if (!match_name_.empty()) {
-    if (!any_matches(headers_, match_name_, etag, true)) return ConditionOutcome::failed;
+ReadConditions ReadConditions::of_rename_source(const RequestHead& head, int64_t now_seconds) {
+  static constexpr Names kNames{"x-amz-rename-source-If-Match", "x-amz-rename-source-If-None-Match",
+                                "x-amz-rename-source-If-Modified-Since",
+                                "x-amz-rename-source-If-Unmodified-Since", ConditionOutcome::failed};
+  return {head, kNames, now_seconds};
+}
+
+ReadConditions ReadConditions::of_rename_destination(const RequestHead& head, int64_t now_seconds) {
+  static constexpr Names kNames{"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since",
+                                ConditionOutcome::failed};
+  return {head, kNames, now_seconds};
+}
+
+ReadConditions::Decision ReadConditions::decide_absent() const {
+  if (empty()) return {};
+  if (has_match_) return {ConditionOutcome::failed, names_->match};
+  if (!has_none_match_ && modified_since_) return {names_->unchanged, names_->modified_since};
+  return {};
+}
+
+ReadConditions::Decision ReadConditions::decide(std::string_view etag, int64_t last_modified_seconds) const {
+  if (empty()) return {};
+  if (has_match_) {
+    if (!any_matches(headers_, names_->match, etag, true)) return {ConditionOutcome::failed, names_->match};
   } else if (unmodified_since_ && last_modified_seconds > *unmodified_since_) {
-    return ConditionOutcome::failed;
+    return {ConditionOutcome::failed, names_->unmodified_since};
   }
-  const auto unchanged = copy_ ? ConditionOutcome::failed : ConditionOutcome::not_modified;
-  if (!none_match_name_.empty()) {
-    if (any_matches(headers_, none_match_name_, etag, false)) return unchanged;
+  if (has_none_match_) {
+    if (any_matches(headers_, names_->none_match, etag, false))
+      return {names_->unchanged, names_->none_match};
   } else if (modified_since_ && last_modified_seconds <= *modified_since_) {
-    return unchanged;
+    return {names_->unchanged, names_->modified_since};
   }
-  return ConditionOutcome::proceed;
+  return {};
 }
 
 bool if_range_holds(std::string_view if_range, std::string_view etag, int64_t last_modified_seconds,
@@ -121,15 +131,6 @@ bool if_range_holds(std::string_view if_range, std::string_view etag, int64_t la
   if (const auto date = parse_http_date(if_range, now_seconds)) return *date == last_modified_seconds;
   ListEntry entry = take_entry(if_range);
   return if_range.empty() && !entry.weak && entry.etag == etag;
-}
-
-std::string_view find_write_condition(const RequestHead& head) {
-  for (const HeaderField& field : head.headers) {
-    for (std::string_view name : kWriteConditions) {
-      if (ascii_iequals(field.name, name)) return name;
-    }
-  }
-  return {};
 }
 
 }  // namespace fb::s3

@@ -78,6 +78,31 @@ TEST(ReadConditions, CopySource) {
   EXPECT_EQ(run({{"x-amz-copy-source-if-match", "x"}}, true), "412");
 }
 
+TEST(ReadConditions, Rename) {
+  const auto decide = [](const std::vector<HeaderField>& headers, bool source, bool absent = false) {
+    RequestHead head;
+    head.headers = headers;
+    const auto conditions = source ? ReadConditions::of_rename_source(head, kNow)
+                                   : ReadConditions::of_rename_destination(head, kNow);
+    const auto decision = absent ? conditions.decide_absent() : conditions.decide("abc", kModified);
+    return decision.outcome == ConditionOutcome::proceed ? std::string() : std::string(decision.header);
+  };
+  const std::vector<HeaderField> free = {{"If-None-Match", "*"}};
+  EXPECT_EQ(decide(free, false), "If-None-Match");
+  EXPECT_EQ(decide(free, false, true), "");
+  EXPECT_EQ(decide(free, true), "") << "only the source's headers count";
+  EXPECT_EQ(decide({{"If-Match", "abc"}}, false), "");
+  EXPECT_EQ(decide({{"If-Match", "*"}}, false, true), "If-Match");
+  EXPECT_EQ(decide({{"If-Modified-Since", kSame}}, false), "If-Modified-Since");
+  EXPECT_EQ(decide({{"If-Modified-Since", kBefore}}, false), "");
+  EXPECT_EQ(decide({{"If-Modified-Since", kBefore}}, false, true), "If-Modified-Since");
+  EXPECT_EQ(decide({{"If-Unmodified-Since", kBefore}}, false), "If-Unmodified-Since");
+  EXPECT_EQ(decide({{"If-Unmodified-Since", kBefore}}, false, true), "");
+  EXPECT_EQ(decide({{"x-amz-rename-source-if-match", "x"}}, true), "x-amz-rename-source-If-Match");
+  EXPECT_EQ(decide({{"x-amz-rename-source-if-none-match", "*"}}, true), "x-amz-rename-source-If-None-Match");
+  EXPECT_EQ(decide({{"x-amz-rename-source-if-modified-since", kBefore}}, true), "");
+}
+
 TEST(IfRange, NeedsTheSameObject) {
   const auto holds = [](std::string_view value) { return if_range_holds(value, "abc", kModified, kNow); };
   for (std::string_view value :
@@ -90,16 +115,21 @@ TEST(IfRange, NeedsTheSameObject) {
   }
 }
 
-TEST(WriteConditions, AreFound) {
-  const auto find = [](std::string_view name) {
-    const std::vector<HeaderField> headers = {{"Host", "x"}, {name, "*"}};
+TEST(ReadConditions, NameWhatFailed) {
+  const auto failing = [](const std::vector<HeaderField>& headers, bool copy) {
     RequestHead head;
     head.headers = headers;
-    return std::string(find_write_condition(head));
+    const auto conditions =
+        copy ? ReadConditions::of_copy_source(head, kNow) : ReadConditions::of_request(head, kNow);
+    return std::string(conditions.decide("abc", kModified).header);
   };
-  EXPECT_EQ(find("If-None-Match"), "if-none-match");
-  EXPECT_EQ(find("X-Amz-If-Match-Size"), "x-amz-if-match-size");
-  EXPECT_EQ(find("x-amz-copy-source-if-match"), "");
+  EXPECT_EQ(failing({}, false), "");
+  EXPECT_EQ(failing({{"if-match", "abc"}, {"if-none-match", "x"}}, false), "");
+  EXPECT_EQ(failing({{"if-match", "x"}, {"if-none-match", "abc"}}, false), "If-Match");
+  EXPECT_EQ(failing({{"if-none-match", "abc"}}, false), "If-None-Match");
+  EXPECT_EQ(failing({{"if-unmodified-since", kBefore}}, false), "If-Unmodified-Since");
+  EXPECT_EQ(failing({{"if-modified-since", kSame}}, false), "If-Modified-Since");
+  EXPECT_EQ(failing({{"X-Amz-Copy-Source-If-Match", "x"}}, true), "x-amz-copy-source-If-Match");
 }
 
 }  // namespace

@@ -27,6 +27,7 @@ namespace fb::s3 {
   X(BucketAlreadyOwnedByYou, 409, "You already own a bucket of this name.") \
   X(BucketNotEmpty, 409, "The bucket is not empty. Delete its objects and abort its multipart uploads first.") \
   X(ConditionalRequestConflict, 409, "A conflicting operation ran at the same time. Read the object again and repeat the request.") \
+  X(DirectoryNotEmpty, 409, "Something lies beneath the destination already. Choose another name, or delete what is there first.") \
   X(EntityTooLarge, 400, "The upload is larger than allowed. Objects above 5 GiB need a multipart upload of at most 5 TiB.") \
   X(EntityTooSmall, 400, "A part is smaller than allowed. Every part but the last has at least 5 MiB.") \
   X(ExpiredToken, 400, "The security token has expired. Obtain a new one.") \

@@ -113,7 +113,7 @@ namespace fb::s3 {
   X(CompleteMultipartUpload, post, object, "uploadId", "", built) \
   X(AbortMultipartUpload, del, object, "uploadId", "", built) \
   X(ListParts, get, object, "uploadId", "", built) \
-  X(RenameObject, put, object, "renameObject", "", known) \
+  X(RenameObject, put, object, "renameObject", "", built) \
   X(PreflightObject, options, object, "", "", known) \
   X(GetObjectAcl, get, object, "acl", "", known) \
   X(PutObjectAcl, put, object, "acl", "", known) \

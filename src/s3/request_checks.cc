@@ -8,11 +8,16 @@ namespace fb::s3 {
 S3Result<void> check_write(const ParseContext& context) {
   FB_CHECK(check_unsupported_headers(context.head, context.account_id));
   if (const std::string_view name = find_write_condition(context.head); !name.empty()) {
-    return S3Failure(S3Error::NotImplemented,
-                     fmt::format("Conditional writes ({}) are not implemented here.", name))
-        .with("Header", name);
+    return unsupported_condition(name, "this operation takes no conditions");
   }
   return check_version_id(context.route.query);
+}
+
+S3Result<WriteCondition> check_conditional_write(const ParseContext& context) {
+  FB_CHECK(check_unsupported_headers(context.head, context.account_id));
+  FB_TRY(const WriteCondition condition, WriteCondition::of_request(context.head));
+  FB_CHECK(check_version_id(context.route.query));
+  return condition;
 }
 
 }  // namespace fb::s3

@@ -14,6 +14,7 @@
 #include "s3/object_metadata.h"
 #include "s3/range.h"
 #include "s3/route.h"
+#include "s3/write_condition.h"
 #include "s3/xml_body.h"
 
 // One typed request for each operation that is built. A parser checks all that can be checked without I/O, so
@@ -63,12 +64,14 @@ struct PutObjectRequest {
   std::string metadata;  // encoded, for the object's record
   std::optional<Md5Digest> content_md5;
   DeclaredChecksum checksum;
+  WriteCondition condition;
 };
 S3Result<PutObjectRequest> parse_put_object(const ParseContext& context);
 
 struct DeleteObjectRequest {
   std::string_view bucket;
   std::string_view key;
+  WriteCondition condition;  // never must_not_exist
 };
 S3Result<DeleteObjectRequest> parse_delete_object(const ParseContext& context);
 
@@ -88,8 +91,26 @@ struct CopyObjectRequest {
   bool replace_metadata = false;
   std::string metadata;                       // the new one where replaced
   std::optional<ChecksumKind> checksum_kind;  // none: as the source has it
+  WriteCondition condition;                   // on the destination
 };
 S3Result<CopyObjectRequest> parse_copy_object(const ParseContext& context);
+
+// An object gets another name in its bucket; where both names end in '/', everything beneath the one moves
+// beneath the other. Nothing lies between: names of which one ends in '/' are refused, and a directory into
+// itself. x-amz-rename-source holds the source's key, percent-encoded ('+' is a plus), and may begin with one
+// '/' that is no part of it; a key that begins with one sends it encoded.
+struct RenameObjectRequest {
+  std::string_view bucket;
+  std::string_view key;  // the destination
+  std::string source;
+  bool directory = false;
+  ReadConditions source_conditions;       // none for a directory
+  ReadConditions destination_conditions;  // likewise
+  std::string_view client_token;          // empty: none; 1 to kClientTokenSizeMax printable characters
+  Sha256Digest fingerprint{};  // with a client token: of all parameters, see docs/formats/record.md
+};
+constexpr size_t kClientTokenSizeMax = 64;
+S3Result<RenameObjectRequest> parse_rename_object(const ParseContext& context);
 
 // EntityTooLarge where a body of that size exceeds the limit.
 S3Result<void> check_body_size(uint64_t size, uint64_t size_max);
@@ -165,6 +186,7 @@ struct CompleteMultipartUploadRequest {
   std::optional<ObjectChecksum> checksum;  // what the whole object must have
   std::optional<ChecksumType> checksum_type;
   std::optional<uint64_t> object_size;  // what the whole object must have
+  WriteCondition condition;             // on the object that is there
 };
 S3Result<CompleteMultipartUploadRequest> parse_complete_multipart_upload(const ParseContext& context);
 

@@ -92,8 +92,8 @@ S3Result<UploadPartCopyRequest> parse_upload_part_copy(const ParseContext& conte
 }
 
 S3Result<CompleteMultipartUploadRequest> parse_complete_multipart_upload(const ParseContext& context) {
-  FB_CHECK(check_write(context));
   CompleteMultipartUploadRequest request;
+  FB_TRY(request.condition, check_conditional_write(context));
   request.bucket = context.route.bucket;
   request.key = context.route.key;
   FB_TRY(request.upload_id, parse_upload_id(context.route.query));

@@ -51,12 +51,12 @@ S3Result<GetObjectRequest> parse_get_object(const ParseContext& context) {
 }
 
 S3Result<PutObjectRequest> parse_put_object(const ParseContext& context) {
-  FB_CHECK(check_write(context));
+  PutObjectRequest request;
+  FB_TRY(request.condition, check_conditional_write(context));
   if (context.route.query.has("partNumber")) {
     return invalid_argument("partNumber needs an uploadId.", "partNumber",
                             *context.route.query.get("partNumber"));
   }
-  PutObjectRequest request;
   request.bucket = context.route.bucket;
   request.key = context.route.key;
   FB_TRY(request.metadata, parse_object_metadata(context.head));
@@ -66,8 +66,10 @@ S3Result<PutObjectRequest> parse_put_object(const ParseContext& context) {
 }
 
 S3Result<DeleteObjectRequest> parse_delete_object(const ParseContext& context) {
-  FB_CHECK(check_write(context));
-  return DeleteObjectRequest{context.route.bucket, context.route.key};
+  FB_TRY(const WriteCondition condition, check_conditional_write(context));
+  if (condition.kind == WriteCondition::Kind::must_not_exist)
+    return unsupported_condition(condition.header(), "a deletion takes If-Match");
+  return DeleteObjectRequest{context.route.bucket, context.route.key, condition};
 }
 
 S3Result<DeleteObjectsRequest> parse_delete_objects(const ParseContext& context) {
@@ -84,8 +86,8 @@ S3Result<DeleteObjectsRequest> parse_delete_objects(const ParseContext& context)
 }
 
 S3Result<CopyObjectRequest> parse_copy_object(const ParseContext& context) {
-  FB_CHECK(check_write(context));
   CopyObjectRequest request;
+  FB_TRY(request.condition, check_conditional_write(context));
   request.bucket = context.route.bucket;
   request.key = context.route.key;
   FB_TRY(request.source, parse_copy_source(context.head.header("x-amz-copy-source")));

@@ -78,7 +78,7 @@ TEST_F(RequestsTest, PutObject) {
   EXPECT_TRUE(request->content_md5);
   EXPECT_TRUE(request->checksum.value);
   EXPECT_FALSE(request->metadata.empty());
-  EXPECT_EQ(code(parse_put_object, "PUT", "/bucket/k", {{"If-None-Match", "*"}}), "NotImplemented");
+  EXPECT_TRUE(request->condition.empty());
   EXPECT_EQ(code(parse_put_object, "PUT", "/bucket/k", {{"x-amz-acl", "public-read"}}), "NotImplemented");
   EXPECT_EQ(code(parse_put_object, "PUT", "/bucket/k?partNumber=1"), "InvalidArgument");
   EXPECT_EQ(code(parse_put_object, "PUT", "/bucket/k", {{"Content-MD5", "x"}}), "InvalidDigest");
@@ -86,24 +86,43 @@ TEST_F(RequestsTest, PutObject) {
   EXPECT_EQ(check_body_size(kSinglePutSizeMax + 1, kSinglePutSizeMax).error().error, S3Error::EntityTooLarge);
 }
 
-TEST_F(RequestsTest, EveryWriteRefusesConditionsAndVersions) {
+TEST_F(RequestsTest, ConditionalWrites) {
+  const Headers match = {
+      {"If-Match", "\"e\""}, {"x-amz-copy-source", "b-b/k"}, {"Content-MD5", "1B2M2Y8AsgTpgAmY7PhCfg=="}};
+  const auto check = [](const auto& request) {
+    ASSERT_TRUE(request);
+    EXPECT_EQ(request->condition.kind, WriteCondition::Kind::etag_is);
+    EXPECT_EQ(request->condition.etag, "e");
+  };
+  check(run(parse_put_object, "PUT", "/bucket/k", match));
+  check(run(parse_copy_object, "PUT", "/bucket/k", match));
+  check(run(parse_delete_object, "DELETE", "/bucket/k", match));
+  check(run(parse_complete_multipart_upload, "POST", "/bucket/k?uploadId=u", match));
+  Headers absent = {{"If-None-Match", "*"}, {"x-amz-copy-source", "b-b/k"}};
+  EXPECT_EQ(code(parse_put_object, "PUT", "/bucket/k", absent), "ok");
+  EXPECT_EQ(code(parse_copy_object, "PUT", "/bucket/k", absent), "ok");
+  EXPECT_EQ(code(parse_delete_object, "DELETE", "/bucket/k", absent), "NotImplemented");
+  EXPECT_EQ(code(parse_complete_multipart_upload, "POST", "/bucket/k?uploadId=u", absent), "ok");
+  absent[0].value = "e";
+  EXPECT_EQ(code(parse_put_object, "PUT", "/bucket/k", absent), "NotImplemented");
+  EXPECT_EQ(code(parse_delete_object, "DELETE", "/bucket/k", {{"x-amz-if-match-size", "1"}}),
+            "NotImplemented");
+}
+
+TEST_F(RequestsTest, OtherWritesRefuseConditionsAndAllRefuseVersions) {
   const Headers condition = {
       {"If-Match", "e"}, {"x-amz-copy-source", "b-b/k"}, {"Content-MD5", "1B2M2Y8AsgTpgAmY7PhCfg=="}};
   const Headers condition_only = {{"If-Match", "e"}};
-  EXPECT_EQ(code(parse_put_object, "PUT", "/bucket/k", condition_only), "NotImplemented");
-  EXPECT_EQ(code(parse_delete_object, "DELETE", "/bucket/k", condition_only), "NotImplemented");
   EXPECT_EQ(code(parse_delete_objects, "POST", "/bucket?delete", condition), "NotImplemented");
-  EXPECT_EQ(code(parse_copy_object, "PUT", "/bucket/k", condition), "NotImplemented");
   EXPECT_EQ(code(parse_create_multipart_upload, "POST", "/bucket/k?uploads", condition_only),
             "NotImplemented");
   EXPECT_EQ(code(parse_upload_part, "PUT", "/bucket/k?uploadId=u&partNumber=1", condition_only),
             "NotImplemented");
   EXPECT_EQ(code(parse_upload_part_copy, "PUT", "/bucket/k?uploadId=u&partNumber=1", condition),
             "NotImplemented");
-  EXPECT_EQ(code(parse_complete_multipart_upload, "POST", "/bucket/k?uploadId=u", condition_only),
-            "NotImplemented");
   EXPECT_EQ(code(parse_abort_multipart_upload, "DELETE", "/bucket/k?uploadId=u", condition_only),
             "NotImplemented");
+  EXPECT_EQ(code(parse_put_object, "PUT", "/bucket/k?versionId=v"), "NotImplemented");
   EXPECT_EQ(code(parse_delete_object, "DELETE", "/bucket/k?versionId=v"), "NotImplemented");
   EXPECT_EQ(code(parse_delete_object, "DELETE", "/bucket/k"), "ok");
 }
@@ -273,6 +292,103 @@ TEST_F(RequestsTest, MultipartLists) {
   EXPECT_EQ(uploads->max_uploads, 2U);
   EXPECT_EQ(run(parse_list_multipart_uploads, "GET", "/bucket?uploads&upload-id-marker=u")->upload_id_marker,
             "");
+}
+
+TEST_F(RequestsTest, RenameObject) {
+  const auto rename = [&](std::string_view target, std::string_view source, Headers more = {}) {
+    more.push_back({"x-amz-rename-source", source});
+    return run(parse_rename_object, "PUT", target, std::move(more));
+  };
+  const auto request = rename("/bucket/new%20name?renameObject", "/old%2Fa+b%20c", {{"If-None-Match", "*"}});
+  ASSERT_TRUE(request);
+  EXPECT_EQ(request->key, "new name");
+  EXPECT_EQ(request->source, "old/a+b c");
+  EXPECT_FALSE(request->directory);
+  EXPECT_FALSE(request->destination_conditions.empty());
+  EXPECT_TRUE(request->source_conditions.empty());
+  EXPECT_TRUE(request->client_token.empty());
+  EXPECT_EQ(rename("/bucket/k?renameObject", "bucket/x")->source, "bucket/x") << "a key, not bucket and key";
+  EXPECT_EQ(rename("/bucket/k?renameObject", "%2Fx")->source, "/x");
+  EXPECT_EQ(rename("/bucket/k?renameObject", "//x")->source, "/x");
+
+  const auto directory = rename("/bucket/a/?renameObject", "b/c/", {{"If-None-Match", "*"}});
+  ASSERT_TRUE(directory);
+  EXPECT_TRUE(directory->directory);
+  EXPECT_TRUE(directory->destination_conditions.empty());
+}
+
+TEST_F(RequestsTest, RenameObjectRefusals) {
+  const auto rename = [&](std::string_view target, std::string_view source, Headers more = {}) {
+    more.push_back({"x-amz-rename-source", source});
+    return code(parse_rename_object, "PUT", target, std::move(more));
+  };
+  const std::string_view key = "/bucket/k?renameObject";
+  EXPECT_EQ(code(parse_rename_object, "PUT", key), "InvalidArgument");
+  EXPECT_EQ(rename(key, ""), "InvalidArgument");
+  EXPECT_EQ(rename(key, "/"), "InvalidArgument");
+  EXPECT_EQ(rename(key, "%zz"), "InvalidArgument");
+  EXPECT_EQ(rename(key, "a%00"), "InvalidArgument");
+  EXPECT_EQ(rename(key, "%ff"), "InvalidArgument");
+  EXPECT_EQ(rename(key, std::string(1025, 'a')), "KeyTooLongError");
+  EXPECT_EQ(rename(key, "k"), "InvalidRequest") << "onto itself";
+  EXPECT_EQ(rename(key, "a/"), "InvalidRequest");
+  EXPECT_EQ(rename("/bucket/a/?renameObject", "b"), "InvalidRequest");
+  EXPECT_EQ(rename("/bucket/a/?renameObject", "a/"), "InvalidRequest");
+  EXPECT_EQ(rename("/bucket/a/b/?renameObject", "a/"), "InvalidRequest");
+  EXPECT_EQ(rename("/bucket/ab/?renameObject", "a/"), "ok");
+  EXPECT_EQ(rename("/bucket/a/?renameObject", "a/b/"), "ok") << "whether anything else is there is not known";
+  EXPECT_EQ(rename("/bucket/k?renameObject&versionId=v", "a"), "NotImplemented");
+  EXPECT_EQ(rename(key, "a", {{"If-None-Match", "\"e\""}}), "NotImplemented");
+  EXPECT_EQ(rename(key, "a", {{"x-amz-if-match-size", "1"}}), "NotImplemented");
+  EXPECT_EQ(rename(key, "a", {{"x-amz-acl", "public-read"}}), "NotImplemented");
+  const std::string_view date = "Fri, 02 Jan 2026 03:04:05 GMT";
+  for (const std::string_view prefix : {"", "x-amz-rename-source-"}) {
+    for (const std::string_view condition :
+         {"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"}) {
+      const std::string name = std::string(prefix) + std::string(condition);
+      const bool is_date = name.ends_with("Since");
+      const std::string_view value = is_date ? date : "*";
+      EXPECT_EQ(rename(key, "a", {{name, value}}), "ok") << name;
+      if (is_date) EXPECT_EQ(rename(key, "a", {{name, "yesterday"}}), "InvalidArgument") << name;
+      EXPECT_EQ(rename("/bucket/b/?renameObject", "a/", {{name, value}}),
+                name == "If-None-Match" ? "ok" : "NotImplemented")
+          << name;
+    }
+  }
+}
+
+TEST_F(RequestsTest, RenameObjectClientToken) {
+  const auto rename = [&](std::string_view token, std::string_view target = "/bucket/k?renameObject",
+                          std::string_view source = "s", Headers more = {}) {
+    more.push_back({"x-amz-rename-source", source});
+    more.push_back({"x-amz-client-token", token});
+    return run(parse_rename_object, "PUT", target, std::move(more));
+  };
+  const std::string longest(64, '~');
+  EXPECT_EQ(rename(longest)->client_token, longest);
+  EXPECT_TRUE(rename("")->client_token.empty());
+  for (const std::string& bad :
+       {std::string(65, 'a'), std::string("a b"), std::string("\xc3\xa4"), std::string("a\x7f")}) {
+    EXPECT_EQ(rename(bad).error().error, S3Error::InvalidArgument) << bad;
+  }
+  // The parameters make the fingerprint, however they were written; the token does not.
+  const Sha256Digest print = rename("t")->fingerprint;
+  EXPECT_EQ(rename("u")->fingerprint, print);
+  EXPECT_EQ(rename("t", "/bucket/%6B?renameObject", "/s")->fingerprint, print);
+  EXPECT_NE(rename("t", "/bucket/l?renameObject")->fingerprint, print);
+  EXPECT_NE(rename("t", "/bucket/k?renameObject", "r")->fingerprint, print);
+  const Sha256Digest conditional =
+      rename("t", "/bucket/k?renameObject", "s", {{"If-Match", "a"}, {"x-amz-rename-source-if-match", "b"}})
+          ->fingerprint;
+  EXPECT_NE(conditional, print);
+  EXPECT_EQ(
+      rename("t", "/bucket/k?renameObject", "s", {{"X-Amz-Rename-Source-If-Match", "b"}, {"if-match", "a"}})
+          ->fingerprint,
+      conditional);
+  EXPECT_NE(
+      rename("t", "/bucket/k?renameObject", "s", {{"If-Match", "b"}, {"x-amz-rename-source-if-match", "a"}})
+          ->fingerprint,
+      conditional);
 }
 
 }  // namespace

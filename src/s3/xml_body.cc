@@ -11,6 +11,7 @@
 #include "base/ascii.h"
 #include "s3/route.h"
 #include "s3/uri.h"
+#include "s3/write_condition.h"
 
 namespace fb::s3 {
 namespace {
@@ -139,7 +140,11 @@ S3Result<DeleteItem> parse_delete_item(const pugi::xml_node& node) {
       FB_TRY(item.key, text_of(child));
     } else if (name == "VersionId") {
       FB_TRY(item.version_id, text_of(child));
-    } else if (name == "ETag" || name == "LastModifiedTime" || name == "Size") {
+    } else if (name == "ETag") {
+      FB_TRY(const std::string text, text_of(child));
+      if (item.etag) return malformed("An <Object> has two ETags.");
+      item.etag = trim(text);
+    } else if (name == "LastModifiedTime" || name == "Size") {
       condition = name;
     }
   }
@@ -149,7 +154,9 @@ S3Result<DeleteItem> parse_delete_item(const pugi::xml_node& node) {
   } else if (!item.version_id.empty() && item.version_id != "null") {
     item.refusal = not_implemented("Deleting a version");
   } else if (!condition.empty()) {
-    item.refusal = not_implemented("Conditional deletion");
+    item.refusal = not_implemented(fmt::format("Deletion on the condition of <{}>", condition));
+  } else if (item.etag) {
+    if (auto parsed = WriteCondition::if_match(*item.etag); !parsed) item.refusal = parsed.error();
   }
   return item;
 }
@@ -250,6 +257,23 @@ S3Result<CreateBucketBody> parse_create_bucket_body(std::string_view body) {
                     });
   if (!good) return S3Failure(S3Error::InvalidLocationConstraint).with("LocationConstraint", location);
   return result;
+}
+
+S3Result<ErrorBody> parse_error_body(std::string_view body) {
+  pugi::xml_document document;
+  FB_TRY(const pugi::xml_node root, parse_document(body, kErrorBodySizeMax, "Error", document));
+  ErrorBody error;
+  for (const pugi::xml_node& child : root.children()) {
+    if (child.type() != pugi::node_element) continue;
+    std::string* const field = local_name(child) == "Code"        ? &error.code
+                               : local_name(child) == "Message"   ? &error.message
+                               : local_name(child) == "RequestId" ? &error.request_id
+                                                                  : nullptr;
+    if (field == nullptr) continue;
+    FB_TRY(*field, text_of(child));
+  }
+  if (error.code.empty()) return malformed("An <Error> needs a <Code>.");
+  return error;
 }
 
 }  // namespace fb::s3

@@ -10,10 +10,10 @@
 #include "s3/checksum.h"
 #include "s3/error.h"
 
-// The XML bodies of requests. All come from the network: each is bounded in size, must be UTF-8, and must not
-// have a document type (so there are no entities to expand). Element names are compared without namespace
-// prefix; elements that S3 does not define are ignored, those it defines and this server does not support are
-// refused.
+// The XML bodies of requests, and, for our own clients, of errors. All come from the network: each is bounded
+// in size, must be UTF-8, and must not have a document type (so there are no entities to expand). Element
+// names are compared without namespace prefix; elements that S3 does not define are ignored, those it defines
+// and this server does not support are refused.
 
 namespace fb::s3 {
 
@@ -26,8 +26,9 @@ constexpr uint32_t kPartNumberMax = 10000;
 
 struct DeleteItem {
   std::string key;
-  std::string version_id;  // as given; empty or "null" names the one version there is
-  // Set where this key alone is refused: too long, a version, a condition.
+  std::string version_id;           // as given; empty or "null" names the one version there is
+  std::optional<std::string> etag;  // as given: the condition under which this key is deleted
+  // Set where this key alone is refused: too long, a version, a condition that is not built.
   std::optional<S3Failure> refusal;
 };
 struct DeleteBody {
@@ -49,5 +50,14 @@ struct CreateBucketBody {
 };
 // An empty body is a good one.
 S3Result<CreateBucketBody> parse_create_bucket_body(std::string_view body);
+
+// The document of an error, as a client finds it.
+constexpr size_t kErrorBodySizeMax = 64 << 10;
+struct ErrorBody {
+  std::string code;
+  std::string message;
+  std::string request_id;
+};
+S3Result<ErrorBody> parse_error_body(std::string_view body);
 
 }  // namespace fb::s3

@@ -40,11 +40,27 @@ TEST(DeleteBody, RefusesSingleKeys) {
   const std::string long_key(kKeySizeMax + 1, 'k');
   const auto body = parse_delete_body("<Delete><Object><Key>" + long_key +
                                       "</Key></Object><Object><Key>a</Key><VersionId>v1</VersionId></Object>"
-                                      "<Object><Key>b</Key><ETag>\"x\"</ETag></Object></Delete>");
+                                      "<Object><Key>b</Key><Size>1</Size></Object>"
+                                      "<Object><Key>c</Key><ETag>x, y</ETag></Object></Delete>");
   ASSERT_TRUE(body);
   EXPECT_EQ(body->items[0].refusal->error, S3Error::KeyTooLongError);
   EXPECT_EQ(body->items[1].refusal->error, S3Error::NotImplemented);
   EXPECT_EQ(body->items[2].refusal->error, S3Error::NotImplemented);
+  EXPECT_EQ(body->items[3].refusal->error, S3Error::NotImplemented);
+}
+
+TEST(DeleteBody, Conditions) {
+  const auto body = parse_delete_body(
+      "<Delete><Object><Key>a</Key></Object><Object><Key>b</Key><ETag> &quot;x&quot; </ETag></Object>"
+      "<Object><ETag>*</ETag><Key>c</Key></Object></Delete>");
+  ASSERT_TRUE(body);
+  EXPECT_FALSE(body->items[0].etag);
+  EXPECT_EQ(body->items[1].etag, "\"x\"");
+  EXPECT_EQ(body->items[2].etag, "*");
+  for (const DeleteItem& item : body->items) EXPECT_FALSE(item.refusal);
+  EXPECT_EQ(
+      code(parse_delete_body("<Delete><Object><Key>a</Key><ETag>x</ETag><ETag>y</ETag></Object></Delete>")),
+      "MalformedXML");
 }
 
 TEST(DeleteBody, Limits) {
@@ -187,6 +203,20 @@ TEST(CreateBucketBody, Parses) {
                                     "</CreateBucketConfiguration>")),
       "InvalidLocationConstraint");
   EXPECT_EQ(code(parse_create_bucket_body("<Delete/>")), "MalformedXML");
+}
+
+TEST(ErrorBody, IsWhatTheServerWrites) {
+  std::string body;
+  append_error_xml(S3Failure(S3Error::NoSuchKey, "a < b").with("Key", "k"), "/bucket/k", "id", "host", body);
+  const auto error = parse_error_body(body);
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code, "NoSuchKey");
+  EXPECT_EQ(error->message, "a < b");
+  EXPECT_EQ(error->request_id, "id");
+  for (std::string_view other :
+       {"", "<html></html>", "<Error/>", "<Error><Code><b/></Code></Error>", "Error"}) {
+    EXPECT_FALSE(parse_error_body(other)) << other;
+  }
 }
 
 }  // namespace

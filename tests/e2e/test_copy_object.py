@@ -97,8 +97,3 @@ class CopyObject(S3Case):
             self.assertEqual(200, self.copy("t", "c").status)
             got = self.raw("HEAD", f"/{self.bucket}/t", headers={"x-amz-checksum-mode": "ENABLED"})
             self.assertEqual(checksum(algorithm, self.data), got.header(name), algorithm)
-
-    def test_conditions_on_the_target_are_not_ignored(self):
-        answer = self.copy("target", if_none_match="*")
-        self.assertEqual((501, "NotImplemented"), (answer.status, answer.code))
-        self.assertEqual(["source"], self.keys())

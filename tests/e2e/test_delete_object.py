@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """DeleteObject."""
-from checksums import etag
 from harness import S3Case
 
 
@@ -22,13 +21,6 @@ class DeleteObject(S3Case):
             self.put(key, b"x")
         self.s3.delete_object(Bucket=self.bucket, Key="a")
         self.assertEqual(["a/", "a/b", "ab"], self.keys())
-
-    def test_conditions_are_not_ignored(self):
-        self.put("a", b"x")
-        for value in (etag(b"x"), '"other"', "*"):
-            answer = self.raw("DELETE", f"/{self.bucket}/a", headers={"if-match": value})
-            self.assertEqual((501, "NotImplemented"), (answer.status, answer.code))
-        self.assertEqual(["a"], self.keys())
 
     def test_after_delete_a_put_begins_anew(self):
         self.put("a", b"x", Metadata={"old": "1"})

@@ -202,14 +202,6 @@ class Multipart(S3Case):
                               headers={"x-amz-checksum-algorithm": algorithm.upper(), "x-amz-checksum-type": kind})
             self.assertEqual((400, "InvalidRequest"), (answer.status, answer.code), (algorithm, kind))
 
-    def test_conditions_on_complete_are_not_ignored(self):
-        upload = self.create()
-        tag = self.part(upload, 1, b"x")
-        body = f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{tag}</ETag></Part></CompleteMultipartUpload>".encode()
-        answer = self.raw("POST", f"/{self.bucket}/m", query=[("uploadId", upload)], headers={"if-none-match": "*"}, body=body)
-        self.assertEqual((501, "NotImplemented"), (answer.status, answer.code))
-        self.assertEqual([], self.keys())
-
     def test_malformed_complete(self):
         upload = self.create()
         self.part(upload, 1, b"x")

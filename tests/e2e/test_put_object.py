@@ -139,16 +139,6 @@ class PutObject(S3Case):
                 self.assertEqual((501, "NotImplemented"), (answer.status, answer.code))
         self.assertEqual([], self.keys())
 
-    def test_conditions_are_not_ignored(self):
-        """Conditional writes are not built: whatever the condition, the answer is 501 and nothing changes."""
-        self.put("a", b"old")
-        for headers in ({"if-none-match": "*"}, {"if-match": '"x"'}, {"if-match": etag(b"old")}):
-            for key in ("a", "b"):
-                with self.subTest(headers=headers, key=key):
-                    answer = self.raw("PUT", f"/{self.bucket}/{key}", headers=headers, body=b"new")
-                    self.assertEqual((501, "NotImplemented"), (answer.status, answer.code))
-        self.assertEqual((["a"], b"old"), (self.keys(), self.body("a")))
-
     def test_length_required(self):
         headers = self.raw.signer.authorize("PUT", f"/{self.bucket}/a", [], {"host": self.endpoint.netloc}, sigv4.EMPTY_HASH)
         answer = self.raw.exchange(http.render("PUT", f"/{self.bucket}/a", headers), "PUT")

@@ -5,7 +5,7 @@ from harness import S3Case
 BUCKET_SUBRESOURCES = ("accelerate", "acl", "analytics", "cors", "encryption", "intelligent-tiering", "inventory", "lifecycle", "logging", "metrics",
                        "notification", "object-lock", "ownershipControls", "policy", "policyStatus", "publicAccessBlock", "replication",
                        "requestPayment", "tagging", "versioning", "versions", "website")
-OBJECT_SUBRESOURCES = ("acl", "attributes", "legal-hold", "renameObject", "restore", "retention", "select", "tagging", "torrent")
+OBJECT_SUBRESOURCES = ("acl", "attributes", "legal-hold", "restore", "retention", "select", "tagging", "torrent")
 
 
 class Unsupported(S3Case):

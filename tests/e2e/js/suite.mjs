@@ -9,7 +9,7 @@ import {after, test} from 'node:test';
 import {
   AbortMultipartUploadCommand, CompleteMultipartUploadCommand, CopyObjectCommand, CreateMultipartUploadCommand, DeleteObjectCommand,
   DeleteObjectsCommand, GetObjectCommand, HeadBucketCommand, HeadObjectCommand, ListBucketsCommand, ListObjectsV2Command, ListPartsCommand,
-  PutObjectCommand, S3Client, UploadPartCommand, UploadPartCopyCommand, paginateListObjectsV2,
+  PutObjectCommand, RenameObjectCommand, S3Client, UploadPartCommand, UploadPartCopyCommand, paginateListObjectsV2,
 } from '@aws-sdk/client-s3';
 import {Upload} from '@aws-sdk/lib-storage';
 
@@ -98,15 +98,69 @@ test('a wrong checksum is refused', async () => {
   await refused(send(new HeadObjectCommand({Bucket, Key: 'wrong'})), 404);
 });
 
-test('conditional writes are refused until they are built', async () => {
-  await send(new PutObjectCommand({Bucket, Key: 'kept', Body: 'kept'}));
-  for (const condition of [{IfNoneMatch: '*'}, {IfMatch: '"other"'}, {IfMatch: etag('kept')}]) {
-    for (const Key of ['kept', 'never']) {
-      await refused(send(new PutObjectCommand({Bucket, Key, Body: 'new', ...condition})), 501, 'NotImplemented');
+test('conditional writes', async () => {
+  const put = (Key, Body, condition) => send(new PutObjectCommand({Bucket, Key, Body, ...condition}));
+  const made = await put('guarded', 'one', {IfNoneMatch: '*'});
+  assert.equal(made.ETag, etag('one'));
+  await refused(put('guarded', 'two', {IfNoneMatch: '*'}), 412, 'PreconditionFailed');
+  await refused(put('guarded', 'two', {IfMatch: etag('other')}), 412, 'PreconditionFailed');
+  await refused(put('never', 'two', {IfMatch: etag('one')}), 404, 'NoSuchKey');
+  await refused(put('guarded', 'two', {IfNoneMatch: etag('one')}), 501, 'NotImplemented');
+  await put('guarded', 'two', {IfMatch: made.ETag});
+  assert.equal((await body('guarded')).toString(), 'two');
+
+  const CopySource = `${Bucket}/guarded`;
+  await refused(send(new CopyObjectCommand({Bucket, Key: 'guarded', CopySource, MetadataDirective: 'REPLACE', IfNoneMatch: '*'})), 412);
+  await send(new CopyObjectCommand({Bucket, Key: 'guarded-copy', CopySource, IfNoneMatch: '*'}));
+  await refused(send(new CopyObjectCommand({Bucket, Key: 'guarded-copy', CopySource, IfNoneMatch: '*'})), 412, 'PreconditionFailed');
+
+  const {UploadId} = await send(new CreateMultipartUploadCommand({Bucket, Key: 'guarded'}));
+  const {ETag} = await send(new UploadPartCommand({Bucket, Key: 'guarded', UploadId, PartNumber: 1, Body: 'three'}));
+  const complete = (condition) => send(new CompleteMultipartUploadCommand({Bucket, Key: 'guarded', UploadId,
+    MultipartUpload: {Parts: [{PartNumber: 1, ETag}]}, ...condition}));
+  await refused(complete({IfNoneMatch: '*'}), 412, 'PreconditionFailed');
+  await complete({IfMatch: etag('two')});
+
+  await refused(send(new DeleteObjectCommand({Bucket, Key: 'guarded', IfMatch: etag('two')})), 412, 'PreconditionFailed');
+  const many = await send(new DeleteObjectsCommand({Bucket, Delete: {Objects: [{Key: 'guarded', ETag: etag('two')}, {Key: 'guarded-copy', ETag: etag('two')}]}}));
+  assert.deepEqual(many.Deleted.map((item) => item.Key), ['guarded-copy']);
+  assert.deepEqual(many.Errors.map((item) => [item.Key, item.Code]), [['guarded', 'PreconditionFailed']]);
+  await send(new DeleteObjectCommand({Bucket, Key: 'guarded', IfMatch: '*'}));
+  await refused(send(new DeleteObjectCommand({Bucket, Key: 'guarded', IfMatch: '*'})), 404, 'NoSuchKey');
+});
+
+test('a counter under compare-and-swap, from many clients at once', async () => {
+  await send(new PutObjectCommand({Bucket, Key: 'counter', Body: '0'}));
+  const increment = async () => {
+    for (;;) {
+      const got = await send(new GetObjectCommand({Bucket, Key: 'counter'}));
+      const next = String(Number(await got.Body.transformToString()) + 1);
+      try {
+        return await send(new PutObjectCommand({Bucket, Key: 'counter', Body: next, IfMatch: got.ETag}));
+      } catch (error) {
+        assert.equal(error.$metadata?.httpStatusCode, 412, String(error));
+      }
     }
-  }
-  assert.equal((await body('kept')).toString(), 'kept');
-  await refused(send(new HeadObjectCommand({Bucket, Key: 'never'})), 404);
+  };
+  await Promise.all(Array.from({length: 8}, async () => { for (let i = 0; i < 10; ++i) await increment(); }));
+  assert.equal((await body('counter')).toString(), '80');
+});
+
+test('renames, of objects and of directories', async () => {
+  const rename = (Key, RenameSource, more) => send(new RenameObjectCommand({Bucket, Key, RenameSource: encodeURIComponent(RenameSource), ...more}));
+  await send(new PutObjectCommand({Bucket, Key: 'rename/ö +', Body: 'renamed'}));
+  await send(new PutObjectCommand({Bucket, Key: 'rename/taken', Body: 'taken'}));
+  await refused(rename('rename/taken', 'rename/ö +', {DestinationIfNoneMatch: '*'}), 412, 'PreconditionFailed');
+  await refused(rename('rename/new', 'rename/ö +', {SourceIfModifiedSince: new Date(Date.now() + 1e8)}), 412, 'PreconditionFailed');
+  await rename('rename/taken', 'rename/ö +', {DestinationIfMatch: etag('taken'), SourceIfMatch: etag('renamed')});
+  assert.match(last()['x-amz-client-token'], /^[0-9a-f-]{36}$/, 'the SDK makes a token of its own');
+  assert.equal((await body('rename/taken')).toString(), 'renamed');
+  await refused(rename('rename/new', 'rename/ö +'), 404, 'NoSuchKey');
+
+  await rename('renamed/deep/', 'rename/', {ClientToken: 'once'});
+  await rename('renamed/deep/', 'rename/', {ClientToken: 'once'});
+  await refused(rename('renamed/other/', 'rename/', {ClientToken: 'once'}), 400, 'IdempotencyParameterMismatch');
+  assert.equal((await body('renamed/deep/taken')).toString(), 'renamed');
 });
 
 test('multipart uploads with composite and full-object checksums', async () => {

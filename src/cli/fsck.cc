@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/fsck.h"
+
+#include <fmt/format.h>
+
+#include <unordered_set>
+
+namespace fb {
+namespace {
+
+constexpr size_t kProblemsShown = 200;
+
+std::string plural(uint64_t count, std::string_view one, std::string_view many) {
+  return fmt::format("{} {}", count, count == 1 ? one : many);
+}
+
+}  // namespace
+
+std::string FsckReport::to_string() const {
+  std::string text;
+  if (sound()) {
+    text = fmt::format("{}: nothing is wrong with this store.\n", kFsckSound);
+  } else {
+    text = fmt::format("damaged: {} found.\n", plural(problems.size(), "problem", "problems"));
+  }
+  text += fmt::format("  buckets          {}\n", names.trees == 0 ? 0 : names.trees - 1);
+  text += fmt::format("  keys             {}\n", names.keys);
+  text += fmt::format("  pages            {}, {:.0f} % full, at most {} deep\n", names.pages,
+                      100 * names.fill(), names.depth_max);
+  text += fmt::format("  blobs named      {}\n  blocks stored    {}\n", names.named.size(), blocks_stored);
+  text += fmt::format("  garbage          {} to be freed\n", plural(names.ledger_blobs, "blob", "blobs"));
+  if (!in_use) text += fmt::format("  without a name   {}, freed after the next start\n", blobs_unnamed);
+  if (names.counts_not_compared != 0) {
+    text += fmt::format("  not compared     the counts of {}, in which objects were changed meanwhile\n",
+                        plural(names.counts_not_compared, "bucket", "buckets"));
+  }
+  for (size_t i = 0; i < problems.size() && i < kProblemsShown; ++i)
+    text += fmt::format("- {}\n", problems[i]);
+  if (problems.size() > kProblemsShown) {
+    text += fmt::format("- and {} more\n", problems.size() - kProblemsShown);
+  }
+  return text;
+}
+
+Task<Result<FsckReport>> check_store(Partition& partition, BlobClient& blobs, bool in_use) {
+  FsckReport report{.in_use = in_use};
+  FB_CO_TRY(report.names, co_await partition.verify(in_use));
+  report.problems = report.names.problems;
+  // Blocks that are named and were not met yet. While the report's pin lives nothing that was named goes.
+  std::unordered_map<BlobId, uint32_t> lacking = report.names.named;
+  std::unordered_set<BlobId> unnamed;
+  for (uint16_t shard = 0; shard < blobs.shard_count(); ++shard) {
+    uint64_t cursor = 0;
+    do {
+      FB_CO_TRY(const BlobPage page, co_await blobs.enumerate({}, shard, cursor));
+      for (const BlobKey& key : page.keys) {
+        ++report.blocks_stored;
+        const auto named = lacking.find(key.id);
+        if (named != lacking.end() && named->second != 0) {
+          --named->second;
+        } else if (named == lacking.end()) {
+          unnamed.insert(key.id);
+        }
+      }
+      cursor = page.next_cursor;
+    } while (cursor != 0);
+  }
+  std::erase_if(lacking, [](const auto& blob) { return blob.second == 0; });
+  report.blobs_missing = lacking.size();
+  report.blobs_unnamed = unnamed.size();
+  if (!lacking.empty()) {
+    std::unordered_set<BlobId> lost;
+    for (const auto& [blob, blocks] : lacking) lost.insert(blob);
+    FB_CO_TRY(const std::vector<std::string> keys, co_await partition.keys_naming(lost));
+    for (const std::string& key : keys) report.problems.push_back(key + ": content is missing");
+    if (keys.empty() && !in_use)
+      report.problems.push_back(plural(lost.size(), "blob is missing", "blobs are missing"));
+  }
+  co_return report;
+}
+
+}  // namespace fb

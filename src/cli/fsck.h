@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "client/blob_client.h"
+#include "nss/partition.h"
+
+namespace fb {
+
+// What a check of a whole store found: every invariant of the namespace's trees, their counts, the ledger,
+// and that each blob a record names is stored.
+struct FsckReport {
+  Partition::VerifyReport names;
+  uint64_t blocks_stored = 0;
+  uint64_t blobs_missing = 0;
+  uint64_t blobs_unnamed = 0;  // of a store at rest: garbage, or left by a process that died; freed later
+  std::vector<std::string> problems;
+  bool in_use = false;
+
+  bool sound() const { return problems.empty(); }
+  // For people; the first word is "sound" where nothing is wrong.
+  std::string to_string() const;
+};
+inline constexpr std::string_view kFsckSound = "sound";
+
+// On core 0. `in_use`: others read and write meanwhile.
+Task<Result<FsckReport>> check_store(Partition& partition, BlobClient& blobs, bool in_use);
+
+}  // namespace fb
