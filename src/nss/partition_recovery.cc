@@ -67,8 +67,10 @@ Task<Result<void>> Partition::open_files() {
                                                              .segment_bytes = options_.segment_bytes,
                                                              .size_bytes_max = options_.journal_bytes_max}));
   journal_file_->set_low_handler([this] { checkpoint_due_ = true; });
-  const auto reserve = static_cast<uint32_t>(
-      std::min<uint64_t>(kReservePages, options_.memory_bytes / options_.page_bytes / 4));
+  // As the frames that there will be, which no budget makes fewer.
+  const uint64_t frames =
+      std::max(options_.memory_bytes / options_.page_bytes, kFrameCountMin * env_.core_count());
+  const auto reserve = static_cast<uint32_t>(std::min<uint64_t>(kReservePages, frames / 4));
   FB_CO_TRY(page_file_, co_await PageFile::open(env_, {.directory = pages,
                                                        .store_id = options_.store_id,
                                                        .slot_bytes = options_.page_bytes,
