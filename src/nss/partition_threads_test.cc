@@ -15,13 +15,8 @@ namespace fb {
 namespace {
 
 constexpr unsigned kCores = 3;
-#if defined(FB_SANITIZE)
-constexpr int kRounds = 1500;
-constexpr uint64_t kOwnKeys = 700;
-#else
 constexpr int kRounds = 4000;
 constexpr uint64_t kOwnKeys = 1500;
-#endif
 constexpr unsigned kTasks = 10;  // side by side on a core
 constexpr unsigned kFolders = 4;
 constexpr unsigned kMembers = 25;
