@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "art/change_set.h"
@@ -145,9 +146,9 @@ class Tree {
   Step longer_than(const PageView& page, uint32_t offset, uint32_t above, uint32_t bytes_max, bool& longer,
                    Answer& answer);
   bool remove_empty_pages();
-  // Joins path[i] with its parent or a neighbour, if it is sparse.
-  void try_merge(const Path& path, size_t i, std::string_view key, Answer& answer);
-  void merge_latched(const PathStep& step, const PathStep& above, std::string_view key, Answer& answer);
+  void merge_after_split();
+  void merge_upwards(const Path& path, size_t i, std::string_view key, Answer& answer);
+  bool try_merge(const PathStep& above, const PathStep& step, std::string_view key, Answer& answer);
   Step make_room(Placed placed, const Path& path, std::string_view key, Answer& answer);
 
   Source& source_;
@@ -162,6 +163,7 @@ class Tree {
   std::string operation_;
   std::string record_;
   std::vector<std::byte> image_;
+  std::string split_key_;  // on whose way pages were split for the operation under way
 };
 
 }  // namespace fb::art

@@ -13,7 +13,10 @@ Answer Tree<Source, Journal>::mutate(std::string_view key, Decide&& decide) {
   for (;;) {
     const Step step = try_mutate(key, decide, answer);
     FB_DCHECK(change_.size() == 0);
-    if (step == Step::answered) return answer;
+    if (step == Step::answered) {
+      merge_after_split();
+      return answer;
+    }
     source_.pause();
   }
 }
@@ -145,7 +148,10 @@ Answer Tree<Source, Journal>::commit(std::span<KeyEdit> edits, std::span<const P
   for (;;) {
     const Step step = try_commit(edits, moves, decide, answer);
     FB_DCHECK(change_.size() == 0);
-    if (step == Step::answered) return answer;
+    if (step == Step::answered) {
+      merge_after_split();
+      return answer;
+    }
     source_.pause();
   }
 }
