@@ -34,7 +34,11 @@ void PageEditor::format(PageId id) {
   header().page_bytes = page_bytes_;
   header().page_id = id.value;
   header().heap_end = kHeaderBytes;
+  header().gap_begin = kHeaderBytes;
+  header().gap_end = kHeaderBytes;
   header().root = static_cast<uint16_t>(new_node4({}));
+  header().gap_begin = header().heap_end;
+  header().gap_end = header().heap_end;
 }
 
 uint32_t PageEditor::allocate(uint32_t bytes) {
@@ -44,40 +48,93 @@ uint32_t PageEditor::allocate(uint32_t bytes) {
   return offset;
 }
 
+uint32_t PageEditor::allocate_node(uint32_t bytes) {
+  if (bytes > view().gap_bytes()) return allocate(bytes);
+  const uint32_t offset = header().gap_begin;
+  header().gap_begin = offset + bytes;
+  return offset;
+}
+
 PageEditor::Room PageEditor::reserve(uint32_t bytes) {
   if (bytes <= free_bytes()) return Room::ready;
-  if (bytes > free_bytes() + header().garbage_bytes) return Room::none;
-  const auto compacted = compact(false);
+  if (bytes > all_free_bytes()) return Room::none;
+  const auto compacted = lay_out(false, bytes);
   FB_ASSERT(compacted.has_value());
   return Room::compacted;
 }
 
-Result<void> PageEditor::compact(bool normalize) {
-  std::vector<std::byte> scratch(page_bytes_);
+Result<void> PageEditor::compact(bool normalize) { return lay_out(normalize, 0); }
+
+namespace {
+
+// Nodes take about an eighth of what a page's new keys take. A gap too small for a node is none.
+uint32_t gap_bytes_for(uint32_t free_bytes, uint32_t needed_bytes) {
+  const uint32_t gap = std::min(free_bytes / 8, free_bytes - needed_bytes);
+  return gap < node4::kFixed ? 0 : gap;
+}
+
+}  // namespace
+
+Result<void> PageEditor::lay_out(bool normalize, uint32_t bytes) {
+  static thread_local std::vector<std::byte> scratch;
+  scratch.assign(page_bytes_, std::byte{0});
   PageEditor to(scratch.data(), page_bytes_);
   to.header() = header();
   to.header().heap_end = kHeaderBytes;
+  to.header().gap_begin = kHeaderBytes;
+  to.header().gap_end = kHeaderBytes;
   to.header().garbage_bytes = 0;
   to.header().entries = 0;
-  const uint32_t root = to.copy_tree(view(), header().root, {}, {.normalize = normalize, .keep_root = true});
+  const uint32_t root = to.copy_tree(view(), header().root, {},
+                                     {.normalize = normalize,
+                                      .keep_root = true,
+                                      .alone = true,
+                                      .gap_bytes = gap_bytes_for(all_free_bytes(), bytes)});
   if (root == 0) return OpError::damaged;
   to.header().root = static_cast<uint16_t>(root);
   std::memcpy(bytes_, scratch.data(), page_bytes_);
   return {};
 }
 
+// In a page that has none: what lies behind the nodes moves.
+void PageEditor::open_gap() {
+  const uint32_t begin = header().gap_begin;
+  const uint32_t gap = gap_bytes_for(free_bytes(), 0);
+  FB_ASSERT(view().gap_bytes() == 0, view().gap_bytes());
+  if (gap == 0) return;
+  const auto moved = [&](uint32_t offset) { return offset < begin ? offset : offset + gap; };
+  std::vector<uint16_t> open{header().root};
+  while (!open.empty()) {
+    const Block node = view().block(open.back());
+    open.pop_back();
+    if (node.value_offset() != 0) store16(at(node.offset) + kNodeValue, moved(node.value_offset()));
+    for (ChildSlot child = node.next(0); child.slot != 0; child = node.next(child.byte + 1u)) {
+      const uint16_t below = node.child(child.slot);
+      if (view().block(below).node()) open.push_back(below);
+      store16(at(node.offset) + child.slot, moved(below));
+    }
+  }
+  header().root = static_cast<uint16_t>(moved(header().root));
+  std::memmove(at(begin + gap), at(begin), header().heap_end - begin);
+  std::memset(at(begin), 0, gap);
+  header().gap_end = begin + gap;
+  header().heap_end += gap;
+}
+
 Result<void> PageEditor::extract(const PageView& from, uint32_t offset) {
   const Block top = from.block(offset);
-  const CopyOptions options{.normalize = true, .page_ids = true, .keep_root = true};
+  const CopyOptions options{.normalize = true, .page_ids = true, .keep_root = true, .alone = true};
   const uint32_t empty = header().root;
   if (top.kind == BlockKind::leaf) {
-    const uint32_t value = copy_tree(from, offset, {}, options);
+    const uint32_t value = copy_tree(from, offset, {}, {.normalize = true, .page_ids = true});
     if (value == 0) return OpError::no_room;
     store16(at(empty) + kNodeValue, value);
     return {};
   }
   if (!top.node()) return OpError::malformed;
   header().heap_end = kHeaderBytes;
+  header().gap_begin = kHeaderBytes;
+  header().gap_end = kHeaderBytes;
   const uint32_t root = copy_tree(from, offset, {}, options);
   if (root == 0) return OpError::damaged;
   header().root = static_cast<uint16_t>(root);
@@ -110,6 +167,12 @@ uint32_t PageEditor::copy_tree(const PageView& from, uint32_t offset, std::strin
       ok = copied != 0;
       store16(at(slot), copied);
     }
+  }
+  if (options.alone && ok) {
+    ok = header().heap_end + options.gap_bytes <= page_bytes_;
+    header().gap_begin = header().heap_end;
+    header().heap_end += options.gap_bytes;
+    header().gap_end = header().heap_end;
   }
   for (size_t i = 0; ok && i < later.size(); ++i) {
     const uint32_t copied = copy_block(from, load16(at(later[i])), nullptr, options, false);
@@ -194,7 +257,7 @@ uint32_t PageEditor::new_leaf(std::string_view label, uint8_t flags, std::string
 }
 
 uint32_t PageEditor::new_node4(std::string_view label) {
-  const uint32_t offset = allocate(static_cast<uint32_t>(node4::kFixed + label.size()));
+  const uint32_t offset = allocate_node(static_cast<uint32_t>(node4::kFixed + label.size()));
   std::byte* node = at(offset);
   std::memset(node, 0, node4::kFixed);
   store8(node, static_cast<uint8_t>(BlockKind::node4));
@@ -245,7 +308,7 @@ void PageEditor::erase_child(std::byte* node, BlockKind kind, uint8_t byte) {
 void PageEditor::grow_node(uint32_t slot, BlockKind kind) {
   const Block old = block_at_slot(slot);
   const uint32_t fixed = fixed_bytes_of(kind);
-  const uint32_t offset = allocate(fixed + old.label_bytes);
+  const uint32_t offset = allocate_node(fixed + old.label_bytes);
   std::byte* node = at(offset);
   std::memset(node, 0, fixed);
   store8(node, static_cast<uint8_t>(kind));
@@ -491,7 +554,7 @@ Result<void> PageEditor::tidy(uint32_t slot, bool root) {
   const uint32_t bytes = below.bytes - below.label_bytes + label;
   // Where the room is in pieces the same happens while they are joined.
   if (bytes > free_bytes()) return compact(true);
-  const uint32_t offset = allocate(bytes);
+  const uint32_t offset = below.node() ? allocate_node(bytes) : allocate(bytes);
   std::byte* to = at(offset);
   std::memcpy(to, below.at, below.fixed_bytes);
   store8(to + 1, label);

@@ -95,11 +95,17 @@ class PageEditor {
 
   std::byte* at(uint32_t offset) { return bytes_ + offset; }
   uint32_t free_bytes() { return page_bytes_ - header().heap_end; }
+  uint32_t all_free_bytes() { return free_bytes() + header().garbage_bytes + view().gap_bytes(); }
   Block block_at_slot(uint32_t slot) { return view().block(load16(bytes_ + slot)); }
   uint32_t allocate(uint32_t bytes);
+  // In the gap behind the nodes, if there is room.
+  uint32_t allocate_node(uint32_t bytes);
   void discard(uint32_t bytes) { header().garbage_bytes += bytes; }
   // Makes `bytes` free in one piece, if they are there at all. Compacting moves every block.
   Room reserve(uint32_t bytes);
+  // Lays all out anew, with `bytes` free in one piece.
+  Result<void> lay_out(bool normalize, uint32_t bytes);
+  void open_gap();
 
   uint32_t new_leaf(std::string_view label, uint8_t flags, std::string_view value);
   uint32_t new_node4(std::string_view label);
@@ -117,6 +123,7 @@ class PageEditor {
   // Leaves of a block only the node it is, with its value, and no child.
   void drop_children(uint32_t offset);
   uint32_t new_range(std::string_view label, uint16_t value, std::string_view intervals);
+  void write_range(uint32_t offset, std::string_view label, uint16_t value, std::string_view intervals);
 
   struct Measure {
     uint32_t bytes = 0;
@@ -134,6 +141,8 @@ class PageEditor {
     bool normalize = false;
     bool page_ids = false;
     bool keep_root = false;  // the first block stays a node
+    bool alone = false;      // nothing else is in the page: the gap comes behind the nodes
+    uint32_t gap_bytes = 0;
   };
   // Copies a subtree behind the heap's end; 0 where it does not fit or the source is damaged.
   uint32_t copy_tree(const PageView& from, uint32_t offset, std::string_view label, CopyOptions options);

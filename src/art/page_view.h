@@ -68,8 +68,11 @@ class PageView {
   uint16_t root() const { return header().root; }
   uint32_t entries() const { return header().entries; }
   uint32_t capacity_bytes() const { return page_bytes_ - kHeaderBytes; }
+  uint32_t gap_bytes() const { return header().gap_end - header().gap_begin; }
   // Of blocks in use.
-  uint32_t live_bytes() const { return header().heap_end - kHeaderBytes - header().garbage_bytes; }
+  uint32_t live_bytes() const {
+    return header().heap_end - kHeaderBytes - header().garbage_bytes - gap_bytes();
+  }
 
   // kind none where the bytes at `offset` are no block inside the page.
   Block block(uint32_t offset) const;
