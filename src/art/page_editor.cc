@@ -29,7 +29,12 @@ std::string_view to_string(OpError code) {
 void PageEditor::format(PageId id) {
   FB_ASSERT(page_bytes_ >= kPageBytesMin, page_bytes_);
   FB_ASSERT(page_bytes_ <= kPageBytesMax, page_bytes_);
-  std::memset(bytes_, 0, page_bytes_);
+  std::memset(at(kHeaderBytes), 0, page_bytes_ - kHeaderBytes);
+  begin(id);
+}
+
+void PageEditor::begin(PageId id) {
+  header() = {};
   header().magic = kPageMagic;
   header().page_bytes = page_bytes_;
   header().page_id = id.value;
@@ -77,7 +82,7 @@ uint32_t gap_bytes_for(uint32_t free_bytes, uint32_t needed_bytes) {
 
 Result<void> PageEditor::lay_out(bool normalize, uint32_t bytes) {
   static thread_local std::vector<std::byte> scratch;
-  scratch.assign(page_bytes_, std::byte{0});
+  if (scratch.size() < page_bytes_) scratch.resize(page_bytes_);
   PageEditor to(scratch.data(), page_bytes_);
   to.header() = header();
   to.header().heap_end = kHeaderBytes;
@@ -92,7 +97,10 @@ Result<void> PageEditor::lay_out(bool normalize, uint32_t bytes) {
                                       .gap_bytes = gap_bytes_for(all_free_bytes(), bytes)});
   if (root == 0) return OpError::damaged;
   to.header().root = static_cast<uint16_t>(root);
-  std::memcpy(bytes_, scratch.data(), page_bytes_);
+  const uint32_t end = to.header().heap_end;
+  const uint32_t before = header().heap_end;
+  std::memcpy(bytes_, scratch.data(), end);
+  if (before > end) std::memset(at(end), 0, before - end);
   return {};
 }
 
@@ -121,9 +129,15 @@ void PageEditor::open_gap() {
   header().heap_end += gap;
 }
 
-Result<void> PageEditor::extract(const PageView& from, uint32_t offset) {
+Result<void> PageEditor::extract(const PageView& from, uint32_t offset, uint8_t first, uint8_t last) {
   const Block top = from.block(offset);
-  const CopyOptions options{.normalize = true, .page_ids = true, .keep_root = true, .alone = true};
+  const CopyOptions options{.normalize = true,
+                            .page_ids = true,
+                            .keep_root = true,
+                            .alone = true,
+                            .first = first,
+                            .last = last};
+  begin({});
   const uint32_t empty = header().root;
   if (top.kind == BlockKind::leaf) {
     const uint32_t value = copy_tree(from, offset, {}, {.normalize = true, .page_ids = true});
@@ -150,7 +164,8 @@ uint32_t PageEditor::copy_tree(const PageView& from, uint32_t offset, std::strin
   const PageHeader before = header();
   std::vector<uint16_t> later;  // slots of what comes behind the nodes
   const uint32_t top = copy_block(from, offset, &label, options, options.keep_root);
-  bool ok = top != 0;
+  bool ok = top != 0 && ((options.first == 0 && options.last == 255) ||
+                         keep_of_last_block(top, options.first, options.last));
   for (uint32_t scan = before.heap_end; ok && scan < header().heap_end;) {
     const Block block = view().block(scan);
     ok = block.ok();
@@ -170,8 +185,10 @@ uint32_t PageEditor::copy_tree(const PageView& from, uint32_t offset, std::strin
   }
   if (options.alone && ok) {
     ok = header().heap_end + options.gap_bytes <= page_bytes_;
+    const uint32_t gap = ok ? options.gap_bytes : 0;
+    std::memset(at(header().heap_end), 0, gap);
     header().gap_begin = header().heap_end;
-    header().heap_end += options.gap_bytes;
+    header().heap_end += gap;
     header().gap_end = header().heap_end;
   }
   for (size_t i = 0; ok && i < later.size(); ++i) {
@@ -185,6 +202,34 @@ uint32_t PageEditor::copy_tree(const PageView& from, uint32_t offset, std::strin
     return 0;
   }
   return top;
+}
+
+// Leaves of a node that was copied last only the children of these bytes. False: there are none.
+bool PageEditor::keep_of_last_block(uint32_t offset, uint8_t first, uint8_t last) {
+  const Block node = view().block(offset);
+  if (!node.node()) return false;
+  store16(at(offset) + kNodeValue, 0);
+  if (node.kind == BlockKind::range) {
+    std::string kept;
+    for (uint32_t i = 0; i < node.count(); ++i) {
+      const auto entry = range_node::load(node.at, node.count(), i);
+      if (entry.first >= first && entry.first <= last) range_node::pack(kept, entry);
+    }
+    if (kept.empty()) return false;
+    header().entries -= node.count();
+    write_range(offset, {}, 0, kept);
+  } else {
+    for (ChildSlot child = node.next(0); child.slot != 0; child = node.next(child.byte + 1u)) {
+      const auto byte = static_cast<uint8_t>(child.byte);
+      if (byte < first || byte > last) erase_child(at(offset), node.kind, byte);
+    }
+    if (node.count() == 0) return false;
+    const uint32_t garbage = header().garbage_bytes;
+    shrink_node(offset);
+    header().garbage_bytes = garbage;
+  }
+  header().heap_end = offset + view().block(offset).bytes;
+  return true;
 }
 
 uint32_t PageEditor::copy_block(const PageView& from, uint32_t offset, const std::string_view* label,
@@ -399,10 +444,14 @@ uint32_t PageEditor::build_tail(std::string_view rest, const Payload& payload) {
 }
 
 Result<void> PageEditor::insert(std::string_view path, const Payload& payload) {
+  Trace trace;
+  const Stop stop = walk(view(), path, trace);
+  return insert_at(path, payload, trace, stop);
+}
+
+Result<void> PageEditor::insert_at(std::string_view path, const Payload& payload, Trace& trace, Stop stop) {
   const auto size = static_cast<uint32_t>(path.size());
   for (;;) {
-    Trace trace;
-    const Stop stop = walk(view(), path, trace);
     const Block block = view().block(stop.block);
     const bool leaf = payload.kind == BlockKind::leaf;
     uint32_t need = 0;
@@ -439,6 +488,8 @@ Result<void> PageEditor::insert(std::string_view path, const Payload& payload) {
       case Room::none:
         return OpError::no_room;
       case Room::compacted:
+        trace.size = 0;
+        stop = walk(view(), path, trace);
         continue;
       case Room::ready:
         break;
@@ -482,7 +533,7 @@ Result<void> PageEditor::set_value(std::string_view path, uint8_t flags, std::st
     Trace trace;
     const Stop stop = walk(view(), path, trace);
     if (stop.kind != StopKind::value) {
-      return insert(path, {.kind = BlockKind::leaf, .value_flags = flags, .value = value});
+      return insert_at(path, {.kind = BlockKind::leaf, .value_flags = flags, .value = value}, trace, stop);
     }
     const Block block = view().block(stop.block);
     const uint32_t slot = block.kind == BlockKind::leaf ? trace.slot() : block.offset + kNodeValue;

@@ -8,11 +8,9 @@ namespace fb::art {
 
 // Copies a subtree into `image_`, as a page.
 template <PageSource Source, JournalSink Journal>
-bool Tree<Source, Journal>::image_of(const PageView& from, uint32_t offset) {
-  image_.assign(from.page_bytes(), std::byte{0});
-  PageEditor page(image_.data(), from.page_bytes());
-  page.format({});
-  return page.extract(from, offset).has_value();
+bool Tree<Source, Journal>::image_of(const PageView& from, uint32_t offset, uint8_t first, uint8_t last) {
+  if (image_.size() < from.page_bytes()) image_.resize(from.page_bytes());
+  return PageEditor(image_.data(), from.page_bytes()).extract(from, offset, first, last).has_value();
 }
 
 template <PageSource Source, JournalSink Journal>
@@ -42,20 +40,18 @@ auto Tree<Source, Journal>::split(const Path& path, size_t i, std::string_view k
     link.link_flags = step.flags;
     return frame;
   };
-  if (!image_of(view, plan.offset)) return failed_with(Outcome::damaged);
   PageOp link{.kind = PageOp::Kind::replace_by_link, .path = plan.path};
   if (plan.kind == SplitPlan::Kind::subtree) {
+    if (!image_of(view, plan.offset)) return failed_with(Outcome::damaged);
     if (new_page(link) == nullptr) return failed_with(Outcome::no_frames);
     const auto replaced = change_.apply(step.frame, link);
     FB_ASSERT(replaced.has_value());
   } else {
     std::string intervals;
     for (const bool upper : {false, true}) {
-      if (upper && !image_of(view, plan.offset)) return failed_with(Outcome::damaged);
-      const auto kept =
-          PageEditor(image_.data(), page_bytes)
-              .keep_children(upper ? plan.byte : 0, static_cast<uint8_t>(upper ? 255 : plan.byte - 1));
-      FB_ASSERT(kept.has_value());
+      const bool copied = upper ? image_of(view, plan.offset, plan.byte, 255)
+                                : image_of(view, plan.offset, 0, static_cast<uint8_t>(plan.byte - 1));
+      FB_ASSERT(copied);
       if (new_page(link) == nullptr) return failed_with(Outcome::no_frames);
       range_node::pack(intervals,
                        {upper ? plan.byte : uint8_t{0}, link.bound, link.link_flags, link.page.value});
@@ -84,10 +80,8 @@ auto Tree<Source, Journal>::split_root_range(const Path& path, size_t i, std::st
     return Step::restart;
   }
   const PageView view(*step.frame);
-  const bool copied = image_of(view, view.root());
+  const bool copied = image_of(view, view.root(), plan.byte, 255);
   FB_ASSERT(copied);
-  const auto kept = PageEditor(image_.data(), view.page_bytes()).keep_children(plan.byte, 255);
-  FB_ASSERT(kept.has_value());
   const PageView image(image_.data(), view.page_bytes());
   const uint8_t upper_bound = bound_of(longest_suffix(image, image.root()));
   Frame* upper = change_.create(image);
