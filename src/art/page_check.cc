@@ -216,8 +216,8 @@ std::string printable(std::string_view bytes) {
 std::string page_summary(const PageView& page) {
   const PageHeader& header = page.header();
   return fmt::format("page {} at LSN {}/{}: {} entries, {} of {} bytes live, {} garbage, {} for nodes",
-                     header.page_id, header.lsn_epoch, header.lsn_position, header.entries,
-                     page.live_bytes(), page.capacity_bytes(), header.garbage_bytes, page.gap_bytes());
+                     header.page_id, header.lsn_epoch, header.lsn_position, header.entries, page.live_bytes(),
+                     page.capacity_bytes(), header.garbage_bytes, page.gap_bytes());
 }
 
 std::string page_to_string(const PageView& page) {

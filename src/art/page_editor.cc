@@ -131,12 +131,8 @@ void PageEditor::open_gap() {
 
 Result<void> PageEditor::extract(const PageView& from, uint32_t offset, uint8_t first, uint8_t last) {
   const Block top = from.block(offset);
-  const CopyOptions options{.normalize = true,
-                            .page_ids = true,
-                            .keep_root = true,
-                            .alone = true,
-                            .first = first,
-                            .last = last};
+  const CopyOptions options{
+      .normalize = true, .page_ids = true, .keep_root = true, .alone = true, .first = first, .last = last};
   begin({});
   const uint32_t empty = header().root;
   if (top.kind == BlockKind::leaf) {

@@ -88,6 +88,11 @@ inline constexpr uint32_t kPrefetchedBytes = 16 * kLineBytes;
 inline void prefetch(const void* at, uint32_t bytes) {
   for (uint32_t i = 0; i < bytes; i += kLineBytes) __builtin_prefetch(static_cast<const std::byte*>(at) + i);
 }
+inline void prefetch_for_write(const void* at, uint32_t bytes) {
+  for (uint32_t i = 0; i < bytes; i += kLineBytes)
+    __builtin_prefetch(static_cast<const std::byte*>(at) + i, 1);
+}
+inline constexpr uint32_t kPrefetchedValueBytes = 256;  // of a leaf: label and value
 inline void prefetch_page(const std::byte* bytes) { prefetch(bytes, kPrefetchedBytes); }
 
 enum class StopKind : uint8_t {
@@ -205,8 +210,8 @@ struct WalkPlace {
 };
 
 // Follows `key`, which begins at the page's root, from `place` as far as the page goes. `trace` hears of each
-// block on the way: where in the page its offset stands, and the byte that led to it (the root: 0). Ends early, with
-// `place` set, where `pause` says so of the offset of the next block: then the answer is false.
+// block on the way: where in the page its offset stands, and the byte that led to it (the root: 0). Ends
+// early, with `place` set, where `pause` says so of the offset of the next block: then the answer is false.
 template <class Trace, class Pause>
 [[gnu::always_inline]] inline bool walk_on(const PageView& page, std::string_view key, WalkPlace& place,
                                            Stop& stop, Trace&& trace, Pause&& pause) {

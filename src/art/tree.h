@@ -80,9 +80,9 @@ class Tree {
   template <class Take>
   Answer get(std::string_view key, Take&& take);
 
-  // Many keys at once: while the memory that one look-up needs is on its way the others go on, so that together
-  // they take a fraction of the time. `take(i, flags, value)` as in `get`, for keys[i]. Answers are independent of
-  // one another: some may be missing a page while others are done.
+  // Many keys at once: while the memory that one look-up needs is on its way the others go on, so that
+  // together they take a fraction of the time. `take(i, flags, value)` as in `get`, for keys[i]. Answers are
+  // independent of one another: some may be missing a page while others are done.
   template <class Take>
   void get_many(std::span<const std::string_view> keys, std::span<Answer> answers, Take&& take);
 
@@ -185,11 +185,10 @@ class Tree {
   std::vector<Path> paths_;
   std::vector<Stop> stops_;
   std::vector<std::string_view> keys_;  // of paths_
-  std::string operation_;
   std::string record_;
   std::vector<std::byte> image_;
   std::vector<size_t> late_;  // look-ups of get_many that met too many changes
-  std::string split_key_;  // on whose way pages were split for the operation under way
+  std::string split_key_;     // on whose way pages were split for the operation under way
 };
 
 }  // namespace fb::art

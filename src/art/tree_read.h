@@ -89,9 +89,8 @@ auto Tree<Source, Journal>::lookup_turn(Lookup& lookup, Answer& answer, Take&& t
   const PageView view(*lookup.frame);
   Stop stop;
   const auto far_away = [&](uint32_t offset) {
-    constexpr uint32_t kLeafBytes = 256;  // of label and value
     if (offset < kPrefetchedBytes) return false;
-    prefetch(view.bytes() + offset, kLeafBytes);
+    prefetch(view.bytes() + offset, kPrefetchedValueBytes);
     return true;
   };
   if (!walk_on(view, lookup.rest, lookup.place, stop, NoTrace(), far_away)) return Step::done;
@@ -174,7 +173,8 @@ void Tree<Source, Journal>::get_many(std::span<const std::string_view> keys, std
   }
   // With nothing held.
   for (const size_t index : late_) {
-    answers[index] = get(keys[index], [&](uint8_t flags, std::string_view value) { take(index, flags, value); });
+    answers[index] =
+        get(keys[index], [&](uint8_t flags, std::string_view value) { take(index, flags, value); });
   }
   late_.clear();
 }
