@@ -2,6 +2,7 @@
 #include "art/page_editor.h"
 
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "art/page_editor_parts.h"
@@ -81,9 +82,9 @@ uint32_t gap_bytes_for(uint32_t free_bytes, uint32_t needed_bytes) {
 }  // namespace
 
 Result<void> PageEditor::lay_out(bool normalize, uint32_t bytes) {
-  static thread_local std::vector<std::byte> scratch;
-  if (scratch.size() < page_bytes_) scratch.resize(page_bytes_);
-  PageEditor to(scratch.data(), page_bytes_);
+  // What is not written here is not copied back.
+  const auto scratch = std::make_unique_for_overwrite<std::byte[]>(page_bytes_);
+  PageEditor to(scratch.get(), page_bytes_);
   to.header() = header();
   to.header().heap_end = kHeaderBytes;
   to.header().gap_begin = kHeaderBytes;
@@ -99,7 +100,7 @@ Result<void> PageEditor::lay_out(bool normalize, uint32_t bytes) {
   to.header().root = static_cast<uint16_t>(root);
   const uint32_t end = to.header().heap_end;
   const uint32_t before = header().heap_end;
-  std::memcpy(bytes_, scratch.data(), end);
+  std::memcpy(bytes_, scratch.get(), end);
   if (before > end) std::memset(at(end), 0, before - end);
   return {};
 }

@@ -212,6 +212,7 @@ struct WalkPlace {
 // Follows `key`, which begins at the page's root, from `place` as far as the page goes. `trace` hears of each
 // block on the way: where in the page its offset stands, and the byte that led to it (the root: 0). Ends
 // early, with `place` set, where `pause` says so of the offset of the next block: then the answer is false.
+// (Taken up again it does not know the slot it stands at: a walk with a trace does not pause.)
 template <class Trace, class Pause>
 [[gnu::always_inline]] inline bool walk_on(const PageView& page, std::string_view key, WalkPlace& place,
                                            Stop& stop, Trace&& trace, Pause&& pause) {
