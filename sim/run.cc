@@ -177,14 +177,19 @@ class Run {
                       [this] { server_.disk().set_capacity(kDiskBytes); });
   }
 
+  // Enough work and enough faults; a run that meets few of them does more.
+  bool enough() {
+    if (world_.answered < options_.operations) return false;
+    return simulation_.faults().total() >= kFaultsPerSeedMin || world_.answered >= 4 * options_.operations;
+  }
+
   void work() {
-    while (proceeding() && world_.answered < options_.operations) {
+    while (proceeding() && !enough()) {
       if (world_.mode == Mode::net) change_network();
       change_disk();
       plan_crash();
       const bool progress = simulation_.run_until(
-          [&] { return !server_.running() || world_.failed() || world_.answered >= options_.operations; },
-          kPatience);
+          [&] { return !server_.running() || world_.failed() || enough(); }, kPatience);
       if (!progress) world_.fail("nothing more happens: " + server_.describe_waiting());
       if (server_.running() || world_.failed()) break;
       if (server_.crashed()) {

@@ -12,6 +12,9 @@
 
 namespace fb::sim {
 
+// A run goes on until it has met so many.
+inline constexpr uint64_t kFaultsPerSeedMin = 20;
+
 struct RunOptions {
   uint64_t seed = 1;
   Mode mode = Mode::all;  // all: the seed chooses one of the others

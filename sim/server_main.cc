@@ -12,18 +12,22 @@ namespace {
 
 constexpr unsigned kThreads = 2;
 
-// Rounds of the same work with other sizes: what ends a segment, when a snapshot begins, what the cache still
+// Rounds of the same work with other sizes: what ends a segment, when a page splits, what the cache still
 // holds.
 constexpr std::array kTunings = {
-    StoreTuning{.journal_segment_bytes = 64 * kKiB,
-                .journal_bytes_max = 512 * kKiB,
-                .snapshot_journal_bytes = 96 * kKiB,
+    StoreTuning{.journal_segment_bytes = 256 * kKiB,
+                .journal_bytes_max = 1 * kMiB,
+                .page_bytes = 4 * kKiB,
+                .page_growth_bytes = 256 * kKiB,
+                .page_log_bytes = 256 * kKiB,
                 .blob_shards = 2,
                 .blob_segment_bytes = 4 * kMiB,
                 .blob_checkpoint_bytes = 256 * kKiB},
-    StoreTuning{.journal_segment_bytes = 128 * kKiB,
-                .journal_bytes_max = 1 * kMiB,
-                .snapshot_journal_bytes = 64 * kKiB,
+    StoreTuning{.journal_segment_bytes = 512 * kKiB,
+                .journal_bytes_max = 2 * kMiB,
+                .page_bytes = 16 * kKiB,
+                .page_growth_bytes = 1 * kMiB,
+                .page_log_bytes = 256 * kKiB,
                 .blob_shards = 2,
                 .blob_segment_bytes = 2 * kMiB,
                 .blob_checkpoint_bytes = 1 * kMiB},
@@ -40,7 +44,7 @@ ServerSettings settings_of(uint64_t seed) {
   settings.cache_bytes = seed % 3 == 0 ? 0 : 512 * kKiB;
   settings.request_memory_bytes = 16 * kMiB;
   settings.capacity_bytes = 96 * kMiB;
-  settings.namespace_memory_bytes = 64 * kMiB;
+  settings.namespace_memory_bytes = 2 * kMiB;  // fewer pages than are in use
   settings.tuning = kTunings[seed % kTunings.size()];
   return settings;
 }

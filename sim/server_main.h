@@ -10,7 +10,7 @@ namespace fb::sim {
 inline const S3Identity kIdentity{.access_key = "AKIASIMULATION000000",
                                   .secret = "simulated-secret-simulated-secret-000000"};
 
-// One process of the whole server as it ships, with limits so small that snapshots, trims and compaction
+// One process of the whole server as it ships, with limits so small that checkpoints, trims and compaction
 // happen all the time. The seed chooses among sets of limits.
 SimNode::Main make_server_main(uint64_t seed);
 

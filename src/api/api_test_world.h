@@ -16,7 +16,7 @@
 #include "http/http_server.h"
 #include "io/scope.h"
 #include "io/sim/simulation.h"
-#include "nss/namespace_front.h"
+#include "nss/partition_front.h"
 #include "rss/embedded_registry.h"
 #include "s3/checksum.h"
 #include "s3/chunked_encoder.h"
@@ -158,8 +158,8 @@ class TestClient {
 struct TestServer {
   Env& env;
   Endpoint endpoint;
-  NamespaceEngine& engine;
-  NamespaceFront& names;
+  Partition& engine;
+  PartitionFront& names;
   bss::BlobFront& blobs;
   EmbeddedRegistry& roots;
   ApiServer& api;

@@ -329,7 +329,9 @@ Task<void> TestServer::check_blobs() {
     if (engine.statistics().ledger_blobs == 0 && named == blobs.blob_count()) break;
   }
   EXPECT_EQ(named, blobs.blob_count()) << "stored and not named, or named and not stored";
-  engine.verify();
+  const auto report = co_await engine.verify();
+  CO_CHECK(report);
+  for (const std::string& problem : report->problems) ADD_FAILURE() << problem;
 }
 
 Task<std::string> TestServer::state() {
@@ -355,10 +357,14 @@ void run_world(const std::function<Task<void>(TestServer&)>& body, const WorldOp
                                             .buffers = {.limit_bytes = options.buffer_bytes}});
   bool ended = false;
   node.start([&](Env& env) -> Task<void> {
-    auto engine = co_await NamespaceEngine::open(
-        env, {.directory = "/ns", .store_id = {1, 2, 3}, .free_delay = Duration::milliseconds(10)});
+    auto engine = co_await Partition::open(env, {.directory = "/ns",
+                                                 .store_id = {1, 2, 3},
+                                                 .memory_bytes = 8 * kMiB,
+                                                 .page_growth_bytes = 1 * kMiB,
+                                                 .page_log_bytes = 256 * kKiB,
+                                                 .free_delay = Duration::milliseconds(10)});
     CO_CHECK(engine);
-    auto names = co_await NamespaceFront::open(env, **engine);
+    auto names = co_await PartitionFront::open(env, **engine);
     auto store = co_await bss::BlobStore::open(env, {.directory = "/blobs",
                                                      .incarnation = (*engine)->incarnation(),
                                                      .shard_count = 4,
@@ -366,8 +372,8 @@ void run_world(const std::function<Task<void>(TestServer&)>& body, const WorldOp
     CO_CHECK(store);
     auto blobs = std::make_unique<bss::BlobFront>(env, **store);
     CO_CHECK(co_await blobs->open());
-    Scope background(env);
-    (*engine)->start_background(background, *blobs);
+    names->use_blobs(*blobs);
+    (*engine)->start_background(*blobs);
     EmbeddedRegistryGroup group(1);
     KeyInfo key{.access_key = std::string(kAccessKey),
                 .secret = Secret(std::string(kSecretKey)),
@@ -401,7 +407,6 @@ void run_world(const std::function<Task<void>(TestServer&)>& body, const WorldOp
     co_await (*roots)->close();
     co_await names->close();
     EXPECT_TRUE((co_await (*engine)->close()).has_value());
-    co_await background.join();
     EXPECT_TRUE((co_await blobs->close()).has_value());
     ended = true;
   });

@@ -255,6 +255,25 @@ void for_each_link_below(const PageView& page, uint32_t top,
 }
 
 // Garbage goes as zeros: it may hold pointers, and what users have deleted.
+uint32_t longest_value_path(const PageView& page) {
+  uint32_t longest = 0;
+  std::vector<std::pair<uint32_t, uint32_t>> open{{page.root(), 0}};
+  while (!open.empty()) {
+    const auto [offset, above] = open.back();
+    open.pop_back();
+    const Block block = page.block(offset);
+    const uint32_t depth = above + block.label_bytes;
+    if (block.kind == BlockKind::leaf || (block.node() && block.value_offset() != 0)) {
+      longest = std::max(longest, depth);
+    }
+    if (!block.node()) continue;
+    for (ChildSlot child = block.next(0); child.slot != 0; child = block.next(child.byte + 1u)) {
+      open.emplace_back(block.child(child.slot), depth + 1);
+    }
+  }
+  return longest;
+}
+
 void write_page_image(const PageView& page, std::byte* to) {
   std::memset(to, 0, page.page_bytes());
   std::memcpy(to, page.bytes(), kHeaderBytes);

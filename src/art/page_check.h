@@ -34,6 +34,9 @@ void for_each_link(const PageView& page, const std::function<void(const FoundLin
 void for_each_link_below(const PageView& page, uint32_t offset,
                          const std::function<void(const FoundLink&)>& visit);
 
+// The longest path from the page's root to a value in the page; 0 where there is none.
+uint32_t longest_value_path(const PageView& page);
+
 // Copies a latched page to where it is written from: page ids in its links, zeros behind its heap, the
 // checksum set.
 void write_page_image(const PageView& page, std::byte* to);

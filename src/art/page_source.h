@@ -40,6 +40,26 @@ concept JournalSink = requires(J& journal, std::string_view record) {
   { journal.append(record) } -> std::same_as<Lsn>;
 };
 
+// The record that carries an operation's decision, as against splits and merges on its way: a sink that wants
+// to tell them apart has append_decided(), too.
+template <JournalSink J>
+Lsn append_decided(J& journal, std::string_view record) {
+  if constexpr (requires { journal.append_decided(record); }) {
+    return journal.append_decided(record);
+  } else {
+    return journal.append(record);
+  }
+}
+template <JournalSink J>
+class DecidedSink {
+ public:
+  explicit DecidedSink(J& journal) : journal_(journal) {}
+  Lsn append(std::string_view record) { return append_decided(journal_, record); }
+
+ private:
+  J& journal_;
+};
+
 // How an operation of the tree ended. Those that meet a page that is not in memory have changed nothing.
 enum class Outcome : uint8_t {
   done,

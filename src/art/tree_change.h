@@ -109,7 +109,7 @@ auto Tree<Source, Journal>::try_mutate(std::string_view key, Decide&& decide, An
     answer.outcome = Outcome::damaged;
     return Step::answered;
   }
-  const Lsn lsn = journal_.append(std::string_view(record_));
+  const Lsn lsn = append_decided(journal_, record_);
   page.header().lsn_epoch = lsn.epoch;
   page.header().lsn_position = lsn.position;
   source_.changed(frame);
@@ -241,14 +241,15 @@ auto Tree<Source, Journal>::try_commit(std::span<KeyEdit> edits, std::span<const
   if (change_.changes_nothing()) return answered(Outcome::kept);
   if (!remove_empty_pages()) return restart();
   source_.point("art.commit.gate");
+  DecidedSink<Journal> decided(journal_);
   if (moves.empty()) {
     if (!gate_.enter(options_.core, noted)) return restart();
-    answer.lsn = change_.commit(journal_);
+    answer.lsn = change_.commit(decided);
     gate_.leave(options_.core);
   } else {
     if (!gate_.try_close(noted)) return restart();
     gate_.wait_for_writers([&] { source_.pause(); });
-    answer.lsn = change_.commit(journal_);
+    answer.lsn = change_.commit(decided);
     gate_.open(answer.lsn);
   }
   answer.outcome = Outcome::done;

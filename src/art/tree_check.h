@@ -64,7 +64,7 @@ class TreeVerifier {
     check_.live_bytes += page.live_bytes();
     check_.capacity_bytes += page.capacity_bytes();
     check_.depth_pages = std::max(check_.depth_pages, level);
-    uint32_t longest = longest_path_of_values(page);
+    uint32_t longest = longest_value_path(page);
     std::vector<FoundLink> links;
     for_each_link(page, [&](const FoundLink& link) { links.push_back(link); });
     check_.values += page.entries() - links.size();
@@ -84,25 +84,6 @@ class TreeVerifier {
       longest = std::max(longest, link.depth + suffix);
     }
     if (above + longest > kKeyBytesMax) return wrong("a key too long");
-    return longest;
-  }
-
-  static uint32_t longest_path_of_values(const PageView& page) {
-    uint32_t longest = 0;
-    std::vector<std::pair<uint32_t, uint32_t>> open{{page.root(), 0}};
-    while (!open.empty()) {
-      const auto [offset, above] = open.back();
-      open.pop_back();
-      const Block block = page.block(offset);
-      const uint32_t depth = above + block.label_bytes;
-      if (block.kind == BlockKind::leaf || (block.node() && block.value_offset() != 0)) {
-        longest = std::max(longest, depth);
-      }
-      if (!block.node()) continue;
-      for (ChildSlot child = block.next(0); child.slot != 0; child = block.next(child.byte + 1u)) {
-        open.emplace_back(block.child(child.slot), depth + 1);
-      }
-    }
     return longest;
   }
 

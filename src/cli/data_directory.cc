@@ -13,7 +13,8 @@
 namespace fb {
 namespace {
 
-constexpr int kFormatVersion = 1;
+// 2: the namespace is a radix tree on pages (1: a map with snapshots).
+constexpr int kFormatVersion = 2;
 constexpr size_t kStoreFileSizeMax = 4096;
 constexpr size_t kCredentialsSizeMax = 4096;
 constexpr std::string_view kStoreTitle = "FractalBits store";

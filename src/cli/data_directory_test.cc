@@ -86,10 +86,10 @@ TEST_F(DataDirectoryTest, ForeignNewerAndDamagedStores) {
     co_await write(env, "/data/STORE", "something else\n");
     EXPECT_NE((co_await complaint(env, "/data")).find("not a FractalBits store file"), std::string::npos);
     std::string newer = text;
-    newer.replace(newer.find("format 1"), 8, "format 2");
+    newer.replace(newer.find("format 2"), 8, "format 3");
     co_await write(env, "/data/STORE", newer);
     const std::string refusal = co_await complaint(env, "/data");
-    EXPECT_NE(refusal.find("format '2'"), std::string::npos) << refusal;
+    EXPECT_NE(refusal.find("format '3'"), std::string::npos) << refusal;
     co_await write(env, "/data/STORE", std::string(5000, 'x'));
     EXPECT_NE(co_await complaint(env, "/data"), "opened");
     for (size_t cut = 0; cut < text.size(); ++cut) {

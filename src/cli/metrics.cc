@@ -135,15 +135,26 @@ void write_blobs(Page& page, const bss::BlobStats& blobs, const std::optional<Bl
   page.gauge("blob_available_bytes", "Bytes that can still be put.", space->available_bytes);
 }
 
-void write_names(Page& page, const NamespaceEngine::Statistics& names, const JournalClient::Bounds& journal) {
-  page.gauge("namespace_keys", "Keys, those of parts and uploads included.", names.keys);
-  page.gauge("namespace_memory_bytes", "Memory of keys and records.", names.memory_bytes);
+void write_names(Page& page, const Partition::Statistics& names, const JournalClient::Bounds& journal) {
+  page.gauge("namespace_objects", "Objects of all buckets.", names.objects);
+  page.gauge("namespace_buckets", "Trees of buckets, the system's included.", names.trees);
+  page.gauge("namespace_memory_bytes", "Memory for pages, at most.", names.memory_bytes);
+  page.gauge("namespace_pages", "Pages in the store.", names.pages);
+  page.gauge("namespace_dirty_pages", "Pages that hold what the store lacks.", names.dirty_pages);
+  page.counter("namespace_page_loads_total", "Pages read.", names.page_loads);
+  page.counter("namespace_pages_written_total", "Pages written.", names.pages_written);
+  page.counter("namespace_page_evictions_total", "Pages that gave their memory to others.", names.evictions);
+  page.counter("namespace_pages_damaged_total", "Pages found damaged; nothing of them was served.",
+               names.pages_damaged);
   page.gauge("namespace_ledger_blobs", "Blobs that wait to be freed.", names.ledger_blobs);
   page.counter("namespace_freed_blobs_total", "Blobs freed from the ledger.", names.freed_blobs);
   page.counter("namespace_swept_blobs_total", "Blobs of ended processes that no record named.",
                names.swept_blobs);
-  page.counter("namespace_snapshots_total", "Snapshots written.", names.snapshots);
-  page.gauge("journal_bytes", "Bytes of journal that a start would replay.", journal.size_bytes);
+  page.counter("namespace_checkpoints_total", "Checkpoints written.", names.checkpoints);
+  page.counter("namespace_replayed_records_total", "Records of the journal redone at start.",
+               names.replayed_records);
+  page.gauge("namespace_replay_bytes", "Bytes of journal that a start would redo.", names.journal_bytes);
+  page.gauge("journal_bytes", "Bytes of the journal's files.", journal.size_bytes);
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 #include "client/blob_client.h"
 #include "http/http_stats.h"
 #include "io/env.h"
-#include "nss/namespace_engine.h"
+#include "nss/partition.h"
 
 namespace fb {
 
@@ -22,7 +22,7 @@ struct ServerCounters {
   api::ApiMetrics api;
   HttpStats http;
   bss::BlobStats blobs;
-  NamespaceEngine::Statistics names;
+  Partition::Statistics names;
   JournalClient::Bounds journal;
   std::optional<BlobSpace> space;
 

@@ -17,7 +17,7 @@
 #include "http/tls_context.h"
 #include "io/call_on.h"
 #include "io/log.h"
-#include "nss/namespace_front.h"
+#include "nss/partition_front.h"
 #include "rss/embedded_registry.h"
 #include "s3/time.h"
 
@@ -45,7 +45,7 @@ struct Server::Core {
   explicit Core(Env& env_in) : env(env_in), serving(env_in), background(env_in), stopped(env_in) {}
 
   Env& env;
-  std::unique_ptr<NamespaceFront> names;
+  std::unique_ptr<PartitionFront> names;
   std::unique_ptr<bss::BlobFront> blobs;
   std::unique_ptr<EmbeddedRegistry> roots;
   std::unique_ptr<api::ApiServer> api;
@@ -61,7 +61,7 @@ struct Server::Core {
 
 struct Server::Shared {
   std::optional<DataDirectory> directory;
-  std::unique_ptr<NamespaceEngine> engine;
+  std::unique_ptr<Partition> partition;
   std::unique_ptr<bss::BlobStore> store;
   std::unique_ptr<EmbeddedRegistryGroup> registry;
   std::vector<KeyInfo> keys;
@@ -133,7 +133,7 @@ Task<ConfigResult<void>> Server::start(Env& env) {
   if (!started) co_return started;
   started = co_await on_each_core(env, [this](Env& there) { return start_core(there); });
   if (!started) co_return started;
-  shared_->engine->start_background(core_of(env).background, *core_of(env).blobs);
+  shared_->partition->start_background(*core_of(env).blobs);
   started = co_await make_buckets(env);
   if (!started) co_return started;
   co_return co_await start_listening(env);
@@ -162,23 +162,25 @@ Task<ConfigResult<void>> Server::start_store(Env& env) {
   ready.access_key = root.access_key;
   shared_->keys.push_back(std::move(root));
 
-  NamespaceEngine::Options names{.directory = shared_->directory->namespace_path(),
-                                 .store_id = shared_->directory->store_id(),
-                                 .memory_bytes_max = settings_.namespace_memory_bytes};
+  Partition::Options names{.directory = shared_->directory->namespace_path(),
+                           .store_id = shared_->directory->store_id(),
+                           .memory_bytes = settings_.namespace_memory_bytes};
   const StoreTuning& tuning = settings_.tuning;
   if (tuning.journal_segment_bytes != 0) names.segment_bytes = tuning.journal_segment_bytes;
   if (tuning.journal_bytes_max != 0) names.journal_bytes_max = tuning.journal_bytes_max;
-  if (tuning.snapshot_journal_bytes != 0) names.snapshot_journal_bytes = tuning.snapshot_journal_bytes;
-  auto engine = co_await NamespaceEngine::open(env, names);
-  if (!engine) {
+  if (tuning.page_bytes != 0) names.page_bytes = tuning.page_bytes;
+  if (tuning.page_growth_bytes != 0) names.page_growth_bytes = tuning.page_growth_bytes;
+  if (tuning.page_log_bytes != 0) names.page_log_bytes = tuning.page_log_bytes;
+  auto partition = co_await Partition::open(env, names);
+  if (!partition) {
     co_return std::unexpected(
         fmt::format("{}: the namespace could not be opened: {}; the log says where it is damaged",
-                    names.directory, engine.error().to_string()));
+                    names.directory, partition.error().to_string()));
   }
-  shared_->engine = std::move(*engine);
+  shared_->partition = std::move(*partition);
 
   bss::BlobStoreOptions blobs{.directory = shared_->directory->blobs_path(),
-                              .incarnation = shared_->engine->incarnation(),
+                              .incarnation = shared_->partition->incarnation(),
                               .capacity_bytes = settings_.capacity_bytes,
                               .cache_bytes = settings_.cache_bytes / settings_.threads};
   if (tuning.blob_shards != 0) blobs.shard_count = tuning.blob_shards;
@@ -203,13 +205,14 @@ Task<ConfigResult<void>> Server::start_core(Env& env) {
     if (!loaded) co_return std::unexpected(message);
     if (env.core() == 0) warn_of_expiry(env, core.tls);
   }
-  core.names = co_await NamespaceFront::open(env, *shared_->engine);
+  core.names = co_await PartitionFront::open(env, *shared_->partition);
   auto blobs = std::make_unique<bss::BlobFront>(env, *shared_->store);
   if (auto opened = co_await blobs->open(); !opened) {
     co_return std::unexpected(fmt::format("{}: the blobs could not be opened: {}; the log says what is wrong",
                                           shared_->directory->blobs_path(), opened.error().to_string()));
   }
   core.blobs = std::move(blobs);
+  core.names->use_blobs(*core.blobs);
   auto roots = co_await EmbeddedRegistry::open(
       env, *shared_->registry, *core.names,
       [&core](const CallContext& context) { return core.names->trees(context); }, shared_->keys);
@@ -334,8 +337,8 @@ Task<void> Server::stop(Env& env) {
       if (core.names) co_await core.names->close();
     });
   }
-  if (shared_->engine) {
-    if (auto closed = co_await shared_->engine->close(); !closed) {
+  if (shared_->partition) {
+    if (auto closed = co_await shared_->partition->close(); !closed) {
       log(env, LogLevel::error, "the namespace did not close in order; the next start replays its journal",
           {{"reason", closed.error().to_string()}});
     }
@@ -363,7 +366,7 @@ Task<void> Server::stop(Env& env) {
     });
   }
   shared_->management_http.reset();
-  shared_->engine.reset();
+  shared_->partition.reset();
   if (shared_->directory) co_await shared_->directory->close();
 }
 
@@ -377,8 +380,8 @@ Task<std::string> Server::collect_metrics(Env& env) {
       co_return;
     });
   }
-  counters.names = shared_->engine->statistics();
-  counters.journal = shared_->engine->journal().bounds();
+  counters.names = shared_->partition->statistics();
+  counters.journal = shared_->partition->journal().bounds();
   if (auto space = co_await core_of(env).blobs->space({})) counters.space = *space;
   co_return counters.to_prometheus();
 }

@@ -92,13 +92,14 @@ constexpr std::array kTable = {
                 .value_name = "BYTES",
                 .default_value = "0",
                 .help = "Most bytes of objects to keep; 0: as many as the file system holds."},
-    SettingInfo{
-        .name = "storage.namespace_memory",
-        .flag = "--namespace-memory",
-        .environment = "FRACTALBITS_NAMESPACE_MEMORY",
-        .value_name = "BYTES",
-        .default_value = "8GiB",
-        .help = "Most memory for keys and records. Beyond it puts are refused with 507; deletes go on."},
+    SettingInfo{.name = "storage.namespace_memory",
+                .flag = "--namespace-memory",
+                .environment = "FRACTALBITS_NAMESPACE_MEMORY",
+                .value_name = "BYTES",
+                .default_value = "1GiB",
+                .help = "Memory for pages of the namespace; it fills as they are used. Keys may take many "
+                        "times as much on "
+                        "disk: what is not in memory is read."},
     SettingInfo{.name = "cache.size",
                 .flag = "--cache-size",
                 .environment = "FRACTALBITS_CACHE_SIZE",

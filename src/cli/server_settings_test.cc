@@ -40,7 +40,7 @@ TEST(ServerSettings, Defaults) {
   EXPECT_TRUE(resolved->tls_cert.empty() && resolved->access_key.empty() && resolved->buckets.empty());
   EXPECT_EQ(resolved->io_backend, IoBackend::automatic);
   EXPECT_EQ(resolved->io_poll, IoPoll::automatic);
-  EXPECT_EQ(resolved->namespace_memory_bytes, 8 * kGiB);
+  EXPECT_EQ(resolved->namespace_memory_bytes, 1 * kGiB);
   EXPECT_EQ(resolved->cache_bytes, 256 * kMiB);
   EXPECT_GE(resolved->request_memory_bytes, 128 * kMiB);
 }

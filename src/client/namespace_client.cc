@@ -39,4 +39,13 @@ std::string_view to_string(NamespaceError code) {
   return "unknown";
 }
 
+Task<std::vector<Result<MutationResult>>> NamespaceClient::apply_each(const CallContext& context,
+                                                                      BucketId bucket,
+                                                                      std::span<const Mutation> mutations) {
+  std::vector<Result<MutationResult>> results;
+  results.reserve(mutations.size());
+  for (const Mutation& mutation : mutations) results.push_back(co_await apply(context, bucket, mutation));
+  co_return results;
+}
+
 }  // namespace fb

@@ -163,13 +163,17 @@ class NamespaceClient {
   // more than once: the last mutation holds; conditions look at what was there before the commit.
   virtual Task<Result<std::vector<MutationResult>>> commit(const CallContext& context, BucketId bucket,
                                                            std::span<const Mutation> mutations) = 0;
+  // Changes that have nothing to do with one another, each with a result of its own: all durable when it
+  // returns, and cheaper than one call each. No erase_prefix.
+  virtual Task<std::vector<Result<MutationResult>>> apply_each(const CallContext& context, BucketId bucket,
+                                                               std::span<const Mutation> mutations);
   virtual Task<Result<ListPage>> list(const CallContext& context, const ListRequest& request) = 0;
 
   struct RenameRequest {
     BucketId bucket;
     std::string_view source;
     std::string_view destination;
-    bool prefix = false;  // both names end in '/', everything beneath moves
+    bool prefix = false;                // both names end in '/', everything beneath moves
     Condition source_condition{};       // key only
     Condition destination_condition{};  // key only
     // Changes of other keys in the same record: a client token, say. All or nothing with the rename.

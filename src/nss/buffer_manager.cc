@@ -66,7 +66,7 @@ BufferPort& BufferManager::attach(Env& env) {
 
 // --- loading, on the owner's core ---
 
-Task<Result<void>> BufferManager::load_here(Env& env, PageId id) {
+Task<Result<void>> BufferManager::load_here(Env& env, PageId id, bool or_new) {
   for (;;) {
     if (resident_.find(id) != nullptr) co_return Result<void>();
     const auto under_way = loading_.find(id);
@@ -76,13 +76,13 @@ Task<Result<void>> BufferManager::load_here(Env& env, PageId id) {
   }
   Loading loading(env);
   loading_[id] = &loading;
-  const Result<void> read = co_await read_page(env, id);
+  const Result<void> read = co_await read_page(env, id, or_new);
   loading_.erase(id);
   loading.done.notify_all();
   co_return read;
 }
 
-Task<Result<void>> BufferManager::read_page(Env& env, PageId id) {
+Task<Result<void>> BufferManager::read_page(Env& env, PageId id, bool or_new) {
   BufferPort& port = *ports_[env.core()].load();
   FB_CO_CHECK(co_await port.make_room({}, 1));
   BufferFrame* frame = port.take_free();
@@ -97,7 +97,9 @@ Task<Result<void>> BufferManager::read_page(Env& env, PageId id) {
   } else if (found.error().is(PageError::not_found)) {
     problem = "is not in the store";
   }
-  if (!found || !problem.empty()) {
+  if (or_new && (!problem.empty() || (!found && found.error().is(PageError::damaged)))) {
+    art::PageEditor(frame->bytes, page_bytes_).format(id);
+  } else if (!found || !problem.empty()) {
     port.give(*frame);
     if (problem.empty()) co_return found.error();
     statistics_.damaged.fetch_add(1, std::memory_order_relaxed);
@@ -142,6 +144,7 @@ bool BufferManager::copy_page(BufferFrame& frame, uint64_t position, std::vector
       {.frame = &frame,
        .write = {.id = frame.page_id.load(std::memory_order_relaxed),
                  .page = {.buffer = std::move(buffer), .length = page_bytes_, .version = page.lsn()},
+                 .uses_reserve = true,
                  .result = {}}});
   frame.latch.release(false);
   return true;
@@ -213,6 +216,26 @@ Task<Result<void>> BufferManager::flush(Env& env, JournalPort& journal, uint64_t
     if (!left) co_return Result<void>();
     if (written == 0) (void)co_await sleep_for(env, kFramePoll);
   }
+}
+
+void BufferManager::forget(PageId id) {
+  BufferFrame* frame = resident_.find(id);
+  if (frame == nullptr) return;
+  const bool latched = frame->latch.try_exclusive();
+  FB_ASSERT(latched);
+  if (frame->dirty_from.exchange(0) != 0) dirty_count_.fetch_sub(1, std::memory_order_relaxed);
+  ports_[options_.owner_core].load()->discard(*frame);
+  frame->latch.release();
+}
+
+uint64_t BufferManager::oldest_dirty() const {
+  uint64_t oldest = UINT64_MAX;
+  for (const BufferFrame& frame : std::span(frames_.get(), options_.frame_count)) {
+    for (const uint64_t from : {frame.dirty_from.load(), frame.writing_from.load()}) {
+      if (from != 0) oldest = std::min(oldest, from);
+    }
+  }
+  return oldest;
 }
 
 std::string BufferManager::verify() const {
@@ -299,7 +322,11 @@ void BufferPort::changed(art::Frame& frame) {
 Task<Result<void>> BufferPort::load(const CallContext& context, PageId id) {
   if (context.deadline <= env_.now()) co_return PageError::timed_out;
   co_return co_await call_on(env_, manager_.options_.owner_core,
-                             [&](Env& there) { return manager_.load_here(there, id); });
+                             [&](Env& there) { return manager_.load_here(there, id, false); });
+}
+
+Task<Result<void>> BufferPort::load_if_stored(const CallContext&, PageId id, bool or_new) {
+  return manager_.load_here(env_, id, or_new);
 }
 
 Task<Result<void>> BufferPort::make_room(const CallContext& context, uint32_t count) {

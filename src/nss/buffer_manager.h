@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <deque>
 #include <map>
@@ -56,6 +57,10 @@ class BufferManager {
 
   // Once on every core. Kept here.
   BufferPort& attach(Env& env);
+  // Before anything is created: ids from here on are new.
+  void raise_next_page_id(uint64_t id) {
+    next_page_id_.store(std::max(next_page_id(), id), std::memory_order_relaxed);
+  }
   uint32_t page_bytes() const { return page_bytes_; }
   uint32_t frame_count() const { return options_.frame_count; }
   uint64_t next_page_id() const { return next_page_id_.load(std::memory_order_relaxed); }
@@ -69,6 +74,13 @@ class BufferManager {
   // Until every record that ends at or below `position` is in the stored pages. All its changes must have
   // been made. PageError of a page that cannot be written.
   Task<Result<void>> flush(Env& env, JournalPort& journal, uint64_t position);
+  // The position behind the oldest record that the stored pages lack; UINT64_MAX: none. Of what sections have
+  // left that are over.
+  uint64_t oldest_dirty() const;
+  // While the journal is redone, on the owner's core. The page's frame, if it is in memory.
+  BufferFrame* resident(PageId id) const { return resident_.find(id); }
+  // The page has left its tree.
+  void forget(PageId id);
   // While nothing happens: frames, chains, parents and links agree. Empty, or what does not.
   std::string verify() const;
 
@@ -84,8 +96,8 @@ class BufferManager {
     PageClient::Write write;
   };
 
-  Task<Result<void>> load_here(Env& env, PageId id);
-  Task<Result<void>> read_page(Env& env, PageId id);
+  Task<Result<void>> load_here(Env& env, PageId id, bool or_new);
+  Task<Result<void>> read_page(Env& env, PageId id, bool or_new);
   bool copy_page(BufferFrame& frame, uint64_t position, std::vector<Copy>& out);
   Task<Result<size_t>> write_some(JournalPort& journal, uint64_t position);
   Task<Result<void>> write_copies(JournalPort& journal, std::vector<Copy>& copies);
@@ -135,9 +147,14 @@ class BufferPort {
   // Brings a page into memory. PageError::damaged, also where the store does not have it, or the store's
   // error.
   Task<Result<void>> load(const CallContext& context, PageId id);
+  // The same; with `or_new` a page that the store does not have, or not whole, comes as an empty one. On the
+  // owner's core.
+  Task<Result<void>> load_if_stored(const CallContext& context, PageId id, bool or_new);
   // Until this core has `count` free frames for create(). PageError::full where none can be had because pages
   // cannot be written.
   Task<Result<void>> make_room(const CallContext& context, uint32_t count);
+  // Whether make_room(count) would have nothing to do.
+  bool has_room(uint32_t count) const { return free_.size() >= count; }
   // The frame of a page that stays in memory from now on.
   Task<Result<BufferFrame*>> pin(const CallContext& context, PageId id);
   void unpin(BufferFrame& frame) { frame.pins.fetch_sub(1); }

@@ -12,6 +12,7 @@ namespace fb {
 namespace {
 
 constexpr Duration kDrainPoll = Duration::milliseconds(1);
+constexpr Duration kFullRetry = Duration::milliseconds(5);
 
 }  // namespace
 
@@ -156,7 +157,15 @@ Task<void> JournalBuffer::run(Env& env, JournalBuffer& self, JournalClient& jour
         std::span(frame).first(kJournalFrameHeaderBytes + (end - self.written_));
     std::memcpy(bytes.data(), &self.written_, sizeof(self.written_));
     self.copy_out(self.written_, bytes.subspan(kJournalFrameHeaderBytes));
-    const Result<uint64_t> written = co_await journal.append({}, bytes);
+    Result<uint64_t> written = co_await journal.append({}, bytes);
+    while (!written && written.error().is(JournalError::full)) {
+      // What is in the ring was promised a place: a checkpoint makes room, or whoever frees the disk.
+      self.stalled_.store(true, std::memory_order_relaxed);
+      (void)co_await sleep_for(env, kFullRetry);
+      if (self.stopping_) break;
+      written = co_await journal.append({}, bytes);
+    }
+    self.stalled_.store(false, std::memory_order_relaxed);
     self.settle(env, end, written);
   }
   self.work_ = nullptr;
@@ -167,8 +176,8 @@ void JournalBuffer::stop() {
   if (work_ != nullptr) work_->notify_all();
 }
 
-uint64_t JournalBuffer::trim_to(uint64_t position) {
-  FB_ASSERT(!frames_.empty() && frames_.front().begin <= position, position);
+std::optional<uint64_t> JournalBuffer::trim_to(uint64_t position) {
+  if (frames_.empty() || frames_.front().begin > position) return std::nullopt;
   while (frames_.size() > 1 && frames_[1].begin <= position) frames_.pop_front();
   return frames_.front().sequence;
 }
@@ -264,8 +273,15 @@ JournalPort::Reservation& JournalPort::Reservation::operator=(Reservation&& othe
   return *this;
 }
 
+void JournalPort::Reservation::add(Reservation&& more) {
+  FB_ASSERT(port_ == nullptr || more.port_ == nullptr || port_ == more.port_);
+  if (port_ == nullptr) port_ = more.port_;
+  bytes_ += std::exchange(more.bytes_, 0);
+}
+
 JournalPort::Reservation::~Reservation() {
-  if (port_ == nullptr || bytes_ == 0 || port_->env_.abandoned()) return;
+  // In a crash the port may be gone already.
+  if (port_ == nullptr || bytes_ == 0 || detail::teardown_in_progress || port_->env_.abandoned()) return;
   port_->buffer_.give_back(port_->env_, bytes_);
 }
 

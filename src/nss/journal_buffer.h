@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -30,7 +31,8 @@
 // Everything below `published` goes to the JournalClient as one frame; what arrives meanwhile goes into the
 // next one (group commit). When a frame is durable, each core that has waiters gets one message. After a
 // failed write nothing more is written: every waiter for what is not durable, and every reservation, gets
-// JournalError::unavailable; whether the frame is durable is known only after the next open.
+// JournalError::unavailable; whether the frame is durable is known only after the next open. A journal that
+// is full is no failure: the frame is tried again until a checkpoint or the disk has made room, or stop().
 
 namespace fb {
 
@@ -52,6 +54,8 @@ class JournalPort {
     Reservation& operator=(Reservation&& other) noexcept;
     ~Reservation();
     uint64_t bytes() const { return bytes_; }
+    // Joins what was reserved on the same core.
+    void add(Reservation&& more);
 
    private:
     friend class JournalPort;
@@ -130,6 +134,8 @@ class JournalBuffer {
   uint64_t epoch() const { return options_.epoch; }
   bool failed() const { return failed_.load(std::memory_order_acquire); }
   uint64_t published() const;
+  // The disk, or the journal's bound, has no room for what is in the ring.
+  bool stalled() const { return stalled_.load(std::memory_order_relaxed); }
 
   // --- the writer's core ---
   // Writes until stop(), then what is left. The journal must be sealed for `epoch` and outlive this.
@@ -139,7 +145,8 @@ class JournalBuffer {
   Task<void> drain(Env& env);
   // The frame that holds `position`: what is before it may be trimmed, and is forgotten here. Frames of
   // earlier epochs are made known by add_frame(), in order, before run().
-  uint64_t trim_to(uint64_t position);
+  // Nothing where no frame that is known begins so early.
+  std::optional<uint64_t> trim_to(uint64_t position);
   void add_frame(uint64_t sequence, uint64_t begin) { frames_.push_back({sequence, begin}); }
   struct Statistics {
     uint64_t frames = 0, bytes = 0;
@@ -179,6 +186,7 @@ class JournalBuffer {
   Word durable_;
   Word free_;  // of the ring, neither reserved nor holding what is not durable
   std::atomic<bool> failed_{false};
+  std::atomic<bool> stalled_{false};
   std::atomic<bool> writer_idle_{false};
   std::atomic<unsigned> room_waiters_{0};
   WriterWake writer_wake_;

@@ -120,10 +120,18 @@ uint64_t JournalFile::enqueue(std::string_view payload) {
 
 Task<Result<uint64_t>> JournalFile::append(const CallContext& context, std::span<const std::byte> payload) {
   if (payload.size() > frame_size_max()) co_return JournalError::full;
-  FB_CO_CHECK(co_await wait_for_room(context, payload.size(), false));
+  // Who appends has admitted it before; there is no way back for it.
+  FB_CO_CHECK(co_await wait_for_room(context, payload.size(), true));
   const uint64_t sequence = enqueue({reinterpret_cast<const char*>(payload.data()), payload.size()});
   FB_CO_CHECK(co_await durable(sequence));
   co_return sequence;
+}
+
+void JournalFile::note_room() {
+  const uint64_t here = options_.segment_bytes - segments_.back()->end_bytes;
+  const uint64_t whole = ahead_ != nullptr ? options_.segment_bytes - kJournalBlock : 0;
+  const uint64_t marks = kMarkBlocks * kJournalBlock;
+  room_bytes_.store(here + whole - std::min(here + whole, marks), std::memory_order_relaxed);
 }
 
 // The segment that takes the next group; null where there is none.
@@ -131,6 +139,7 @@ JournalFile::Segment* JournalFile::place_for(size_t padded_bytes) {
   if (segments_.back()->end_bytes + padded_bytes <= options_.segment_bytes) return segments_.back().get();
   if (ahead_ == nullptr) return nullptr;
   segments_.push_back(std::move(ahead_));
+  note_room();
   preparer_wake_.notify_all();
   return segments_.back().get();
 }
@@ -149,6 +158,8 @@ Task<Result<void>> JournalFile::write_group(Group& group) {
   seal_group(group.bytes.span(), segment->seed, offset);
   const std::span<const std::byte> padded = group.bytes.pad();
   segment->end_bytes += padded.size();
+  written_bytes_ += padded.size();
+  note_room();
   FB_CO_CHECK(co_await segment->file.write_all_durable(padded, offset));
   segment->groups.push_back({header.first_sequence, header.frame_count,
                              static_cast<uint32_t>(offset / kJournalBlock), header.size_bytes});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -73,6 +74,13 @@ class JournalFile final : public JournalClient {
   uint64_t last_sequence() const { return next_sequence_ - 1; }
   uint64_t durable_sequence() const { return durable_sequence_; }
   bool failed() const { return failed_; }
+  // To groups since open(), with their padding.
+  uint64_t written_bytes() const { return written_bytes_; }
+  // Any core: how many bytes of groups can be written without a new segment; what recovery needs is left out.
+  uint64_t room_bytes() const { return room_bytes_.load(std::memory_order_relaxed); }
+  uint64_t segment_bytes() const { return options_.segment_bytes; }
+  // No segment can be had for what comes: the disk is full, or the journal at its bound.
+  bool low() const { return prepare_failed_; }
 
   class DurableAwaiter {
    public:
@@ -154,6 +162,7 @@ class JournalFile final : public JournalClient {
   static Task<void> run_marker(JournalFile* self);
   Task<Result<void>> write_group(Group& group);
   Segment* place_for(size_t padded_bytes);
+  void note_room();
   Task<Result<void>> write_mark();
   void start_group(Group& group);
   void fail();
@@ -177,6 +186,8 @@ class JournalFile final : public JournalClient {
   bool mark_wanted_ = false;
   bool mark_useful_ = false;  // a group with frames is the last one
   uint64_t groups_written_ = 0;
+  uint64_t written_bytes_ = 0;
+  std::atomic<uint64_t> room_bytes_{0};
   bool failed_ = false;
   bool closing_ = false;
   bool closed_ = false;

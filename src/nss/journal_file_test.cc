@@ -217,7 +217,7 @@ TEST(JournalFile, BitFlipsAreDetectedOrHarmless) {
   }
 }
 
-TEST(JournalFile, AFullDiskRefusesPutsAndRecovers) {
+TEST(JournalFile, AFullDiskRefusesWhatDoesNotFitAndRecovers) {
   World world;
   world.run([&](Env& env) -> Task<void> {
     auto opened = co_await open_journal(env);
@@ -234,8 +234,9 @@ TEST(JournalFile, AFullDiskRefusesPutsAndRecovers) {
       CO_CHECK(count < 200);
     }
     EXPECT_TRUE(appended.error().is(JournalError::full));
-    EXPECT_FALSE(journal.has_room(100, false));
-    EXPECT_TRUE(journal.has_room(100, true));
+    EXPECT_TRUE(journal.low());
+    EXPECT_FALSE(journal.has_room(bytes.size(), true));
+    EXPECT_LT(journal.room_bytes(), bytes.size() + kJournalBlock);
     world.node.disk().set_capacity(1 * kGiB);
     (void)co_await sleep_for(env, Duration::seconds(2));
     CO_CHECK_OK(co_await journal.append({}, std::as_bytes(std::span(bytes))));
@@ -244,7 +245,7 @@ TEST(JournalFile, AFullDiskRefusesPutsAndRecovers) {
 }
 
 // Found by the simulator: a store killed again and again while its journal was at the limit came up with it
-// there, the first change waited for room, and nobody knew that a snapshot was wanted.
+// there, the first change waited for room, and nobody knew that a trim was wanted.
 TEST(JournalFile, OneThatIsOpenedAtItsLimitAsksToBeTrimmed) {
   World world;
   JournalFile::Options small = options();

@@ -95,6 +95,7 @@ Task<void> JournalFile::run_preparer(JournalFile* self) {
     auto prepared = co_await self->prepare_segment();
     if (prepared) {
       self->ahead_ = std::move(*prepared);
+      self->note_room();
     } else if (!self->prepare_failed_ && !self->closing_) {
       log(self->env_, LogLevel::warn, "journal: no new segment can be made",
           {{"error", prepared.error().to_string()}});

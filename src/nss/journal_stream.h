@@ -23,7 +23,12 @@
 
 namespace fb {
 
-enum class JournalRecordKind : uint8_t { change = 1, checkpoint_begun = 2 };
+enum class JournalRecordKind : uint8_t {
+  change = 1,     // pages of a tree change their form: splits, merges
+  commit = 2,     // and what it means: commit_record.h
+  tree_made = 3,  // a bucket's tree
+  tree_dropped = 4,
+};
 
 inline constexpr size_t kJournalRecordHeaderBytes = 16;
 inline constexpr size_t kJournalRecordBytesMax = 4u << 20;  // header and body

@@ -4,12 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <map>
 #include <set>
 
 #include "client/blob_client.h"
 #include "client/record.h"
 #include "io/sim/simulation.h"
-#include "nss/namespace_front.h"
+#include "nss/partition_front.h"
 
 // For the tests of this folder: a simulated machine, blobs in memory, records.
 
@@ -36,7 +37,8 @@ class World {
   // Runs `main` to its end, or to a planned crash.
   void run(std::function<Task<void>(Env&)> main) {
     node.start(std::move(main));
-    ASSERT_TRUE(simulation.run_until([&] { return !node.running(); }, Duration::seconds(3600)));
+    ASSERT_TRUE(simulation.run_until([&] { return !node.running(); }, Duration::seconds(3600)))
+        << node.describe_waiting();
   }
   std::string log() const {
     std::string text;
@@ -47,10 +49,12 @@ class World {
   sim::SimNode& node;
 };
 
-// Keeps only which blobs there are.
+// Keeps which blobs there are, and the content of those that were put.
 class FakeBlobs final : public BlobClient {
  public:
   std::set<BlobKey> live;
+  std::map<BlobKey, std::string> content;
+  Env* env = nullptr;
   uint64_t erased = 0;
   uint64_t next = 1;
   Incarnation incarnation{1};
@@ -62,11 +66,16 @@ class FakeBlobs final : public BlobClient {
     for (uint32_t i = 0; i < block_count; ++i) live.insert({id, i});
   }
   Task<Result<void>> put(const CallContext&, const BlobWrite& write_request) override {
-    live.insert({write_request.id, write_request.block});
+    const BlobKey key{write_request.id, write_request.block};
+    live.insert(key);
+    content[key].assign(reinterpret_cast<const char*>(write_request.buffer.data()), write_request.length);
     co_return Result<void>();
   }
-  Task<Result<BlobData>> get(const CallContext&, BlobKey, uint32_t, uint32_t) override {
-    co_return BlobError::not_found;
+  Task<Result<BlobData>> get(const CallContext&, BlobKey key, uint32_t offset, uint32_t length) override {
+    if (!live.contains(key) || env == nullptr) co_return BlobError::not_found;
+    BlobData data{.buffer = co_await env->buffers().allocate(length), .offset = 0, .length = length};
+    std::memcpy(data.buffer.data(), content[key].data() + offset, length);
+    co_return data;
   }
   Task<Result<void>> erase(const CallContext&, std::span<const BlobExtent> extents) override {
     for (const BlobExtent& extent : extents) {
@@ -109,15 +118,53 @@ inline std::string inline_object(std::string_view content) {
   return record.encode();
 }
 
-inline NamespaceEngine::Options small_options() {
+// Small pages and few of them, so that they come and go all the time.
+inline Partition::Options small_options() {
   return {.directory = "/ns",
           .store_id = {1, 2, 3},
+          .memory_bytes = 768 * kKiB,
+          .page_bytes = 4 * kKiB,
           .segment_bytes = 256 * kKiB,
           .journal_bytes_max = 2 * kMiB,
-          .snapshot_journal_bytes = 768 * kKiB,
-          .free_delay = Duration::milliseconds(1)};
+          .page_growth_bytes = 128 * kKiB,
+          .page_log_bytes = 128 * kKiB,
+          .free_delay = Duration::milliseconds(1),
+          .checkpoint_tick = Duration::milliseconds(1)};
 }
 
 inline constexpr BucketId kBucket{7};
+
+// A partition with a front and background work, for the length of one process.
+struct Session {
+  explicit Session(Env& env_in) : env(env_in) {}
+  Task<Result<void>> open(FakeBlobs& blobs, const Partition::Options& options = small_options()) {
+    FB_CO_TRY(partition, co_await Partition::open(env, options));
+    front = co_await PartitionFront::open(env, *partition);
+    front->use_blobs(blobs);
+    blobs.env = &env;
+    blobs.incarnation = partition->incarnation();
+    partition->start_background(blobs);
+    co_return Result<void>();
+  }
+  Task<Result<void>> close() {
+    co_await front->close();
+    co_return co_await partition->close();
+  }
+  Task<void> verify() {
+    const auto report = co_await partition->verify();
+    CO_CHECK_OK(report);
+    for (const std::string& problem : report->problems) ADD_FAILURE() << problem;
+  }
+  Task<Result<MutationResult>> put(std::string_view key, std::string_view record, Condition condition = {}) {
+    co_return co_await front->apply({}, kBucket, {.key = key, .record = record, .condition = condition});
+  }
+  Task<Result<MutationResult>> erase(std::string_view key, Condition condition = {}) {
+    co_return co_await front->apply({}, kBucket,
+                                    {.kind = Mutation::Kind::erase, .key = key, .condition = condition});
+  }
+  Env& env;
+  std::unique_ptr<Partition> partition;
+  std::unique_ptr<PartitionFront> front;
+};
 
 }  // namespace fb

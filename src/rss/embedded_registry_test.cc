@@ -14,8 +14,8 @@ namespace {
 // What one core of a node has: its view of the namespace and its registry.
 struct Core {
   explicit Core(Env& env_in) : env(env_in) {}
-  Task<Result<void>> open(NamespaceEngine& engine, EmbeddedRegistryGroup& group) {
-    front = co_await NamespaceFront::open(env, engine);
+  Task<Result<void>> open(Partition& engine, EmbeddedRegistryGroup& group) {
+    front = co_await PartitionFront::open(env, engine);
     std::vector<KeyInfo> keys;
     keys.push_back({.access_key = "AK", .owner = "me"});
     auto opened = co_await EmbeddedRegistry::open(
@@ -37,27 +37,24 @@ struct Core {
     co_return co_await front->apply({}, bucket, {.key = key, .record = record});
   }
   Env& env;
-  std::unique_ptr<NamespaceFront> front;
+  std::unique_ptr<PartitionFront> front;
   std::unique_ptr<EmbeddedRegistry> registry;
 };
 
 // Core 0, with the engine that all cores share.
 struct Node : Core {
-  Node(Env& env_in, EmbeddedRegistryGroup& group_in) : Core(env_in), group(group_in), scope(env_in) {}
+  Node(Env& env_in, EmbeddedRegistryGroup& group_in) : Core(env_in), group(group_in) {}
   Task<Result<void>> open(FakeBlobs& blobs) {
-    FB_CO_TRY(engine, co_await NamespaceEngine::open(env, small_options()));
-    engine->start_background(scope, blobs);
+    FB_CO_TRY(engine, co_await Partition::open(env, small_options()));
+    engine->start_background(blobs);
     co_return co_await Core::open(*engine, group);
   }
   Task<Result<void>> close() {
     co_await Core::close();
-    const Result<void> closed = co_await engine->close();
-    co_await scope.join();
-    co_return closed;
+    co_return co_await engine->close();
   }
   EmbeddedRegistryGroup& group;
-  Scope scope;
-  std::unique_ptr<NamespaceEngine> engine;
+  std::unique_ptr<Partition> engine;
 };
 
 std::string names_of(const Result<std::vector<BucketInfo>>& listed) {
@@ -234,7 +231,7 @@ TEST(EmbeddedRegistry, CrashesAtEveryChangeOfTheDiskLeaveBucketsWholeOrGone) {
 struct Shared {
   explicit Shared(unsigned cores) : group(cores), cores_left(cores - 1) {}
   EmbeddedRegistryGroup group;
-  NamespaceEngine* engine = nullptr;
+  Partition* engine = nullptr;
   unsigned cores_left;
   FakeBlobs blobs;
 };

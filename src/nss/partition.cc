@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nss/partition.h"
+
+#include <algorithm>
+
+#include "io/call_on.h"
+#include "io/log.h"
+#include "nss/partition_front.h"
+
+namespace fb {
+namespace {
+
+constexpr Duration kSectionPoll = Duration::microseconds(100);
+
+}  // namespace
+
+void TreeState::Counts::add(const CountChange& change) {
+  objects.fetch_add(change.objects, std::memory_order_relaxed);
+  bytes.fetch_add(change.bytes, std::memory_order_relaxed);
+  uploads.fetch_add(change.uploads, std::memory_order_relaxed);
+}
+
+CountChange TreeState::Counts::now() const {
+  return {.objects = objects.load(std::memory_order_relaxed),
+          .bytes = bytes.load(std::memory_order_relaxed),
+          .uploads = uploads.load(std::memory_order_relaxed)};
+}
+
+CountChange TreeState::Counts::take() {
+  return {.objects = objects.exchange(0), .bytes = bytes.exchange(0), .uploads = uploads.exchange(0)};
+}
+
+Partition::Partition(Env& env, const Options& options)
+    : env_(env),
+      options_(options),
+      scope_(env),
+      marks_(std::make_unique<Mark[]>(env.core_count())),
+      ports_(std::make_unique<CorePorts[]>(env.core_count())),
+      fronts_mutex_(env),
+      checkpoint_mutex_(env),
+      checkpoint_wanted_(env),
+      background_(env),
+      garbage_freed_(env) {}
+
+Partition::~Partition() { FB_ASSERT(!open_ || env_.abandoned()); }
+
+Partition::CorePorts Partition::ports(Env& env) {
+  CorePorts& ports = ports_[env.core()];
+  if (ports.journal == nullptr) ports = {&journal_->attach(env), &buffers_->attach(env)};
+  return ports;
+}
+
+// Until every core has left the section that it was in when this was called.
+Task<void> Partition::wait_for_sections() {
+  for (unsigned core = 0; core < env_.core_count(); ++core) {
+    const uint64_t seen = marks_[core].value.load();
+    if (seen % 2 == 0) continue;
+    while (marks_[core].value.load() == seen) (void)co_await sleep_for(env_, kSectionPoll);
+  }
+}
+
+Task<void> Partition::add_front(PartitionFront& front) {
+  const auto held = co_await fronts_mutex_.acquire();
+  fronts_.push_back(&front);
+}
+
+Task<void> Partition::remove_front(PartitionFront& front) {
+  const auto held = co_await fronts_mutex_.acquire();
+  add_garbage(co_await call_on(env_, front.core(), [&front](Env&) -> Task<std::vector<Garbage>> {
+    co_return std::exchange(front.garbage_, {});
+  }));
+  std::erase(fronts_, &front);
+}
+
+// What the cores have left since the last time: garbage, and pages that left their trees.
+Task<void> Partition::collect_from_fronts() {
+  struct Left {
+    std::vector<Garbage> garbage;
+    std::vector<BufferPort::Retired> retired;
+  };
+  const auto held = co_await fronts_mutex_.acquire();
+  for (PartitionFront* front : fronts_) {
+    const Left left = co_await call_on(env_, front->core(), [front](Env&) -> Task<Left> {
+      co_return Left{.garbage = std::exchange(front->garbage_, {}),
+                     .retired = front->ports_.buffers->take_retired(UINT64_MAX)};
+    });
+    add_garbage(left.garbage);
+    retired_.insert(retired_.end(), left.retired.begin(), left.retired.end());
+  }
+}
+
+void Partition::add_garbage(std::span<const Garbage> garbage) {
+  for (const Garbage& item : garbage) {
+    ledger_[item.id] = item.block_count;
+    if (sweeping_.load() && marks(item.id)) marked_.insert(item.id);
+  }
+}
+
+Partition::Statistics Partition::statistics() const {
+  Statistics statistics = statistics_;
+  for (const auto& [bucket, tree] : trees_) {
+    CountChange counts = tree->base;
+    counts += tree->counts[0].now();
+    counts += tree->counts[1].now();
+    if (bucket != kSystemTree.value) statistics.objects += static_cast<uint64_t>(counts.objects);
+  }
+  const BufferStatistics& buffers = buffers_->statistics();
+  statistics.trees = trees_.size();
+  statistics.memory_bytes = uint64_t{buffers_->frame_count()} * buffers_->page_bytes();
+  statistics.dirty_pages = buffers_->dirty_count();
+  statistics.pages = page_file_->page_count();
+  statistics.page_loads = buffers.loads.load();
+  statistics.pages_written = buffers.pages_written.load();
+  statistics.evictions = buffers.evictions.load();
+  statistics.pages_damaged = buffers.damaged.load();
+  statistics.ledger_blobs = ledger_.size();
+  statistics.journal_bytes = journal_used();
+  return statistics;
+}
+
+void Partition::use_blobs(BlobClient& blobs) {
+  blobs_ = &blobs;
+  own_front_->use_blobs(blobs);
+}
+
+void Partition::start_background(BlobClient& blobs) {
+  FB_ASSERT(background_tasks_ == 0, background_tasks_);
+  use_blobs(blobs);
+  background_tasks_ = 2;
+  background_.spawn(&run_freeing, this);
+  background_.spawn(&run_sweep, this);
+}
+
+Task<Result<void>> Partition::close() {
+  FB_ASSERT(fronts_.size() <= 1, fronts_.size());
+  closing_.store(true);
+  stop_sleeps_.cancel();
+  garbage_freed_.notify_all();
+  co_await background_.join();
+  if (own_front_ != nullptr) {
+    co_await collect_from_fronts();
+    co_await own_front_->close();
+  }
+  Result<void> result;
+  const bool sound = open_ && !journal_->failed() && !journal_->stalled();
+  if (sound) {
+    clean_ = statistics_.sweep_done;
+    ending_ = true;
+    result = co_await take_checkpoint(true);
+  }
+  stopping_ = true;
+  checkpoint_wanted_.notify_all();
+  if (buffers_ != nullptr) {
+    for (auto& [bucket, tree] : trees_) {
+      if (tree->root != nullptr) ports_[0].buffers->unpin(*tree->root);
+      tree->root = nullptr;
+    }
+    buffers_->stop();
+    journal_->stop();
+    co_await scope_.join();
+    co_await journal_->drain(env_);
+  }
+  for (const Result<void>& closed : {journal_file_ ? co_await journal_file_->close() : Result<void>(),
+                                     page_file_ ? co_await page_file_->close() : Result<void>(),
+                                     checkpoints_ ? co_await checkpoints_->close() : Result<void>()}) {
+    if (result && !closed) result = closed;
+  }
+  own_front_.reset();
+  open_ = false;
+  co_return result;
+}
+
+}  // namespace fb

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "art/page_op.h"
+#include "art/rename_gate.h"
+#include "client/blob_client.h"
+#include "client/namespace_client.h"
+#include "nss/buffer_manager.h"
+#include "nss/checkpoint_file.h"
+#include "nss/commit_record.h"
+#include "nss/journal_file.h"
+#include "nss/page_file.h"
+
+// The namespace engine: the trees of all buckets over one page store and one journal. Every core works on
+// the trees by itself (PartitionFront); this is what they share, and what goes on beside them on core 0:
+// write-behind, checkpoints, freeing garbage, the sweep. docs/namespace_engine.md has the whole.
+//
+// Invariants
+// - A page is changed only by operations of the record that is appended under the same latches.
+// - Everything between an operation's decision and the marks it leaves (dirty pages, counts, garbage) is one
+//   *section* of its core, without suspension. Who has waited until no core is in a section that began before
+//   (wait_for_sections) sees all that records before that moment have left.
+// - A checkpoint's position is a record's first byte, below the first record of every page that the store
+//   lacks and below every record whose marks were not seen.
+// - No answer is given before the journal is durable up to what it saw.
+// - A blob that a record stops naming is in that commit's head, in the ledger until it is erased, and erased
+//   only when the record is durable and every read begun before has ended.
+
+namespace fb {
+
+class PartitionFront;
+
+// One bucket's tree, shared by all cores.
+struct TreeState {
+  TreeState(BucketId bucket_in, PageId root_in, unsigned cores)
+      : bucket(bucket_in), root_page(root_in), gate(cores) {}
+
+  enum class State : uint8_t { open, closing, dropped };
+  const BucketId bucket;
+  const PageId root_page;
+  BufferFrame* root = nullptr;  // pinned; null: the root page is damaged
+  art::RenameGate gate;
+  std::atomic<State> state{State::open};  // closing: operations wait until it is decided
+  std::atomic<bool> has_detached{false};  // something may lie in its ledger space
+
+  // What commits have added since the last checkpoint, by the parity of their generation.
+  struct Counts {
+    std::atomic<int64_t> objects{0}, bytes{0}, uploads{0};
+    void add(const CountChange& change);
+    CountChange now() const;
+    CountChange take();
+  };
+  Counts counts[2];
+  CountChange base;  // core 0's: what is in neither
+};
+
+class Partition {
+ public:
+  struct Options {
+    std::string directory;  // made where missing
+    StoreId store_id{};
+    uint64_t memory_bytes = 256 * kMiB;                    // of page frames
+    uint32_t page_bytes = 16 * kKiB;                       // of a new store
+    uint64_t segment_bytes = 16 * kMiB;                    // of the journal
+    uint64_t journal_bytes_max = 1 * kGiB;                 // bounds the replay at start
+    uint64_t page_store_bytes_max = 0;                     // 0: what the file system gives
+    uint64_t page_growth_bytes = 64 * kMiB;                // of the page store's file
+    uint64_t page_log_bytes = 8 * kMiB;                    // of its log
+    uint64_t sweep_blobs_max = 2'000'000;                  // marked in memory at a time
+    Duration free_delay = Duration::milliseconds(200);     // between rounds that free garbage
+    Duration checkpoint_tick = Duration::milliseconds(5);  // how often is looked whether one is due
+  };
+  // A checkpoint is due when the journal has grown by this share of its bound; the oldest dirty pages are
+  // written until half of it is behind them.
+  static constexpr uint64_t kCheckpointShare = 8;
+  // Records in memory, at most, that are not durable yet; a power of two.
+  static constexpr uint64_t kRingBytes = 16 * kMiB;
+  // What one split appends at most, and what one operation may append at least: several splits.
+  static constexpr uint64_t kSplitBytes = 5 * 64 * kKiB / 2;
+  static constexpr uint64_t kOperationBytes = 512 * kKiB;
+  // New pages one operation may need at first.
+  static constexpr uint32_t kOperationFrames = 8;
+  static constexpr size_t kFreeBatchMax = 256;  // blobs erased in one call
+
+  // NamespaceError::damaged or unsupported with a line in the log that names the place, or an IoError.
+  static Task<Result<std::unique_ptr<Partition>>> open(Env& env, const Options& options);
+  ~Partition();
+
+  // Freeing of garbage and, after an unclean end, the sweep. `blobs` is core 0's.
+  void start_background(BlobClient& blobs);
+  // After every front was closed: ends the background work, writes everything, closes the files.
+  Task<Result<void>> close();
+
+  Incarnation incarnation() const { return incarnation_; }
+  uint32_t page_bytes() const { return buffers_->page_bytes(); }
+
+  struct Statistics {
+    uint64_t objects = 0;
+    uint64_t trees = 0;
+    uint64_t memory_bytes = 0;  // of frames
+    uint64_t dirty_pages = 0;
+    uint64_t pages = 0;  // in the store
+    uint64_t page_loads = 0, pages_written = 0, evictions = 0, pages_damaged = 0;
+    uint64_t ledger_blobs = 0;
+    uint64_t freed_blobs = 0;
+    uint64_t swept_blobs = 0;
+    uint64_t checkpoints = 0;
+    uint64_t replayed_records = 0;
+    uint64_t journal_bytes = 0;  // that a start would replay
+    bool sweep_done = false;
+  };
+  Statistics statistics() const;
+
+  // Every invariant of all trees, the counts and the ledger. Core 0. With `in_use` others may change them
+  // meanwhile: what such a change explains is no problem, counts are compared only where nothing came between,
+  // and what was read stays stored until the report goes.
+  struct VerifyReport {
+    std::vector<std::string> problems;  // at most kVerifyProblemsMax
+    uint64_t trees = 0, pages = 0, keys = 0;
+    uint64_t live_bytes = 0, capacity_bytes = 0;
+    uint64_t depth_max = 0;          // pages
+    uint64_t counts_not_compared = 0;  // trees that were changed meanwhile
+    uint64_t ledger_blobs = 0;
+    std::unordered_map<BlobId, uint32_t> named;  // every blob that a record names, and its blocks
+    ReadPin pin;
+    double fill() const {
+      return capacity_bytes == 0 ? 0 : static_cast<double>(live_bytes) / static_cast<double>(capacity_bytes);
+    }
+  };
+  static constexpr size_t kVerifyProblemsMax = 1000;
+  Task<Result<VerifyReport>> verify(bool in_use = false);
+  // Where records too large for a page are read from, by verify() without start_background().
+  void use_blobs(BlobClient& blobs);
+
+  // --- core 0 ---
+  Task<Result<void>> create_tree(CallContext context, BucketId bucket);
+  Task<Result<void>> drop_tree(CallContext context, BucketId bucket);
+  Task<Result<TreeStatistics>> tree_statistics(CallContext context, BucketId bucket);
+  std::shared_ptr<TreeState> find_tree(BucketId bucket) const;
+  std::vector<BucketId> trees() const;
+  Task<Result<void>> take_checkpoint(bool everything);
+  Task<void> add_front(PartitionFront& front);
+  Task<void> remove_front(PartitionFront& front);
+  JournalFile& journal() { return *journal_file_; }
+  PageFile& page_store() { return *page_file_; }
+  BufferManager& buffers() { return *buffers_; }
+  // A commit or rename carries blobs of ended incarnations to another key while the sweep marks: told before.
+  void mark_moved(std::span<const Garbage> blobs);
+  void rename_begins(BucketId bucket, std::string destination);
+  void rename_ends(BucketId bucket, std::string destination);
+  // Blobs that are garbage, by a record that is in the journal's buffer.
+  void add_garbage(std::span<const Garbage> garbage);
+
+  // --- any core ---
+  struct CorePorts {
+    JournalPort* journal = nullptr;
+    BufferPort* buffers = nullptr;
+  };
+  // Made at the first call on a core.
+  CorePorts ports(Env& env);
+  JournalBuffer& journal_buffer() { return *journal_; }
+  uint64_t read_epoch() const { return read_epoch_.load(std::memory_order_acquire); }
+  Version next_version() {
+    return {(uint64_t{incarnation_.value} << kVersionCounterBits) +
+            version_counter_.fetch_add(1, std::memory_order_relaxed)};
+  }
+  uint64_t generation() const { return generation_.load(); }
+  // Records up to here ended the trees that are gone.
+  uint64_t last_drop() const { return last_drop_.load(std::memory_order_acquire); }
+  bool sweeping() const { return sweeping_.load(); }
+  bool refuses_puts() const { return refuses_puts_.load(std::memory_order_relaxed); }
+  // What is in the ring must fit what the journal has ready, with half a segment to spare: a page can be
+  // written, and so room be made by a checkpoint, only when its records are in the journal.
+  bool journal_tight() const {
+    const uint64_t in_flight = journal_->tail() - journal_->durable();
+    return journal_file_->room_bytes() < in_flight + journal_file_->segment_bytes() / 2;
+  }
+  bool closing() const { return closing_.load(std::memory_order_relaxed); }
+
+  // Marks that the core is between a decision and what it leaves; never across a suspension.
+  class Section {
+   public:
+    Section(Partition& partition, unsigned core) : mark_(partition.marks_[core].value) {
+      mark_.fetch_add(1, std::memory_order_seq_cst);
+    }
+    Section(const Section&) = delete;
+    ~Section() { mark_.fetch_add(1, std::memory_order_seq_cst); }
+
+   private:
+    std::atomic<uint64_t>& mark_;
+  };
+
+ private:
+  friend class PartitionFront;
+  friend struct Verifier;
+  static constexpr unsigned kVersionCounterBits = 40;
+  struct Mark {
+    std::atomic<uint64_t> value{0};  // odd inside a section
+    char padding[56];
+  };
+
+  Partition(Env& env, const Options& options);
+
+  // Opening: partition_recovery.cc.
+  Task<Result<void>> recover();
+  Task<Result<void>> open_files();
+  Task<Result<uint64_t>> find_end();
+  void make_memory(uint64_t end_position);
+  struct Replay;
+  Task<Result<void>> replay(Replay& state, uint64_t from_generation);
+  Task<Result<void>> replay_batch(Replay& state, uint64_t from_generation);
+  Task<void> load_pages(Replay& state);
+  Result<std::string_view> replay_head(JournalRecordKind kind, std::string_view body, Replay& state,
+                                       uint64_t from_generation, bool apply);
+  Task<Result<void>> replay_record(JournalRecordKind kind, Lsn lsn, std::string_view body, Replay& state,
+                                   uint64_t from_generation);
+  Task<Result<void>> replay_page(const art::ChangePage& page, Lsn lsn, Replay& state);
+  Task<Result<void>> open_trees();
+  Error refuse(std::string_view what) const;
+
+  // Checkpoints: partition_checkpoint.cc.
+  static Task<void> run_checkpoints(Partition* self);
+  static Task<void> run_journal(Partition* self);
+  static Task<void> run_buffers(Partition* self);
+  Task<void> wait_for_sections();
+  Task<void> collect_from_fronts();
+  Task<Result<Checkpoint>> make_checkpoint(bool everything);
+  Task<Result<void>> finish_checkpoint(const Checkpoint& checkpoint);
+  Task<Result<void>> erase_retired();
+  Task<void> look_at_space();
+  uint64_t journal_used() const;
+  uint64_t journal_target() const { return options_.journal_bytes_max / 2; }
+  uint64_t journal_share() const { return journal_target() / kCheckpointShare; }
+  void note_boundary();
+
+  // Trees: partition_trees.cc.
+  Task<Result<void>> wait_empty(const CallContext& context, TreeState& tree, bool& retry);
+  Task<Result<bool>> any_key(const CallContext& context, TreeState& tree, Space space);
+  Task<Result<void>> erase_uploads(const CallContext& context, BucketId bucket);
+  Task<Result<void>> end_tree(const std::shared_ptr<TreeState>& tree);
+  Task<void> forget_tree(BucketId bucket);
+
+  // Garbage: partition_garbage.cc.
+  static Task<void> run_freeing(Partition* self);
+  static Task<void> run_sweep(Partition* self);
+  Task<void> wait_for_readers();
+  Task<Result<void>> free_round();
+  Task<Result<bool>> free_detached(TreeState& tree);
+  Task<Result<uint64_t>> sweep_shard(uint16_t shard);
+  Task<Result<void>> sweep_shards();
+  Task<Result<void>> mark(unsigned pass, unsigned passes);
+  Task<Result<void>> mark_tree(BucketId bucket, std::string prefix);
+  Task<Result<void>> mark_record(uint8_t flags, std::string_view value);
+  bool marks(const BlobId& id) const {
+    return id.incarnation < incarnation_ && id.shard % sweep_passes_ == sweep_pass_;
+  }
+  void background_ended();
+
+  // partition_verify.cc
+  struct Verifier;
+
+  Env& env_;
+  Options options_;
+  std::unique_ptr<CheckpointFile> checkpoints_;
+  std::unique_ptr<JournalFile> journal_file_;
+  std::unique_ptr<PageFile> page_file_;
+  std::unique_ptr<JournalBuffer> journal_;
+  std::unique_ptr<BufferManager> buffers_;
+  Scope scope_;  // journal and buffers
+  Incarnation incarnation_;
+  std::atomic<uint64_t> version_counter_{1};
+  std::atomic<uint64_t> generation_{1};
+  std::atomic<uint64_t> last_drop_{0};
+  std::atomic<uint64_t> read_epoch_{1};
+  std::atomic<bool> sweeping_{false};
+  std::atomic<bool> refuses_puts_{false};
+  std::atomic<bool> closing_{false};
+  std::unique_ptr<Mark[]> marks_;
+  std::unique_ptr<CorePorts[]> ports_;
+
+  // Core 0's.
+  std::unordered_map<uint64_t, std::shared_ptr<TreeState>> trees_;
+  std::map<BlobId, uint32_t> ledger_;  // garbage and its block counts
+  std::vector<BufferPort::Retired> retired_;
+  // A place in the stream where a record begins, and how much had been written to the journal then.
+  struct Boundary {
+    uint64_t position;
+    uint64_t written_bytes;
+  };
+  std::deque<Boundary> boundaries_;  // ascending; the first one is the checkpoint's or before it
+  uint64_t checkpoint_number_ = 0;
+  uint64_t checkpoint_position_ = 0;
+  uint64_t checkpoint_sequence_ = 1;
+  uint64_t checkpoint_written_ = 0;  // to the journal, at its position
+  bool checkpoint_due_ = false;      // the journal asks for room
+  uint64_t checkpoint_base_ = 0;     // bytes of journal that the last checkpoint left
+  Instant next_look_{};
+  bool clean_ = false;  // the last process ended in order
+  bool open_ = false;
+  bool ending_ = false;
+  bool stopping_ = false;
+  std::vector<PartitionFront*> fronts_;
+  AsyncMutex fronts_mutex_;
+  AsyncMutex checkpoint_mutex_;
+  Notification checkpoint_wanted_;
+  BlobClient* blobs_ = nullptr;
+  std::unique_ptr<PartitionFront> own_front_;  // the background's way into the trees
+  Scope background_;
+  unsigned background_tasks_ = 0;
+  Notification garbage_freed_;
+  CancelSource stop_sleeps_;
+
+  unsigned sweep_pass_ = 0;
+  unsigned sweep_passes_ = 1;
+  std::unordered_set<BlobId> marked_;
+  std::multiset<std::pair<uint64_t, std::string>> renames_under_way_;
+  std::vector<std::pair<uint64_t, std::string>> renamed_;  // to be marked once more
+  Statistics statistics_;
+};
+
+}  // namespace fb

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nss/partition_front.h"
+
+#include <algorithm>
+
+#include "io/call_on.h"
+
+namespace fb {
+namespace {
+
+constexpr unsigned kHomeCore = 0;
+constexpr Duration kWaitPoll = Duration::milliseconds(1);
+constexpr size_t kKeyBytesMax = 1 + kTreeKeySizeMax;
+
+Error from_page(const Error& error) {
+  if (error.is(PageError::timed_out)) return NamespaceError::timed_out;
+  if (error.is(PageError::full)) return NamespaceError::full;
+  if (error.is(PageError::damaged) || error.is(PageError::not_found)) return NamespaceError::damaged;
+  return NamespaceError::unavailable;
+}
+
+Error from_journal(const Error& error) {
+  if (error.is(JournalError::timed_out)) return NamespaceError::timed_out;
+  if (error.is(JournalError::full)) return NamespaceError::record_too_large;
+  return NamespaceError::unavailable;
+}
+
+}  // namespace
+
+PartitionFront::PartitionFront(Env& env, Partition& partition, Partition::CorePorts ports)
+    : env_(env), partition_(partition), ports_(ports), journal_(*ports.journal) {}
+
+PartitionFront::~PartitionFront() { FB_ASSERT(closed_ || env_.abandoned()); }
+
+Task<std::unique_ptr<PartitionFront>> PartitionFront::open(Env& env, Partition& partition) {
+  std::unique_ptr<PartitionFront> front(new PartitionFront(env, partition, partition.ports(env)));
+  co_await call_on(env, kHomeCore, [&](Env&) { return partition.add_front(*front); });
+  co_return front;
+}
+
+Task<void> PartitionFront::close() {
+  FB_ASSERT(pins_.empty(), pins_.size());
+  co_await call_on(env_, kHomeCore, [this](Env&) { return partition_.remove_front(*this); });
+  journal_.give_back();
+  handles_.clear();
+  closed_ = true;
+}
+
+ReadPin PartitionFront::pin() {
+  const uint64_t epoch = partition_.read_epoch();
+  if (pins_.empty() || pins_.back().epoch != epoch) pins_.push_back({epoch, 0});
+  ++pins_.back().count;
+  return ReadPin(*this, epoch);
+}
+
+void PartitionFront::unpin(uint64_t epoch) {
+  auto found = pins_.end();
+  do {
+    FB_ASSERT(found != pins_.begin(), epoch);
+    --found;
+  } while (found->epoch != epoch);
+  --found->count;
+  while (!pins_.empty() && pins_.front().count == 0) pins_.pop_front();
+}
+
+// --- trees ---
+
+PartitionFront::HandleRef PartitionFront::find_open(BucketId bucket) const {
+  const auto found = handles_.find(bucket.value);
+  if (found == handles_.end()) return nullptr;
+  const bool open = found->second->state->state.load() == TreeState::State::open;
+  return open ? found->second : nullptr;
+}
+
+Task<Result<PartitionFront::HandleRef>> PartitionFront::find(const CallContext& context, BucketId bucket) {
+  if (HandleRef handle = find_open(bucket); handle != nullptr && !closed_) co_return handle;
+  co_return co_await find_slowly(context, bucket);
+}
+
+Task<Result<PartitionFront::HandleRef>> PartitionFront::find_slowly(const CallContext& context,
+                                                                    BucketId bucket) {
+  for (;;) {
+    if (partition_.closing() || closed_) co_return NamespaceError::unavailable;
+    if (context.deadline <= env_.now()) co_return NamespaceError::timed_out;
+    std::shared_ptr<TreeState> state = co_await call_on(
+        env_, kHomeCore,
+        [this, bucket](Env&) -> Task<std::shared_ptr<TreeState>> { co_return partition_.find_tree(bucket); });
+    if (state == nullptr) {
+      FB_CO_CHECK(co_await durable(partition_.last_drop()));
+      co_return NamespaceError::no_such_tree;
+    }
+    if (state->root == nullptr) co_return NamespaceError::damaged;
+    if (state->state.load() == TreeState::State::open) {
+      HandleRef& handle = handles_[bucket.value];
+      if (handle == nullptr || handle->state != state)
+        handle = std::make_shared<Handle>(std::move(state), *ports_.buffers, journal_, env_.core());
+      co_return handle;
+    }
+    (void)co_await sleep_for(env_, kWaitPoll);
+  }
+}
+
+Task<Result<void>> PartitionFront::create_tree(const CallContext& context, BucketId bucket) {
+  return call_on(env_, kHomeCore,
+                 [this, context, bucket](Env&) { return partition_.create_tree(context, bucket); });
+}
+
+Task<Result<void>> PartitionFront::drop_tree(const CallContext& context, BucketId bucket) {
+  return call_on(env_, kHomeCore,
+                 [this, context, bucket](Env&) { return partition_.drop_tree(context, bucket); });
+}
+
+Task<Result<TreeStatistics>> PartitionFront::tree_statistics(const CallContext& context, BucketId bucket) {
+  return call_on(env_, kHomeCore,
+                 [this, context, bucket](Env&) { return partition_.tree_statistics(context, bucket); });
+}
+
+// Versions are never given twice, and their epoch is durable before the first.
+Task<Result<uint64_t>> PartitionFront::next_unique_number(const CallContext&) {
+  if (partition_.closing()) co_return NamespaceError::unavailable;
+  co_return partition_.next_version().value;
+}
+
+Task<Result<std::vector<BucketId>>> PartitionFront::trees(const CallContext&) {
+  co_return co_await call_on(env_, kHomeCore,
+                             [this](Env&) -> Task<std::vector<BucketId>> { co_return partition_.trees(); });
+}
+
+void PartitionFront::discard_blob(BlobId blob, uint32_t block_count) {
+  FB_ASSERT(!closed_);
+  // Not in the journal: after a crash the sweep finds it.
+  garbage_.push_back({blob, block_count});
+}
+
+// --- what operations wait for ---
+
+Task<Result<void>> PartitionFront::durable(uint64_t position) {
+  if (!co_await ports_.journal->wait_durable(position)) co_return NamespaceError::unavailable;
+  co_return Result<void>();
+}
+
+bool PartitionFront::ready(uint64_t bytes) const {
+  return journal_.has(bytes) && ports_.buffers->has_room(Partition::kOperationFrames) &&
+         !partition_.journal_tight();
+}
+
+Task<Result<void>> PartitionFront::make_ready(const CallContext& context, uint64_t bytes, bool adds) {
+  if (partition_.closing() || closed_) co_return NamespaceError::unavailable;
+  if (adds && partition_.refuses_puts()) co_return NamespaceError::full;
+  while (!ready(bytes)) {
+    if (partition_.journal_buffer().failed()) co_return NamespaceError::unavailable;
+    if (context.deadline <= env_.now()) co_return NamespaceError::timed_out;
+    if (partition_.journal_tight()) {
+      if (adds && partition_.refuses_puts()) co_return NamespaceError::full;
+      (void)co_await sleep_for(env_, kWaitPoll);
+      continue;
+    }
+    const Result<void> room = co_await ports_.buffers->make_room(context, Partition::kOperationFrames);
+    if (!room) co_return from_page(room.error());
+    const Result<void> reserved = co_await journal_.reserve(context, bytes);
+    if (!reserved) co_return from_journal(reserved.error());
+  }
+  co_return Result<void>();
+}
+
+Task<Result<PartitionFront::Step>> PartitionFront::after(const CallContext& context,
+                                                         const art::Answer& answer) {
+  switch (answer.outcome) {
+    case art::Outcome::missing: {
+      const Result<void> loaded = co_await ports_.buffers->load(context, answer.page);
+      if (!loaded) co_return from_page(loaded.error());
+      co_return Step::again;
+    }
+    case art::Outcome::no_frames: {
+      const Result<void> room = co_await ports_.buffers->make_room(context, 2 * Partition::kOperationFrames);
+      if (!room) co_return from_page(room.error());
+      co_return Step::again;
+    }
+    case art::Outcome::damaged:
+      co_return NamespaceError::damaged;
+    case art::Outcome::too_large:
+      co_return NamespaceError::record_too_large;
+    default:
+      co_return Step::done;
+  }
+}
+
+// --- reading ---
+
+Task<Result<Found>> PartitionFront::get(const CallContext& context, BucketId bucket, Space space,
+                                        std::string_view key) {
+  Found found;
+  found.pin = pin();
+  if (key.size() > kTreeKeySizeMax) co_return NamespaceError::not_found;
+  HandleRef handle = find_open(bucket);
+  if (handle == nullptr) {
+    FB_CO_TRY(handle, co_await find_slowly(context, bucket));
+  }
+  char bytes[kKeyBytesMax];
+  bytes[0] = static_cast<char>(space);
+  std::memcpy(bytes + 1, key.data(), key.size());
+  const std::string_view tree_key(bytes, 1 + key.size());
+  uint8_t flags = 0;
+  for (;;) {
+    const art::Answer answer = handle->tree.get(tree_key, [&](uint8_t value_flags, std::string_view value) {
+      flags = value_flags;
+      found.record.assign(value);
+    });
+    // A tree that went meanwhile has given its root's frame away.
+    if (handle->state->state.load() == TreeState::State::dropped) {
+      FB_CO_TRY(handle, co_await find_slowly(context, bucket));
+      continue;
+    }
+    if (answer.outcome == art::Outcome::done || answer.outcome == art::Outcome::absent) {
+      FB_CO_CHECK(co_await durable(answer.lsn.position));
+      if (answer.outcome == art::Outcome::absent) co_return NamespaceError::not_found;
+      break;
+    }
+    FB_CO_CHECK(co_await after(context, answer));
+  }
+  const std::optional<TreeValue> value = decode_value(flags, found.record);
+  if (!value) co_return NamespaceError::damaged;
+  found.version = value->version;
+  if (!value->spilled) {
+    found.record.erase(0, found.record.size() - value->record.size());
+    co_return found;
+  }
+  const SpilledRecord spilled = *value->spilled;
+  FB_CO_TRY(found.record, co_await read_spilled(context, spilled));
+  co_return found;
+}
+
+Task<Result<std::string>> PartitionFront::read_spilled(const CallContext& context,
+                                                       const SpilledRecord& spilled) {
+  if (blobs_ == nullptr) co_return NamespaceError::unavailable;
+  const Result<BlobData> data = co_await blobs_->get(context, {spilled.blob, 0}, 0, spilled.length_bytes);
+  if (!data) {
+    if (data.error().is(BlobError::timed_out)) co_return NamespaceError::timed_out;
+    const bool lost = data.error().is(BlobError::damaged) || data.error().is(BlobError::not_found);
+    co_return lost ? NamespaceError::damaged : NamespaceError::unavailable;
+  }
+  if (data->length != spilled.length_bytes) co_return NamespaceError::damaged;
+  co_return std::string(reinterpret_cast<const char*>(data->bytes().data()), data->length);
+}
+
+}  // namespace fb

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+// What nothing names any more is freed, in the background: the ledger's blobs, and what erased prefixes left
+// detached; and after an unclean end, by mark and sweep, what a process that
+// died had written and not named.
+#include <algorithm>
+
+#include "client/record.h"
+#include "io/call_on.h"
+#include "io/log.h"
+#include "nss/partition_front.h"
+
+namespace fb {
+namespace {
+
+constexpr size_t kMarkSlice = 512;  // keys between two turns of others
+constexpr size_t kDetachedBatch = 256;
+constexpr Duration kReaderPoll = Duration::milliseconds(20);
+constexpr Duration kRetryDelay = Duration::seconds(1);
+
+}  // namespace
+
+void Partition::background_ended() {
+  --background_tasks_;
+  garbage_freed_.notify_all();
+}
+
+// Until every read that may have looked before this call has ended. The epoch moves first: a read that notes
+// the old one is then seen by the question, which reaches its core later; one that notes the new one looks at
+// the tree later still.
+Task<void> Partition::wait_for_readers() {
+  const uint64_t old_epoch = read_epoch_.fetch_add(1, std::memory_order_acq_rel);
+  while (!closing()) {
+    bool reading = false;
+    {
+      const auto held = co_await fronts_mutex_.acquire();
+      for (PartitionFront* front : fronts_) {
+        const uint64_t oldest = co_await call_on(
+            env_, front->core(), [front](Env&) -> Task<uint64_t> { co_return front->oldest_read_epoch(); });
+        reading |= oldest <= old_epoch;
+      }
+    }
+    if (!reading) co_return;
+    (void)co_await sleep_for(env_, kReaderPoll, &stop_sleeps_);
+  }
+}
+
+// Only what is garbage for good is freed, and only once nobody can be reading it.
+Task<Result<void>> Partition::free_round() {
+  co_await collect_from_fronts();
+  std::vector<std::shared_ptr<TreeState>> detached;
+  for (const auto& [bucket, tree] : trees_) {
+    if (tree->root != nullptr && tree->has_detached.load()) detached.push_back(tree);
+  }
+  if (ledger_.empty() && detached.empty()) co_return Result<void>();
+  std::vector<BlobExtent> round;
+  round.reserve(ledger_.size());
+  for (const auto& [blob, block_count] : ledger_) round.push_back({blob, block_count});
+  if (!co_await ports_[0].journal->wait_durable(journal_->tail())) co_return NamespaceError::unavailable;
+  co_await wait_for_readers();
+  for (size_t i = 0; i < round.size() && !closing(); i += kFreeBatchMax) {
+    const auto batch = std::span(round).subspan(i, std::min(kFreeBatchMax, round.size() - i));
+    FB_CO_CHECK(co_await blobs_->erase({}, batch));
+    // Not in the journal: a start that finds them in the ledger again erases them again, which does nothing.
+    for (const BlobExtent& extent : batch) ledger_.erase(extent.id);
+    statistics_.freed_blobs += batch.size();
+  }
+  for (const std::shared_ptr<TreeState>& tree : detached) {
+    tree->has_detached.store(false);
+    bool more = true;
+    while (more && !closing()) {
+      const Result<bool> freed = co_await free_detached(*tree);
+      if (!freed) tree->has_detached.store(true);
+      FB_CO_CHECK(freed);
+      more = *freed;
+    }
+    if (more) tree->has_detached.store(true);
+  }
+  co_return Result<void>();
+}
+
+// A batch of what erased prefixes covered; whether there is more. Nobody else changes these keys, and who
+// read their records before they were detached has ended.
+Task<Result<bool>> Partition::free_detached(TreeState& tree) {
+  FB_CO_TRY(const ListPage page,
+            co_await own_front_->list(
+                {}, {.bucket = tree.bucket, .space = Space::ledger, .entries_max = kDetachedBatch}));
+  if (page.entries.empty()) co_return false;
+  std::vector<Garbage> blobs;
+  std::vector<Mutation> mutations;
+  for (const ListEntry& entry : page.entries) {
+    if (detached_owns_blobs(std::string(1, static_cast<char>(Space::ledger)) + entry.key) &&
+        !collect_blobs(entry.record, blobs)) {
+      log(env_, LogLevel::error,
+          "namespace: a detached record makes no sense; its blobs are left to the sweep",
+          {{"bucket", tree.bucket.value}});
+    }
+    mutations.push_back({.kind = Mutation::Kind::erase, .space = Space::ledger, .key = entry.key});
+  }
+  // The blobs go first: what a crash leaves is erased again.
+  std::vector<BlobExtent> extents;
+  for (const Garbage& item : blobs) extents.push_back({item.id, item.block_count});
+  if (!extents.empty()) {
+    co_await wait_for_readers();
+    FB_CO_CHECK(co_await blobs_->erase({}, extents));
+  }
+  statistics_.freed_blobs += extents.size();
+  for (const Result<MutationResult>& erased : co_await own_front_->apply_each({}, tree.bucket, mutations)) {
+    if (!erased && !erased.error().is(NamespaceError::no_such_tree)) co_return erased.error();
+  }
+  co_return true;
+}
+
+Task<void> Partition::run_freeing(Partition* self) {
+  while (!self->closing() && !self->journal_->failed()) {
+    const Result<void> freed = co_await self->free_round();
+    if (!freed && !self->closing()) {
+      log(self->env_, LogLevel::warn, "namespace: garbage could not be freed, trying again",
+          {{"error", freed.error().to_string()}});
+    }
+    const Duration pause = freed ? self->options_.free_delay : kRetryDelay;
+    (void)co_await sleep_for(self->env_, pause, &self->stop_sleeps_);
+  }
+  self->background_ended();
+}
+
+// --- sweep ---
+
+void Partition::mark_moved(std::span<const Garbage> blobs) {
+  for (const Garbage& item : blobs) {
+    if (marks(item.id)) marked_.insert(item.id);
+  }
+}
+
+void Partition::rename_begins(BucketId bucket, std::string destination) {
+  renames_under_way_.emplace(bucket.value, std::move(destination));
+}
+
+// What moved may have gone from where the mark had not come yet to where it had been.
+void Partition::rename_ends(BucketId bucket, std::string destination) {
+  const auto found = renames_under_way_.find({bucket.value, destination});
+  FB_ASSERT(found != renames_under_way_.end());
+  renames_under_way_.erase(found);
+  renamed_.emplace_back(bucket.value, std::move(destination));
+}
+
+Task<Result<void>> Partition::mark_record(uint8_t flags, std::string_view bytes) {
+  const std::optional<TreeValue> value = decode_value(flags, bytes);
+  if (!value) co_return NamespaceError::damaged;
+  std::vector<Garbage> named;
+  if (value->spilled) {
+    named.push_back({value->spilled->blob, 1});
+    FB_CO_TRY(const std::string record, co_await own_front_->read_spilled({}, *value->spilled));
+    if (!collect_blobs(record, named)) co_return NamespaceError::damaged;
+  } else if (!collect_blobs(value->record, named)) {
+    co_return NamespaceError::damaged;
+  }
+  mark_moved(named);
+  co_return Result<void>();
+}
+
+// Every key beneath `prefix`, a space byte and what follows it, in slices. A rename tells of itself.
+Task<Result<void>> Partition::mark_tree(BucketId bucket, std::string prefix) {
+  std::string next = prefix;
+  while (!closing()) {
+    const std::shared_ptr<TreeState> tree = find_tree(bucket);
+    if (tree == nullptr) co_return Result<void>();
+    if (tree->root == nullptr) co_return NamespaceError::damaged;
+    TreeSource source(*ports_[0].buffers, *tree->root);
+    art::Cursor<TreeSource> cursor(source, tree->gate);
+    cursor.begin();
+    art::Answer answer = cursor.seek(next);
+    for (size_t seen = 0; seen < kMarkSlice;) {
+      if (answer.outcome == art::Outcome::missing) {
+        FB_CO_CHECK(co_await own_front_->after({}, answer));
+        answer = cursor.again();
+        continue;
+      }
+      if (answer.outcome == art::Outcome::damaged) co_return NamespaceError::damaged;
+      if (answer.outcome == art::Outcome::renamed) break;
+      if (answer.outcome != art::Outcome::done || !cursor.key().starts_with(prefix)) co_return Result<void>();
+      const std::string value(cursor.value());
+      next.assign(cursor.key());
+      next.push_back('\0');
+      FB_CO_CHECK(co_await mark_record(cursor.value_flags(), value));
+      answer = cursor.next();
+      ++seen;
+    }
+    co_await yield(env_);
+  }
+  co_return Result<void>();
+}
+
+// Every blob of an ended incarnation that a record or the ledger names.
+Task<Result<void>> Partition::mark(unsigned pass, unsigned passes) {
+  sweep_pass_ = pass;
+  sweep_passes_ = passes;
+  marked_.clear();
+  renamed_.clear();
+  sweeping_.store(true);
+  // Who did not know of the mark yet has left what it moved where the walk, or the ledger, finds it.
+  co_await wait_for_sections();
+  co_await collect_from_fronts();
+  for (const auto& [blob, block_count] : ledger_) {
+    if (marks(blob)) marked_.insert(blob);
+  }
+  for (const BucketId bucket : trees()) FB_CO_CHECK(co_await mark_tree(bucket, {}));
+  while (!closing() && (!renames_under_way_.empty() || !renamed_.empty())) {
+    if (renamed_.empty()) {
+      (void)co_await sleep_for(env_, kReaderPoll, &stop_sleeps_);
+      continue;
+    }
+    const std::vector<std::pair<uint64_t, std::string>> again = std::exchange(renamed_, {});
+    for (const auto& [bucket, destination] : again) {
+      for (const Space space : {Space::objects, Space::versions}) {
+        FB_CO_CHECK(co_await mark_tree({bucket}, std::string(1, static_cast<char>(space)) + destination));
+      }
+    }
+  }
+  co_return Result<void>();
+}
+
+// One walk over a shard; the number of blobs erased.
+Task<Result<uint64_t>> Partition::sweep_shard(uint16_t shard) {
+  uint64_t swept = 0;
+  uint64_t cursor = 0;
+  do {
+    FB_CO_TRY(const BlobPage page, co_await blobs_->enumerate({}, shard, cursor));
+    std::map<BlobId, uint32_t> unnamed;
+    for (const BlobKey& key : page.keys) {
+      if (!marks(key.id) || marked_.contains(key.id)) continue;
+      uint32_t& block_count = unnamed[key.id];
+      block_count = std::max(block_count, key.block + 1);
+    }
+    std::vector<BlobExtent> extents;
+    for (const auto& [blob, block_count] : unnamed) extents.push_back({blob, block_count});
+    if (!extents.empty()) FB_CO_CHECK(co_await blobs_->erase({}, extents));
+    swept += extents.size();
+    cursor = page.next_cursor;
+    if (closing()) co_return NamespaceError::unavailable;
+  } while (cursor != 0);
+  co_return swept;
+}
+
+// A walk that erases may pass over something, so each shard is walked until nothing is left to erase. Every
+// shard, since a long blob has blocks in shards that its id does not name.
+Task<Result<void>> Partition::sweep_shards() {
+  for (unsigned shard = 0; shard < blobs_->shard_count(); ++shard) {
+    uint64_t swept = 1;
+    while (swept != 0) {
+      FB_CO_TRY(swept, co_await sweep_shard(static_cast<uint16_t>(shard)));
+      statistics_.swept_blobs += swept;
+    }
+  }
+  co_return Result<void>();
+}
+
+Task<void> Partition::run_sweep(Partition* self) {
+  const uint64_t wanted = 1 + self->statistics().objects / self->options_.sweep_blobs_max;
+  const auto passes =
+      static_cast<unsigned>(std::min<uint64_t>(wanted, std::max<uint16_t>(self->blobs_->shard_count(), 1)));
+  bool needed = !self->clean_;
+  for (unsigned pass = 0; needed && pass < passes && !self->closing();) {
+    Result<void> swept = co_await self->mark(pass, passes);
+    if (swept && !self->closing()) swept = co_await self->sweep_shards();
+    self->sweeping_.store(false);
+    self->marked_ = {};
+    if (swept) {
+      ++pass;
+    } else if (swept.error().is(NamespaceError::damaged)) {
+      // What the damaged records name cannot be known: nothing is freed.
+      log(self->env_, LogLevel::error,
+          "namespace: no sweep for unnamed blobs, since some records are damaged");
+      break;
+    } else if (!self->closing()) {
+      log(self->env_, LogLevel::warn, "namespace: the sweep for unnamed blobs failed, trying again",
+          {{"error", swept.error().to_string()}});
+      (void)co_await sleep_for(self->env_, kRetryDelay, &self->stop_sleeps_);
+    }
+    if (pass == passes) needed = false;
+  }
+  self->statistics_.sweep_done = !needed && !self->closing();
+  self->background_ended();
+}
+
+}  // namespace fb

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// Listings, straight from the cursor: beneath a common prefix one key is looked at, and the rest is passed
+// over by one descent.
+#include <algorithm>
+
+#include "nss/partition_front.h"
+
+namespace fb {
+namespace {
+
+// The least key above everything that begins with `prefix`; a space byte comes first, so there is one.
+std::string behind(std::string prefix) {
+  while (static_cast<uint8_t>(prefix.back()) == 0xff) prefix.pop_back();
+  prefix.back() = static_cast<char>(static_cast<uint8_t>(prefix.back()) + 1);
+  return prefix;
+}
+
+std::string first_key(const ListRequest& request) {
+  const std::string_view after = request.start_after;
+  const std::string space(1, static_cast<char>(request.space));
+  if (after.empty() || after < request.prefix) {
+    const bool past_all = request.start_past_prefix && !after.empty() && request.prefix.starts_with(after);
+    return past_all ? behind(space + std::string(after)) : space + std::string(request.prefix);
+  }
+  if (request.start_past_prefix) return behind(space + std::string(after));
+  return space + std::string(after) + '\0';
+}
+
+}  // namespace
+
+Task<Result<ListPage>> PartitionFront::list(const CallContext& context, const ListRequest& request) {
+  const ReadPin held = pin();  // for spilled records
+  const size_t entries_max = std::min(request.entries_max, kListEntriesMax);
+  const std::string begin = first_key(request);
+  const std::string within = std::string(1, static_cast<char>(request.space)) + std::string(request.prefix);
+  ListPage page;
+  std::vector<std::pair<size_t, SpilledRecord>> spilled;
+  for (;;) {
+    FB_CO_TRY(const HandleRef handle, co_await find(context, request.bucket));
+    page = {};
+    spilled.clear();
+    art::Cursor<Source> cursor(handle->source, handle->state->gate);
+    cursor.begin();
+    art::Answer answer{.outcome = art::Outcome::absent};
+    if (entries_max != 0) answer = cursor.seek(begin);
+    for (;;) {
+      if (answer.outcome == art::Outcome::missing) {
+        FB_CO_CHECK(co_await after(context, answer));
+        answer = cursor.again();
+        continue;
+      }
+      if (answer.outcome != art::Outcome::done || !cursor.key().starts_with(within)) break;
+      if (page.entries.size() == entries_max) {
+        page.truncated = true;
+        break;
+      }
+      const std::string_view path = cursor.key().substr(1);
+      const size_t found = request.delimiter.empty() ? std::string_view::npos
+                                                     : path.find(request.delimiter, request.prefix.size());
+      ListEntry& entry = page.entries.emplace_back();
+      if (found != std::string_view::npos) {
+        const size_t size = found + request.delimiter.size();
+        entry.key = path.substr(0, size);
+        entry.common_prefix = true;
+        answer = cursor.skip(static_cast<uint32_t>(1 + size));
+        continue;
+      }
+      entry.key = path;
+      const std::optional<TreeValue> value = decode_value(cursor.value_flags(), cursor.value());
+      if (!value) co_return NamespaceError::damaged;
+      entry.version = value->version;
+      if (request.with_records && value->spilled) {
+        spilled.emplace_back(page.entries.size() - 1, *value->spilled);
+      } else if (request.with_records) {
+        entry.record = value->record;
+      }
+      answer = cursor.next();
+    }
+    if (handle->state->state.load() == TreeState::State::dropped) continue;
+    if (answer.outcome == art::Outcome::damaged) co_return NamespaceError::damaged;
+    if (answer.outcome == art::Outcome::renamed) continue;
+    FB_CO_CHECK(co_await durable(cursor.lsn().position));
+    break;
+  }
+  for (const auto& [index, record] : spilled) {
+    FB_CO_TRY(page.entries[index].record, co_await read_spilled(context, record));
+  }
+  co_return page;
+}
+
+}  // namespace fb

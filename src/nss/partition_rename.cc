@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+// Renames: of one key, whose value moves as it is; of everything beneath a prefix, by moving one link. Either
+// is one record, together with the changes that go with it.
+#include "io/call_on.h"
+#include "nss/partition_front.h"
+
+namespace fb {
+namespace {
+
+constexpr unsigned kHomeCore = 0;
+constexpr size_t kRenameBytes = 4 * kKeySizeMax;  // keys and bounds, in the record
+constexpr size_t kMutationOverhead = 96;
+
+std::string in_space(Space space, std::string_view path) {
+  std::string key(1, static_cast<char>(space));
+  key += path;
+  return key;
+}
+
+std::optional<NamespaceError> error_of(art::Outcome outcome) {
+  switch (outcome) {
+    case art::Outcome::source_missing:
+      return NamespaceError::not_found;
+    case art::Outcome::destination_occupied:
+      return NamespaceError::destination_occupied;
+    case art::Outcome::into_itself:
+      return NamespaceError::rename_into_itself;
+    case art::Outcome::key_too_long:
+      return NamespaceError::key_too_long;
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace
+
+struct PartitionFront::Renaming {
+  const RenameRequest& request;
+  HandleRef handle;
+  CommitKnowledge knowledge;
+  std::array<std::string, 4> keys;  // of the moves
+  uint64_t own_bytes = 0;
+  bool told_sweep = false;
+  bool must_tell_sweep = false;
+  bool tree_gone = false;
+};
+
+Task<Result<void>> PartitionFront::rename(const CallContext& context, const RenameRequest& request) {
+  if (request.source.size() > kKeySizeMax) co_return NamespaceError::not_found;
+  if (request.destination.size() > kKeySizeMax) co_return NamespaceError::key_too_long;
+  if (request.source.empty() || request.destination.empty()) co_return NamespaceError::unsupported;
+  if (request.source == request.destination) co_return NamespaceError::rename_into_itself;
+  Renaming renaming{.request = request};
+  renaming.own_bytes = kRenameBytes + partition_.page_bytes();
+  for (const Mutation& mutation : request.with) {
+    const bool small =
+        mutation.record.size() + sizeof(Version) <= art::value_bytes_max(partition_.page_bytes());
+    if (!small || mutation.kind == Mutation::Kind::erase_prefix) co_return NamespaceError::unsupported;
+    renaming.own_bytes += kMutationOverhead + mutation.key.size() + mutation.record.size();
+  }
+  Result<void> outcome;
+  for (;;) {
+    Result<HandleRef> found = co_await find(context, request.bucket);
+    if (!found) {
+      outcome = found.error();
+      break;
+    }
+    renaming.handle = std::move(*found);
+    // A rename needs next to no space, but its token and a split may.
+    outcome = co_await make_ready(context, Partition::kOperationBytes + renaming.own_bytes, true);
+    if (!outcome) break;
+    const art::Answer answer = attempt(renaming);
+    if (renaming.tree_gone) continue;
+    if (renaming.must_tell_sweep) {
+      co_await call_on(env_, kHomeCore, [&](Env&) -> Task<void> {
+        partition_.rename_begins(request.bucket, std::string(request.destination));
+        co_return;
+      });
+      renaming.told_sweep = true;
+      continue;
+    }
+    if (plan_.spilled_unknown()) {
+      const Result<Step> learned = co_await learn(context, renaming.knowledge);
+      if (learned) continue;
+      outcome = learned.error();
+      break;
+    }
+    const std::optional<NamespaceError> refusal =
+        plan_.refusal() ? plan_.refusal() : error_of(answer.outcome);
+    if (!refusal && answer.outcome != art::Outcome::done) {
+      const Result<Step> step = co_await after(context, answer);
+      if (step && *step == Step::again) continue;
+      outcome = step ? Result<void>(NamespaceError::damaged) : Result<void>(step.error());
+      break;
+    }
+    if (refusal) outcome = *refusal;
+    const Result<void> written = co_await durable(answer.lsn.position);
+    if (!written) outcome = written;
+    break;
+  }
+  if (renaming.told_sweep) {
+    co_await call_on(env_, kHomeCore, [&](Env&) -> Task<void> {
+      partition_.rename_ends(request.bucket, std::string(request.destination));
+      co_return;
+    });
+  }
+  co_return outcome;
+}
+
+art::Answer PartitionFront::attempt(Renaming& renaming) {
+  const RenameRequest& request = renaming.request;
+  Handle& handle = *renaming.handle;
+  const Partition::Section section(partition_, env_.core());
+  renaming.tree_gone = handle.state->state.load() != TreeState::State::open;
+  renaming.must_tell_sweep = partition_.sweeping() && !renaming.told_sweep;
+  if (renaming.tree_gone || renaming.must_tell_sweep) return {};
+  const uint64_t generation = partition_.generation();
+  journal_.set_floor(renaming.own_bytes + Partition::kSplitBytes);
+  const CommitPlan::Key both[] = {{Space::objects, request.source}, {Space::objects, request.destination}};
+  plan_.begin(request.with, request.prefix ? std::span<const CommitPlan::Key>() : both,
+              partition_.incarnation(), renaming.knowledge);
+  const auto decide = [&](std::span<art::KeyEdit> edits) {
+    if (!plan_.decide(edits, [this] { return partition_.next_version(); })) return false;
+    if (!request.prefix && !decide_key(renaming, edits)) return false;
+    journal_.set_head(request.bucket, generation, plan_.counts(), plan_.garbage());
+    return true;
+  };
+  std::vector<art::PrefixMove> moves;
+  if (request.prefix) {
+    renaming.keys = {in_space(Space::objects, request.source), in_space(Space::objects, request.destination),
+                     in_space(Space::versions, request.source),
+                     in_space(Space::versions, request.destination)};
+    moves.push_back({renaming.keys[0], renaming.keys[1]});
+    moves.push_back({renaming.keys[2], renaming.keys[3], true});
+  }
+  const art::Answer answer = handle.renames.commit(plan_.edits(), moves, decide);
+  if (!plan_.refusal() && !plan_.spilled_unknown() && answer.outcome == art::Outcome::done)
+    leave_marks(handle, generation, answer);
+  return answer;
+}
+
+// One key: what is at the destination is replaced, the value goes over as it is.
+bool PartitionFront::decide_key(Renaming& renaming, std::span<art::KeyEdit> edits) {
+  const RenameRequest& request = renaming.request;
+  art::KeyEdit& source = edits[plan_.edit_of_more(0)];
+  art::KeyEdit& destination = edits[plan_.edit_of_more(1)];
+  const Condition there{.kind = Condition::Kind::must_exist};
+  if (!plan_.check(there, source.present)) return false;
+  if (!plan_.check(request.source_condition, source.present)) return false;
+  if (!plan_.check_replaced(request.destination_condition, destination.present)) return false;
+  if (!plan_.release(Space::objects, destination.present)) return false;
+  plan_.finish_garbage();
+  source.decision.action = art::Decision::Action::erase;
+  destination.decision = {.action = art::Decision::Action::put,
+                          .value_flags = source.present.flags,
+                          .value = source.present.value};
+  return true;
+}
+
+}  // namespace fb
