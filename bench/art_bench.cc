@@ -1,24 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 // The radix tree in memory, beside LMDB and RocksDB on the same keys and values, on one core.
 //
-//     GLIBC_TUNABLES=glibc.malloc.hugetlb=1 taskset -c 0 fb_art_bench [KEYS] [FOLDER]
+//     GLIBC_TUNABLES=glibc.malloc.hugetlb=1 taskset -c 0 fb_art_bench [KEYS] [FOLDER] [alone]
 //
-// prints one line a figure: what, each engine's rate, ours over theirs.
+// prints one line a figure: what, each engine's rate, ours over theirs. `alone`: without the peers.
 //
 // Keys: datasets/imagenet-DD/train/class-DDDD/shard-DDD/<16 hex>.jpg with uniformly random fields; values of
 // 200 bytes, copied out on every side. LMDB: MDB_NORDAHEAD | MDB_NOSYNC | MDB_WRITEMAP, 10,000 puts a
 // transaction, reads in one reading transaction. RocksDB: no compression, bloom filter 10 bits, 8 GB block
 // cache, 256 MiB write buffer, no WAL, compacted before reads. Ours: pages of 16 KiB, all in memory; a record
-// for each change is made and copied to a ring of 8 MiB that goes nowhere. Each reading figure is the median
-// of five rounds in which the engines take turns.
+// for each change is made and copied to a ring of 8 MiB that goes nowhere. Batched look-ups: 64 keys a call,
+// by Tree::get_many and RocksDB's MultiGet; LMDB has no such call and looks up one after the other. Each
+// reading figure is the median of five rounds in which the engines take turns.
 #include <fmt/core.h>
 #include <time.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -52,6 +55,7 @@ struct Clock {
 constexpr uint32_t kValueBytes = 200;
 constexpr uint32_t kRounds = 5;
 constexpr uint32_t kPageKeys = 1000;
+constexpr uint32_t kBatchKeys = 64;
 
 double seconds_since(double start) { return Clock::now() - start; }
 
@@ -93,6 +97,10 @@ class Engine {
   virtual void settle() {}
   // Looks all keys up in an order of their own; the number found.
   virtual uint64_t get_all(const Keys& keys, const std::vector<uint32_t>& order) = 0;
+  // The same, kBatchKeys in a call where the engine has such a call.
+  virtual uint64_t get_batches(const Keys& keys, const std::vector<uint32_t>& order) {
+    return get_all(keys, order);
+  }
   virtual uint64_t scan() = 0;
   // Keys from `from` on, and folders behind the prefix `under`, up to 1000 of them.
   virtual uint64_t page_of_keys(std::string_view from) = 0;
@@ -140,6 +148,23 @@ class OurEngine : public Engine {
         std::memcpy(value, bytes.data(), std::min<size_t>(bytes.size(), kValueBytes));
       });
       found += got.outcome == art::Outcome::done && value[0] != 0;
+    }
+    return found;
+  }
+  uint64_t get_batches(const Keys& keys, const std::vector<uint32_t>& order) override {
+    std::array<std::string_view, kBatchKeys> batch;
+    std::array<art::Answer, kBatchKeys> answers;
+    std::array<char[kValueBytes], kBatchKeys> values;
+    uint64_t found = 0;
+    for (size_t begin = 0; begin < order.size(); begin += kBatchKeys) {
+      const size_t count = std::min<size_t>(kBatchKeys, order.size() - begin);
+      for (size_t i = 0; i < count; ++i) batch[i] = keys[order[begin + i]];
+      tree_.get_many(std::span(batch).first(count), std::span(answers).first(count),
+                     [&](size_t i, uint8_t, std::string_view bytes) {
+                       std::memcpy(values[i], bytes.data(), std::min<size_t>(bytes.size(), kValueBytes));
+                     });
+      for (size_t i = 0; i < count; ++i)
+        found += answers[i].outcome == art::Outcome::done && values[i][0] != 0;
     }
     return found;
   }
@@ -324,6 +349,25 @@ class RocksEngine : public Engine {
     for (const uint32_t i : order) found += db_->Get({}, slice(keys[i]), &value).ok();
     return found;
   }
+  uint64_t get_batches(const Keys& keys, const std::vector<uint32_t>& order) override {
+    std::array<rocksdb::Slice, kBatchKeys> batch;
+    std::array<rocksdb::PinnableSlice, kBatchKeys> values;
+    std::array<rocksdb::Status, kBatchKeys> states;
+    std::array<char[kValueBytes], kBatchKeys> copies;
+    uint64_t found = 0;
+    for (size_t begin = 0; begin < order.size(); begin += kBatchKeys) {
+      const size_t count = std::min<size_t>(kBatchKeys, order.size() - begin);
+      for (size_t i = 0; i < count; ++i) batch[i] = slice(keys[order[begin + i]]);
+      db_->MultiGet({}, db_->DefaultColumnFamily(), count, batch.data(), values.data(), states.data());
+      for (size_t i = 0; i < count; ++i) {
+        if (!states[i].ok()) continue;
+        std::memcpy(copies[i], values[i].data(), std::min<size_t>(values[i].size(), kValueBytes));
+        found += copies[i][0] != 0;
+        values[i].Reset();
+      }
+    }
+    return found;
+  }
   uint64_t scan() override { return walk("", ~uint64_t{0}); }
   uint64_t page_of_keys(std::string_view from) override { return walk(from, kPageKeys); }
   uint64_t page_of_prefixes(std::string_view under) override {
@@ -413,6 +457,7 @@ void measure_renames(OurEngine& ours) {
 int main(int argc, char** argv) {
   const uint64_t count = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 1'000'000;
   const std::string folder = argc > 2 ? argv[2] : "art-bench";
+  [[maybe_unused]] const bool alone = argc > 3 && std::string_view(argv[3]) == "alone";
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
   const Keys keys(count);
@@ -422,10 +467,10 @@ int main(int argc, char** argv) {
   std::vector<std::unique_ptr<Engine>> engines;
   engines.push_back(std::make_unique<OurEngine>(count));
 #ifdef FB_BENCH_LMDB
-  engines.push_back(std::make_unique<LmdbEngine>(folder + "/lmdb"));
+  if (!alone) engines.push_back(std::make_unique<LmdbEngine>(folder + "/lmdb"));
 #endif
 #ifdef FB_BENCH_ROCKSDB
-  engines.push_back(std::make_unique<RocksEngine>(folder + "/rocksdb"));
+  if (!alone) engines.push_back(std::make_unique<RocksEngine>(folder + "/rocksdb"));
 #endif
   std::vector<double> inserts;
   std::vector<double> space;
@@ -447,6 +492,11 @@ int main(int argc, char** argv) {
   measure("get, random", engines, "keys/s", [&](Engine& engine) {
     const auto start = Clock::now();
     FB_ASSERT(engine.get_all(keys, order) == count);
+    return static_cast<double>(count) / seconds_since(start);
+  });
+  measure("get, batches of 64", engines, "keys/s", [&](Engine& engine) {
+    const auto start = Clock::now();
+    FB_ASSERT(engine.get_batches(keys, order) == count);
     return static_cast<double>(count) / seconds_since(start);
   });
   measure("scan", engines, "keys/s", [&](Engine& engine) {

@@ -22,7 +22,12 @@ std::string check_header(const PageView& page) {
   if (header.heap_end <= kHeaderBytes || header.heap_end > header.page_bytes) {
     return fmt::format("heap end {}", header.heap_end);
   }
-  if (header.garbage_bytes > header.heap_end - kHeaderBytes) return "more garbage than heap";
+  if (header.gap_begin < kHeaderBytes || header.gap_end < header.gap_begin ||
+      header.gap_end > header.heap_end) {
+    return fmt::format("a gap from {} to {}", header.gap_begin, header.gap_end);
+  }
+  if (header.garbage_bytes > header.heap_end - kHeaderBytes - page.gap_bytes())
+    return "more garbage than heap";
   return {};
 }
 
@@ -108,17 +113,20 @@ class Verifier {
 
   std::string check_sums() {
     std::sort(blocks_.begin(), blocks_.end());
+    const PageHeader& header = page_.header();
     uint32_t live = 0;
     for (size_t i = 0; i < blocks_.size(); ++i) {
       live += blocks_[i].second;
       if (i > 0 && blocks_[i - 1].first + blocks_[i - 1].second > blocks_[i].first) {
         return fmt::format("block {}: overlaps the one before", blocks_[i].first);
       }
+      if (blocks_[i].first < header.gap_end && blocks_[i].first + blocks_[i].second > header.gap_begin) {
+        return fmt::format("block {}: lies in the gap", blocks_[i].first);
+      }
     }
-    const PageHeader& header = page_.header();
-    if (live + header.garbage_bytes != header.heap_end - kHeaderBytes) {
-      return fmt::format("{} bytes live, {} garbage, {} in the heap", live, header.garbage_bytes,
-                         header.heap_end - kHeaderBytes);
+    if (live + header.garbage_bytes + page_.gap_bytes() != header.heap_end - kHeaderBytes) {
+      return fmt::format("{} bytes live, {} garbage, {} for nodes, {} in the heap", live,
+                         header.garbage_bytes, page_.gap_bytes(), header.heap_end - kHeaderBytes);
     }
     if (entries_ != header.entries) return fmt::format("{} entries counted as {}", entries_, header.entries);
     return {};
@@ -207,9 +215,9 @@ std::string printable(std::string_view bytes) {
 
 std::string page_summary(const PageView& page) {
   const PageHeader& header = page.header();
-  return fmt::format("page {} at LSN {}/{}: {} entries, {} of {} bytes live, {} garbage", header.page_id,
-                     header.lsn_epoch, header.lsn_position, header.entries, page.live_bytes(),
-                     page.capacity_bytes(), header.garbage_bytes);
+  return fmt::format("page {} at LSN {}/{}: {} entries, {} of {} bytes live, {} garbage, {} for nodes",
+                     header.page_id, header.lsn_epoch, header.lsn_position, header.entries, page.live_bytes(),
+                     page.capacity_bytes(), header.garbage_bytes, page.gap_bytes());
 }
 
 std::string page_to_string(const PageView& page) {

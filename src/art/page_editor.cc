@@ -2,6 +2,7 @@
 #include "art/page_editor.h"
 
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "art/page_editor_parts.h"
@@ -29,12 +30,21 @@ std::string_view to_string(OpError code) {
 void PageEditor::format(PageId id) {
   FB_ASSERT(page_bytes_ >= kPageBytesMin, page_bytes_);
   FB_ASSERT(page_bytes_ <= kPageBytesMax, page_bytes_);
-  std::memset(bytes_, 0, page_bytes_);
+  std::memset(at(kHeaderBytes), 0, page_bytes_ - kHeaderBytes);
+  begin(id);
+}
+
+void PageEditor::begin(PageId id) {
+  header() = {};
   header().magic = kPageMagic;
   header().page_bytes = page_bytes_;
   header().page_id = id.value;
   header().heap_end = kHeaderBytes;
+  header().gap_begin = kHeaderBytes;
+  header().gap_end = kHeaderBytes;
   header().root = static_cast<uint16_t>(new_node4({}));
+  header().gap_begin = header().heap_end;
+  header().gap_end = header().heap_end;
 }
 
 uint32_t PageEditor::allocate(uint32_t bytes) {
@@ -44,40 +54,98 @@ uint32_t PageEditor::allocate(uint32_t bytes) {
   return offset;
 }
 
+uint32_t PageEditor::allocate_node(uint32_t bytes) {
+  if (bytes > view().gap_bytes()) return allocate(bytes);
+  const uint32_t offset = header().gap_begin;
+  header().gap_begin = offset + bytes;
+  return offset;
+}
+
 PageEditor::Room PageEditor::reserve(uint32_t bytes) {
   if (bytes <= free_bytes()) return Room::ready;
-  if (bytes > free_bytes() + header().garbage_bytes) return Room::none;
-  const auto compacted = compact(false);
+  if (bytes > all_free_bytes()) return Room::none;
+  const auto compacted = lay_out(false, bytes);
   FB_ASSERT(compacted.has_value());
   return Room::compacted;
 }
 
-Result<void> PageEditor::compact(bool normalize) {
-  std::vector<std::byte> scratch(page_bytes_);
-  PageEditor to(scratch.data(), page_bytes_);
+Result<void> PageEditor::compact(bool normalize) { return lay_out(normalize, 0); }
+
+namespace {
+
+// Nodes take about an eighth of what a page's new keys take. A gap too small for a node is none.
+uint32_t gap_bytes_for(uint32_t free_bytes, uint32_t needed_bytes) {
+  const uint32_t gap = std::min(free_bytes / 8, free_bytes - needed_bytes);
+  return gap < node4::kFixed ? 0 : gap;
+}
+
+}  // namespace
+
+Result<void> PageEditor::lay_out(bool normalize, uint32_t bytes) {
+  // What is not written here is not copied back.
+  const auto scratch = std::make_unique_for_overwrite<std::byte[]>(page_bytes_);
+  PageEditor to(scratch.get(), page_bytes_);
   to.header() = header();
   to.header().heap_end = kHeaderBytes;
+  to.header().gap_begin = kHeaderBytes;
+  to.header().gap_end = kHeaderBytes;
   to.header().garbage_bytes = 0;
   to.header().entries = 0;
-  const uint32_t root = to.copy_tree(view(), header().root, {}, {.normalize = normalize, .keep_root = true});
+  const uint32_t root = to.copy_tree(view(), header().root, {},
+                                     {.normalize = normalize,
+                                      .keep_root = true,
+                                      .alone = true,
+                                      .gap_bytes = gap_bytes_for(all_free_bytes(), bytes)});
   if (root == 0) return OpError::damaged;
   to.header().root = static_cast<uint16_t>(root);
-  std::memcpy(bytes_, scratch.data(), page_bytes_);
+  const uint32_t end = to.header().heap_end;
+  const uint32_t before = header().heap_end;
+  std::memcpy(bytes_, scratch.get(), end);
+  if (before > end) std::memset(at(end), 0, before - end);
   return {};
 }
 
-Result<void> PageEditor::extract(const PageView& from, uint32_t offset) {
+// In a page that has none: what lies behind the nodes moves.
+void PageEditor::open_gap() {
+  const uint32_t begin = header().gap_begin;
+  const uint32_t gap = gap_bytes_for(free_bytes(), 0);
+  FB_ASSERT(view().gap_bytes() == 0, view().gap_bytes());
+  if (gap == 0) return;
+  const auto moved = [&](uint32_t offset) { return offset < begin ? offset : offset + gap; };
+  std::vector<uint16_t> open{header().root};
+  while (!open.empty()) {
+    const Block node = view().block(open.back());
+    open.pop_back();
+    if (node.value_offset() != 0) store16(at(node.offset) + kNodeValue, moved(node.value_offset()));
+    for (ChildSlot child = node.next(0); child.slot != 0; child = node.next(child.byte + 1u)) {
+      const uint16_t below = node.child(child.slot);
+      if (view().block(below).node()) open.push_back(below);
+      store16(at(node.offset) + child.slot, moved(below));
+    }
+  }
+  header().root = static_cast<uint16_t>(moved(header().root));
+  std::memmove(at(begin + gap), at(begin), header().heap_end - begin);
+  std::memset(at(begin), 0, gap);
+  header().gap_end = begin + gap;
+  header().heap_end += gap;
+}
+
+Result<void> PageEditor::extract(const PageView& from, uint32_t offset, uint8_t first, uint8_t last) {
   const Block top = from.block(offset);
-  const CopyOptions options{.normalize = true, .page_ids = true, .keep_root = true};
+  const CopyOptions options{
+      .normalize = true, .page_ids = true, .keep_root = true, .alone = true, .first = first, .last = last};
+  begin({});
   const uint32_t empty = header().root;
   if (top.kind == BlockKind::leaf) {
-    const uint32_t value = copy_tree(from, offset, {}, options);
+    const uint32_t value = copy_tree(from, offset, {}, {.normalize = true, .page_ids = true});
     if (value == 0) return OpError::no_room;
     store16(at(empty) + kNodeValue, value);
     return {};
   }
   if (!top.node()) return OpError::malformed;
   header().heap_end = kHeaderBytes;
+  header().gap_begin = kHeaderBytes;
+  header().gap_end = kHeaderBytes;
   const uint32_t root = copy_tree(from, offset, {}, options);
   if (root == 0) return OpError::damaged;
   header().root = static_cast<uint16_t>(root);
@@ -93,7 +161,8 @@ uint32_t PageEditor::copy_tree(const PageView& from, uint32_t offset, std::strin
   const PageHeader before = header();
   std::vector<uint16_t> later;  // slots of what comes behind the nodes
   const uint32_t top = copy_block(from, offset, &label, options, options.keep_root);
-  bool ok = top != 0;
+  bool ok = top != 0 && ((options.first == 0 && options.last == 255) ||
+                         keep_of_last_block(top, options.first, options.last));
   for (uint32_t scan = before.heap_end; ok && scan < header().heap_end;) {
     const Block block = view().block(scan);
     ok = block.ok();
@@ -111,6 +180,14 @@ uint32_t PageEditor::copy_tree(const PageView& from, uint32_t offset, std::strin
       store16(at(slot), copied);
     }
   }
+  if (options.alone && ok) {
+    ok = header().heap_end + options.gap_bytes <= page_bytes_;
+    const uint32_t gap = ok ? options.gap_bytes : 0;
+    std::memset(at(header().heap_end), 0, gap);
+    header().gap_begin = header().heap_end;
+    header().heap_end += gap;
+    header().gap_end = header().heap_end;
+  }
   for (size_t i = 0; ok && i < later.size(); ++i) {
     const uint32_t copied = copy_block(from, load16(at(later[i])), nullptr, options, false);
     ok = copied != 0;
@@ -122,6 +199,34 @@ uint32_t PageEditor::copy_tree(const PageView& from, uint32_t offset, std::strin
     return 0;
   }
   return top;
+}
+
+// Leaves of a node that was copied last only the children of these bytes. False: there are none.
+bool PageEditor::keep_of_last_block(uint32_t offset, uint8_t first, uint8_t last) {
+  const Block node = view().block(offset);
+  if (!node.node()) return false;
+  store16(at(offset) + kNodeValue, 0);
+  if (node.kind == BlockKind::range) {
+    std::string kept;
+    for (uint32_t i = 0; i < node.count(); ++i) {
+      const auto entry = range_node::load(node.at, node.count(), i);
+      if (entry.first >= first && entry.first <= last) range_node::pack(kept, entry);
+    }
+    if (kept.empty()) return false;
+    header().entries -= node.count();
+    write_range(offset, {}, 0, kept);
+  } else {
+    for (ChildSlot child = node.next(0); child.slot != 0; child = node.next(child.byte + 1u)) {
+      const auto byte = static_cast<uint8_t>(child.byte);
+      if (byte < first || byte > last) erase_child(at(offset), node.kind, byte);
+    }
+    if (node.count() == 0) return false;
+    const uint32_t garbage = header().garbage_bytes;
+    shrink_node(offset);
+    header().garbage_bytes = garbage;
+  }
+  header().heap_end = offset + view().block(offset).bytes;
+  return true;
 }
 
 uint32_t PageEditor::copy_block(const PageView& from, uint32_t offset, const std::string_view* label,
@@ -194,7 +299,7 @@ uint32_t PageEditor::new_leaf(std::string_view label, uint8_t flags, std::string
 }
 
 uint32_t PageEditor::new_node4(std::string_view label) {
-  const uint32_t offset = allocate(static_cast<uint32_t>(node4::kFixed + label.size()));
+  const uint32_t offset = allocate_node(static_cast<uint32_t>(node4::kFixed + label.size()));
   std::byte* node = at(offset);
   std::memset(node, 0, node4::kFixed);
   store8(node, static_cast<uint8_t>(BlockKind::node4));
@@ -245,7 +350,7 @@ void PageEditor::erase_child(std::byte* node, BlockKind kind, uint8_t byte) {
 void PageEditor::grow_node(uint32_t slot, BlockKind kind) {
   const Block old = block_at_slot(slot);
   const uint32_t fixed = fixed_bytes_of(kind);
-  const uint32_t offset = allocate(fixed + old.label_bytes);
+  const uint32_t offset = allocate_node(fixed + old.label_bytes);
   std::byte* node = at(offset);
   std::memset(node, 0, fixed);
   store8(node, static_cast<uint8_t>(kind));
@@ -336,10 +441,14 @@ uint32_t PageEditor::build_tail(std::string_view rest, const Payload& payload) {
 }
 
 Result<void> PageEditor::insert(std::string_view path, const Payload& payload) {
+  Trace trace;
+  const Stop stop = walk(view(), path, trace);
+  return insert_at(path, payload, trace, stop);
+}
+
+Result<void> PageEditor::insert_at(std::string_view path, const Payload& payload, Trace& trace, Stop stop) {
   const auto size = static_cast<uint32_t>(path.size());
   for (;;) {
-    Trace trace;
-    const Stop stop = walk(view(), path, trace);
     const Block block = view().block(stop.block);
     const bool leaf = payload.kind == BlockKind::leaf;
     uint32_t need = 0;
@@ -376,6 +485,8 @@ Result<void> PageEditor::insert(std::string_view path, const Payload& payload) {
       case Room::none:
         return OpError::no_room;
       case Room::compacted:
+        trace.size = 0;
+        stop = walk(view(), path, trace);
         continue;
       case Room::ready:
         break;
@@ -419,7 +530,7 @@ Result<void> PageEditor::set_value(std::string_view path, uint8_t flags, std::st
     Trace trace;
     const Stop stop = walk(view(), path, trace);
     if (stop.kind != StopKind::value) {
-      return insert(path, {.kind = BlockKind::leaf, .value_flags = flags, .value = value});
+      return insert_at(path, {.kind = BlockKind::leaf, .value_flags = flags, .value = value}, trace, stop);
     }
     const Block block = view().block(stop.block);
     const uint32_t slot = block.kind == BlockKind::leaf ? trace.slot() : block.offset + kNodeValue;
@@ -491,7 +602,7 @@ Result<void> PageEditor::tidy(uint32_t slot, bool root) {
   const uint32_t bytes = below.bytes - below.label_bytes + label;
   // Where the room is in pieces the same happens while they are joined.
   if (bytes > free_bytes()) return compact(true);
-  const uint32_t offset = allocate(bytes);
+  const uint32_t offset = below.node() ? allocate_node(bytes) : allocate(bytes);
   std::byte* to = at(offset);
   std::memcpy(to, below.at, below.fixed_bytes);
   store8(to + 1, label);

@@ -85,8 +85,10 @@ class PageEditor {
   Result<void> compact(bool normalize);
 
   // Makes this an image of the subtree of `from` at a block, without that block's label, with page ids for
-  // links.
-  Result<void> extract(const PageView& from, uint32_t offset);
+  // links. What these bytes held before does not matter.
+  Result<void> extract(const PageView& from, uint32_t offset) { return extract(from, offset, 0, 255); }
+  // Only the children of these bytes, and without the value unless they are all.
+  Result<void> extract(const PageView& from, uint32_t offset, uint8_t first, uint8_t last);
 
  private:
   struct Trace;
@@ -95,11 +97,17 @@ class PageEditor {
 
   std::byte* at(uint32_t offset) { return bytes_ + offset; }
   uint32_t free_bytes() { return page_bytes_ - header().heap_end; }
+  uint32_t all_free_bytes() { return free_bytes() + header().garbage_bytes + view().gap_bytes(); }
   Block block_at_slot(uint32_t slot) { return view().block(load16(bytes_ + slot)); }
   uint32_t allocate(uint32_t bytes);
+  // In the gap behind the nodes, if there is room.
+  uint32_t allocate_node(uint32_t bytes);
   void discard(uint32_t bytes) { header().garbage_bytes += bytes; }
   // Makes `bytes` free in one piece, if they are there at all. Compacting moves every block.
   Room reserve(uint32_t bytes);
+  // Lays all out anew, with `bytes` free in one piece.
+  Result<void> lay_out(bool normalize, uint32_t bytes);
+  void open_gap();
 
   uint32_t new_leaf(std::string_view label, uint8_t flags, std::string_view value);
   uint32_t new_node4(std::string_view label);
@@ -114,9 +122,14 @@ class PageEditor {
   uint32_t tail_bytes(uint32_t rest_bytes, const Payload& payload) const;
   uint32_t build_tail(std::string_view rest, const Payload& payload);
   Result<void> insert(std::string_view path, const Payload& payload);
+  // The same, where the path has been followed already.
+  Result<void> insert_at(std::string_view path, const Payload& payload, Trace& trace, Stop stop);
+  void begin(PageId id);
+  bool keep_of_last_block(uint32_t offset, uint8_t first, uint8_t last);
   // Leaves of a block only the node it is, with its value, and no child.
   void drop_children(uint32_t offset);
   uint32_t new_range(std::string_view label, uint16_t value, std::string_view intervals);
+  void write_range(uint32_t offset, std::string_view label, uint16_t value, std::string_view intervals);
 
   struct Measure {
     uint32_t bytes = 0;
@@ -134,6 +147,10 @@ class PageEditor {
     bool normalize = false;
     bool page_ids = false;
     bool keep_root = false;  // the first block stays a node
+    bool alone = false;      // nothing else is in the page: the gap comes behind the nodes
+    uint32_t gap_bytes = 0;
+    uint8_t first = 0;  // of the first block's children, those that are copied
+    uint8_t last = 255;
   };
   // Copies a subtree behind the heap's end; 0 where it does not fit or the source is damaged.
   uint32_t copy_tree(const PageView& from, uint32_t offset, std::string_view label, CopyOptions options);

@@ -34,7 +34,15 @@ std::string PageEditor::pack_intervals(const Block& range) {
 uint32_t PageEditor::new_range(std::string_view label, uint16_t value, std::string_view intervals) {
   const uint32_t count = count_of(intervals);
   const uint32_t fixed = range_node::fixed_bytes(count);
-  const uint32_t offset = allocate(static_cast<uint32_t>(fixed + label.size()));
+  const uint32_t offset = allocate_node(static_cast<uint32_t>(fixed + label.size()));
+  write_range(offset, label, value, intervals);
+  return offset;
+}
+
+void PageEditor::write_range(uint32_t offset, std::string_view label, uint16_t value,
+                             std::string_view intervals) {
+  const uint32_t count = count_of(intervals);
+  const uint32_t fixed = range_node::fixed_bytes(count);
   std::byte* node = at(offset);
   store8(node, static_cast<uint8_t>(BlockKind::range));
   store8(node + 1, static_cast<uint32_t>(label.size()));
@@ -47,7 +55,6 @@ uint32_t PageEditor::new_range(std::string_view label, uint16_t value, std::stri
   }
   if (!label.empty()) std::memcpy(node + fixed, label.data(), label.size());
   header().entries += count;
-  return offset;
 }
 
 Result<void> PageEditor::put_link(std::string_view path, const Link& link) {
@@ -134,12 +141,9 @@ Result<void> PageEditor::erase_link(std::string_view path, int byte) {
     intervals.erase(i * range_node::kEntryBytes, range_node::kEntryBytes);
     std::array<char, 255> label;
     std::memcpy(label.data(), block.label().data(), block.label_bytes);
-    const uint32_t heap_end = header().heap_end;
     const uint16_t value = block.value_offset();
     // The shorter block takes the place of the longer one.
-    header().heap_end = stop.block;
-    (void)new_range({label.data(), block.label_bytes}, value, intervals);
-    header().heap_end = heap_end;
+    write_range(stop.block, {label.data(), block.label_bytes}, value, intervals);
     header().entries -= count;
     discard(range_node::kEntryBytes);
     return {};
@@ -153,9 +157,13 @@ Result<void> PageEditor::erase_link(std::string_view path, int byte) {
     const uint8_t flags = given ? leaf.value_flags() : uint8_t{0};
     std::memset(at(kHeaderBytes), 0, header().heap_end - kHeaderBytes);
     header().heap_end = kHeaderBytes;
+    header().gap_begin = kHeaderBytes;
+    header().gap_end = kHeaderBytes;
     header().garbage_bytes = 0;
     header().entries = 0;
     header().root = static_cast<uint16_t>(new_node4({}));
+    header().gap_begin = header().heap_end;
+    header().gap_end = header().heap_end;
     if (given) store16(at(header().root) + kNodeValue, new_leaf({}, flags, value));
     return {};
   }
@@ -189,7 +197,7 @@ Result<void> PageEditor::erase_link(std::string_view path, int byte) {
   const uint32_t parent_slot = trace.slots[trace.size - 2];
   if (bytes > free_bytes()) {
     // The parent may be empty for a moment; it is a node, and stays one.
-    if (auto compacted = compact(false); !compacted) return compacted;
+    if (auto compacted = lay_out(false, bytes); !compacted) return compacted;
     Trace again;
     (void)walk(view(), path.substr(0, path.size() - label.size() - 1), again);
     add_child(again.slot(), byte_above, new_leaf(label, flags, text));
@@ -240,12 +248,9 @@ Result<void> PageEditor::make_range(std::string_view path, const Value& value, s
     if (range && need <= block.bytes) {
       std::array<char, 255> label;
       std::memcpy(label.data(), block.label().data(), block.label_bytes);
-      const uint32_t heap_end = header().heap_end;
       const uint32_t count = block.count();
       const uint16_t value_offset = block.value_offset();
-      header().heap_end = stop.block;
-      (void)new_range({label.data(), block.label_bytes}, value_offset, intervals);
-      header().heap_end = heap_end;
+      write_range(stop.block, {label.data(), block.label_bytes}, value_offset, intervals);
       header().entries -= count;
       discard(block.bytes - need);
       return {};
@@ -256,7 +261,7 @@ Result<void> PageEditor::make_range(std::string_view path, const Value& value, s
       const Block own = block.value_offset() != 0 ? view().block(block.value_offset()) : Block{};
       const uint32_t kept = node4::kFixed + block.label_bytes + own.bytes;
       const uint32_t freed = size.bytes > kept ? size.bytes - kept : 0;
-      if (need > free_bytes() + header().garbage_bytes + freed) return OpError::no_room;
+      if (need > all_free_bytes() + freed) return OpError::no_room;
       drop_children(stop.block);
       dropped = true;
       continue;
@@ -323,14 +328,11 @@ Result<void> PageEditor::keep_children(uint8_t first, uint8_t last) {
       if (entry.first >= first && entry.first <= last) range_node::pack(kept, entry);
     }
     if (kept.empty()) return OpError::not_found;
-    const uint32_t heap_end = header().heap_end;
     const uint32_t count = root.count();
     const uint32_t bytes = root.bytes;
-    header().heap_end = root.offset;
-    const uint32_t offset = new_range({}, 0, kept);
-    header().heap_end = heap_end;
+    write_range(root.offset, {}, 0, kept);
     header().entries -= count;
-    discard(bytes - view().block(offset).bytes);
+    discard(bytes - view().block(root.offset).bytes);
     return compact(true);
   }
   if (root.next(first).slot == 0 || root.next(first).byte > last) return OpError::not_found;
@@ -434,6 +436,7 @@ Result<void> PageEditor::set_image(const PageView& image) {
   header().lsn_epoch = before.lsn_epoch;
   header().lsn_position = before.lsn_position;
   header().checksum = 0;
+  if (view().gap_bytes() == 0) open_gap();
   return {};
 }
 

@@ -80,6 +80,68 @@ TEST(PageEditor, EveryByteIsAChild) {
   }
 }
 
+// Nodes that come after a page was laid out stand with the others, before all leaves; the room kept for them
+// is nobody else's, and given up when the page is full.
+TEST(PageEditor, NodesStayTogether) {
+  TestPage page(4096);
+  for (const char* key : {"a/1", "a/2", "b/1", "b/2"}) ASSERT_TRUE(page.editor().set_value(key, 0, key));
+  ASSERT_TRUE(page.editor().compact(true));
+  const uint32_t begin = page.view().header().gap_begin;
+  const uint32_t end = page.view().header().gap_end;
+  EXPECT_GT(end - begin, 4096u / 10);
+  for (uint32_t i = 0; i < 8; ++i) ASSERT_TRUE(page.editor().set_value("c/" + std::to_string(i), 0, "v"));
+  ASSERT_EQ(verify_page(page.view()), "");
+  EXPECT_GT(page.view().header().gap_begin, begin);
+  EXPECT_EQ(page.view().header().gap_end, end);
+  const Stop stop = walk(page.view(), "c/");
+  EXPECT_LT(stop.block, end);
+  EXPECT_GE(walk(page.view(), "c/1").block, end);
+  std::vector<std::byte> broken = page.bytes();
+  PageEditor(broken.data(), 4096).header().gap_begin -= node4::kFixed;
+  EXPECT_NE(verify_page({broken.data(), 4096}), "");
+  // As an image it gets a gap of its own; full, it has none left.
+  TestPage image(4096);
+  ASSERT_TRUE(image.editor().extract(page.view(), page.view().root()));
+  EXPECT_EQ(image.view().gap_bytes(), 0u);
+  TestPage other(4096);
+  ASSERT_TRUE(other.editor().set_image(image.view()));
+  EXPECT_GT(other.view().gap_bytes(), 0u);
+  ASSERT_EQ(verify_page(other.view()), "") << page_to_string(other.view());
+  EXPECT_EQ(content_of(other.view()), content_of(page.view()));
+  uint32_t keys = 0;
+  while (other.editor().set_value("d/" + std::to_string(keys), 0, std::string(100, 'v'))) ++keys;
+  ASSERT_EQ(verify_page(other.view()), "");
+  EXPECT_GT(other.view().live_bytes(), other.view().capacity_bytes() - 200);
+}
+
+// What a split copies: some children, and no value.
+TEST_P(PageSizes, SomeChildrenAreExtracted) {
+  std::mt19937_64 random(GetParam() + 1);
+  for (uint32_t round = 0; round < 200; ++round) {
+    TestPage page(GetParam());
+    for (uint32_t i = 0; i < 40; ++i) {
+      (void)page.editor().set_value(random_key(random, 30), 0, std::string(random() % 8, 'v'));
+      const std::string key = std::string(1, static_cast<char>(random())) + "k";
+      (void)page.editor().set_value(key, 0, "v");
+    }
+    const auto first = static_cast<uint8_t>(1 + random() % 128);
+    const auto last = static_cast<uint8_t>(first + random() % 100);
+    Content expected;
+    for (const auto& [key, value] : content_of(page.view())) {
+      const bool in =
+          !key.empty() && static_cast<uint8_t>(key[0]) >= first && static_cast<uint8_t>(key[0]) <= last;
+      if (in) expected[key] = value;
+    }
+    TestPage image(GetParam());
+    const auto copied = image.editor().extract(page.view(), page.view().root(), first, last);
+    ASSERT_EQ(copied.has_value(), !expected.empty());
+    if (!copied) continue;
+    ASSERT_EQ(verify_page(image.view()), "") << page_to_string(image.view());
+    ASSERT_EQ(content_of(image.view()), expected);
+    EXPECT_EQ(image.view().header().garbage_bytes, 0u);
+  }
+}
+
 TEST(PageEditor, SubtreesGoByTheirPrefix) {
   TestPage page(4096);
   for (const char* key : {"a", "a/", "a/b", "a/c/d", "ab", "b"})

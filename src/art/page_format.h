@@ -10,8 +10,11 @@
 // The bytes of a page (docs/formats/page.md). A page is a header and a heap of blocks, which are the nodes of
 // a connected piece of the radix tree. Blocks point to one another by their offsets in the page.
 //
-//     0            64                                         heap end        page size
-//     | header     | block | block | ... (some are garbage)   | free          |
+//     0        64              gap begin    gap end                   heap end   page size
+//     | header | node | node | | free       | leaf | link | node | ..  | free      |
+//
+// Where a page is laid out anew, its nodes come first, with room behind them for those to come, so that a
+// search reads neighbouring lines. Some of the blocks are garbage.
 //
 // All blocks begin with the same two bytes, so that the next one can be sized without knowing who points to
 // it:
@@ -46,7 +49,8 @@ struct PageHeader {
   uint32_t entries;        // values and links to pages
   uint16_t root;           // offset of the root's block
   uint16_t reserved16;
-  uint64_t reserved64;
+  uint32_t gap_begin;  // free room behind the nodes, for more of them; from the header's end to the heap's
+  uint32_t gap_end;
 };
 static_assert(sizeof(PageHeader) == 64);
 inline constexpr uint32_t kHeaderBytes = sizeof(PageHeader);

@@ -88,6 +88,12 @@ void PageOp::encode(std::string& out) const {
   if (has_body(kind)) writer.sized(body);
 }
 
+size_t PageOp::encoded_value_bytes() const {
+  FB_ASSERT(kind == Kind::set_value || kind == Kind::erase_value, static_cast<int>(kind));
+  const size_t name = 1 + varint_size(path.size()) + path.size();
+  return kind == Kind::erase_value ? name : name + 1 + varint_size(value.size()) + value.size();
+}
+
 Result<PageOp> PageOp::parse(std::string_view& bytes) {
   ByteReader reader(bytes);
   PageOp op;
@@ -184,6 +190,14 @@ Result<void> apply(PageEditor page, const PageOp& op) {
 }
 
 void begin_change(std::string& out) { out.push_back(static_cast<char>(kChangeVersion)); }
+
+void begin_page_change(std::string& out, PageId page, size_t operations_bytes) {
+  begin_change(out);
+  ByteWriter writer(out);
+  writer.varint(page.value);
+  writer.u8(static_cast<uint8_t>(ChangePage::Action::change));
+  writer.varint(operations_bytes);
+}
 
 void append_change(std::string& out, const ChangePage& page) {
   ByteWriter writer(out);

@@ -57,6 +57,8 @@ struct PageOp {
   std::string_view body;
 
   void encode(std::string& out) const;
+  // What `encode` will write of a set_value or erase_value.
+  size_t encoded_value_bytes() const;
   // Takes the first operation off `bytes`; its views point into them.
   static Result<PageOp> parse(std::string_view& bytes);
   std::string to_string() const;
@@ -83,6 +85,8 @@ struct ChangePage {
 inline constexpr uint8_t kChangeVersion = 1;
 
 void begin_change(std::string& out);
+// All of a change of one page before its operations, which must take so many bytes.
+void begin_page_change(std::string& out, PageId page, size_t operations_bytes);
 void append_change(std::string& out, const ChangePage& page);
 // Reads what begin_change and append_change wrote.
 class ChangeReader {

@@ -68,8 +68,11 @@ class PageView {
   uint16_t root() const { return header().root; }
   uint32_t entries() const { return header().entries; }
   uint32_t capacity_bytes() const { return page_bytes_ - kHeaderBytes; }
+  uint32_t gap_bytes() const { return header().gap_end - header().gap_begin; }
   // Of blocks in use.
-  uint32_t live_bytes() const { return header().heap_end - kHeaderBytes - header().garbage_bytes; }
+  uint32_t live_bytes() const {
+    return header().heap_end - kHeaderBytes - header().garbage_bytes - gap_bytes();
+  }
 
   // kind none where the bytes at `offset` are no block inside the page.
   Block block(uint32_t offset) const;
@@ -80,11 +83,17 @@ class PageView {
 };
 
 // A page that is about to be searched: where compaction puts its nodes.
-inline void prefetch_page(const std::byte* bytes) {
-  constexpr uint32_t kLines = 16;
-  constexpr uint32_t kLineBytes = 64;
-  for (uint32_t i = 0; i < kLines; ++i) __builtin_prefetch(bytes + i * kLineBytes);
+inline constexpr uint32_t kLineBytes = 64;
+inline constexpr uint32_t kPrefetchedBytes = 16 * kLineBytes;
+inline void prefetch(const void* at, uint32_t bytes) {
+  for (uint32_t i = 0; i < bytes; i += kLineBytes) __builtin_prefetch(static_cast<const std::byte*>(at) + i);
 }
+inline void prefetch_for_write(const void* at, uint32_t bytes) {
+  for (uint32_t i = 0; i < bytes; i += kLineBytes)
+    __builtin_prefetch(static_cast<const std::byte*>(at) + i, 1);
+}
+inline constexpr uint32_t kPrefetchedValueBytes = 256;  // of a leaf: label and value
+inline void prefetch_page(const std::byte* bytes) { prefetch(bytes, kPrefetchedBytes); }
 
 enum class StopKind : uint8_t {
   value,     // the key ends at a node or leaf: its value, if it has one, is the key's
@@ -194,20 +203,31 @@ inline uint32_t matching_bytes(const std::byte* label, uint32_t label_bytes, uin
   return common_prefix_bytes(reinterpret_cast<const char*>(label), key, bytes);
 }
 
-// Follows `key`, which begins at the page's root, as far as the page goes. `trace` hears of each block on the
-// way: where in the page its offset stands, and the byte that led to it (the root: 0).
-template <class Trace = NoTrace>
-[[gnu::always_inline]] inline Stop walk(const PageView& page, std::string_view key, Trace&& trace = {}) {
+// Between two blocks of a walk.
+struct WalkPlace {
+  uint32_t at = 0;      // in the key
+  uint32_t offset = 0;  // of the next block; 0: the root
+};
+
+// Follows `key`, which begins at the page's root, from `place` as far as the page goes. `trace` hears of each
+// block on the way: where in the page its offset stands, and the byte that led to it (the root: 0). Ends
+// early, with `place` set, where `pause` says so of the offset of the next block: then the answer is false.
+// (Taken up again it does not know the slot it stands at: a walk with a trace does not pause.)
+template <class Trace, class Pause>
+[[gnu::always_inline]] inline bool walk_on(const PageView& page, std::string_view key, WalkPlace& place,
+                                           Stop& stop, Trace&& trace, Pause&& pause) {
   const std::byte* const bytes = page.bytes();
   const uint32_t page_bytes = page.page_bytes();
   const auto size = static_cast<uint32_t>(key.size());
-  uint32_t at = 0;  // in the key
+  uint32_t at = place.at;
   uint32_t slot = offsetof(PageHeader, root);
   uint32_t byte = 0;
-  for (uint32_t offset = page.root();;) {
+  for (uint32_t offset = place.offset != 0 ? place.offset : page.root();;) {
     trace(slot, byte);
-    if (offset - kHeaderBytes > page_bytes - kHeaderBytes - kLeafFixed)
-      return {StopKind::bad, offset, 0, at, 0};
+    if (offset - kHeaderBytes > page_bytes - kHeaderBytes - kLeafFixed) {
+      stop = {StopKind::bad, offset, 0, at, 0};
+      return true;
+    }
     const std::byte* const block = bytes + offset;
     const auto kind = static_cast<BlockKind>(load8(block) & 0x0f);
     const uint32_t label_bytes = load8(block + 1);
@@ -262,21 +282,36 @@ template <class Trace = NoTrace>
         if (count == 0 || count > range_node::kCountMax) break;
         passed = pass_label(range_node::fixed_bytes(count));
         if (passed != StopKind::value || at == size) break;
-        return {StopKind::range, offset, range_node::find(block, count, static_cast<uint8_t>(key[at])), at,
+        stop = {StopKind::range, offset, range_node::find(block, count, static_cast<uint8_t>(key[at])), at,
                 0};
+        return true;
       }
       case BlockKind::none:
         break;
     }
     if (child == 0) {
       if (passed == StopKind::value && at < size) passed = StopKind::no_child;
-      return {passed, offset, 0, at, matched};
+      stop = {passed, offset, 0, at, matched};
+      return true;
     }
     byte = static_cast<uint8_t>(key[at]);
     ++at;
     slot = offset + child;
     offset = load16(block + child);
+    if (pause(offset)) {
+      place = {at, offset};
+      return false;
+    }
   }
+}
+
+// All of it.
+template <class Trace = NoTrace>
+[[gnu::always_inline]] inline Stop walk(const PageView& page, std::string_view key, Trace&& trace = {}) {
+  WalkPlace place;
+  Stop stop;
+  (void)walk_on(page, key, place, stop, trace, [](uint32_t) { return false; });
+  return stop;
 }
 
 // The leaf with the value of the block a walk ended at with StopKind::value; kind none where it has no value.

@@ -106,6 +106,7 @@ SplitPlan choose_split(const PageView& page, bool has_parent) {
                              items[0].offset,
                              root_cut.byte};
   const uint32_t good = total / 4;
+  if (has_parent && root_cut.score >= good) return root_range;
   if (best_score >= good && best_score + total / 16 >= root_cut.score) return subtree(best);
   if (root_cut.score >= good) return root_range;
   // One node has nearly all, in many small children.

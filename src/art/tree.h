@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <functional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "art/change_set.h"
@@ -78,6 +80,12 @@ class Tree {
   template <class Take>
   Answer get(std::string_view key, Take&& take);
 
+  // Many keys at once: while the memory that one look-up needs is on its way the others go on, so that
+  // together they take a fraction of the time. `take(i, flags, value)` as in `get`, for keys[i]. Answers are
+  // independent of one another: some may be missing a page while others are done.
+  template <class Take>
+  void get_many(std::span<const std::string_view> keys, std::span<Answer> answers, Take&& take);
+
   // `decide(Present) -> Decision` sees the value under the latch; it may be called again if the operation
   // starts again.
   template <class Decide>
@@ -115,6 +123,24 @@ class Tree {
  private:
   enum class Step : uint8_t { done, restart, answered };
 
+  // One look-up of get_many between two of its turns.
+  struct Lookup {
+    size_t index = 0;
+    uint32_t restarts = 0;
+    uint32_t pages = 0;
+    uint64_t noted = 0;
+    std::string_view rest;
+    Frame* frame = nullptr;
+    Frame* child = nullptr;  // whose memory is on its way
+    OptimisticRead read;
+    WalkPlace place;
+  };
+  static constexpr uint32_t kLookupsAtOnce = 16;
+  static constexpr uint32_t kLookupRestartsMax = 4;
+  bool start_lookup(Lookup& lookup, std::string_view key);
+  template <class Take>
+  Step lookup_turn(Lookup& lookup, Answer& answer, Take&& take);
+
   Outcome failed(Found found) const { return found == Found::missing ? Outcome::missing : Outcome::damaged; }
   uint32_t suffix_bound(std::string_view key, const PathStep& step) const {
     return bound_of(static_cast<uint32_t>(key.size()) - step.depth);
@@ -133,7 +159,7 @@ class Tree {
   Step split(const Path& path, size_t i, std::string_view key, Answer& answer);
   Step split_root_range(const Path& path, size_t i, std::string_view key, const SplitPlan& plan,
                         Answer& answer);
-  bool image_of(const PageView& from, uint32_t offset);
+  bool image_of(const PageView& from, uint32_t offset, uint8_t first = 0, uint8_t last = 255);
 
   // Parts of a commit. `restart` where a latch could not be had; `answered` where it ended.
   enum class Placed : uint8_t { done, no_room, no_frames, restart, damaged };
@@ -145,9 +171,9 @@ class Tree {
   Step longer_than(const PageView& page, uint32_t offset, uint32_t above, uint32_t bytes_max, bool& longer,
                    Answer& answer);
   bool remove_empty_pages();
-  // Joins path[i] with its parent or a neighbour, if it is sparse.
-  void try_merge(const Path& path, size_t i, std::string_view key, Answer& answer);
-  void merge_latched(const PathStep& step, const PathStep& above, std::string_view key, Answer& answer);
+  void merge_after_split();
+  void merge_upwards(const Path& path, size_t i, std::string_view key, Answer& answer);
+  bool try_merge(const PathStep& above, const PathStep& step, std::string_view key, Answer& answer);
   Step make_room(Placed placed, const Path& path, std::string_view key, Answer& answer);
 
   Source& source_;
@@ -159,9 +185,10 @@ class Tree {
   std::vector<Path> paths_;
   std::vector<Stop> stops_;
   std::vector<std::string_view> keys_;  // of paths_
-  std::string operation_;
   std::string record_;
   std::vector<std::byte> image_;
+  std::vector<size_t> late_;  // look-ups of get_many that met too many changes
+  std::string split_key_;     // on whose way pages were split for the operation under way
 };
 
 }  // namespace fb::art

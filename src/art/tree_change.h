@@ -13,7 +13,10 @@ Answer Tree<Source, Journal>::mutate(std::string_view key, Decide&& decide) {
   for (;;) {
     const Step step = try_mutate(key, decide, answer);
     FB_DCHECK(change_.size() == 0);
-    if (step == Step::answered) return answer;
+    if (step == Step::answered) {
+      merge_after_split();
+      return answer;
+    }
     source_.pause();
   }
 }
@@ -44,6 +47,8 @@ auto Tree<Source, Journal>::try_mutate(std::string_view key, Decide&& decide, An
   source_.point("art.mutate.latch");
   if (!frame.latch.try_upgrade(last.version)) return Step::restart;
   PageEditor page(frame);
+  // Where a new value goes, while the rest is decided and the record made.
+  prefetch_for_write(frame.bytes + page.header().heap_end, kPrefetchedValueBytes);
   const Block value = stop.kind == StopKind::value ? value_at(page.view(), stop) : Block{};
   Present present;
   if (value.ok()) present = {true, value.value_flags(), value.value()};
@@ -89,22 +94,21 @@ auto Tree<Source, Journal>::try_mutate(std::string_view key, Decide&& decide, An
             .value_given = !erase,
             .value_flags = decision.value_flags,
             .value = decision.value};
-  operation_.clear();
-  op.encode(operation_);
-  // The value may be a view of what is in the page: the encoded bytes are what is applied and what is logged.
-  std::string_view encoded = operation_;
-  const auto parsed = PageOp::parse(encoded);
-  FB_ASSERT(parsed.has_value());
-  const auto applied = apply(page, *parsed);
+  // The value may be a view of what is in the page: the bytes of the record are what is applied and what is
+  // logged.
+  record_.clear();
+  begin_page_change(record_, answer.page, op.encoded_value_bytes());
+  const size_t begin = record_.size();
+  op.encode(record_);
+  FB_ASSERT(record_.size() - begin == op.encoded_value_bytes(), record_.size(), begin);
+  op.value = std::string_view(record_).substr(record_.size() - op.value.size());
+  const auto applied = apply(page, op);
   if (!applied) {
     leave(false);
     if (applied.error().is(OpError::no_room)) return split(path_, path_.size() - 1, key, answer);
     answer.outcome = Outcome::damaged;
     return Step::answered;
   }
-  record_.clear();
-  begin_change(record_);
-  append_change(record_, {answer.page, ChangePage::Action::change, operation_});
   const Lsn lsn = append_decided(journal_, record_);
   page.header().lsn_epoch = lsn.epoch;
   page.header().lsn_position = lsn.position;
@@ -145,7 +149,10 @@ Answer Tree<Source, Journal>::commit(std::span<KeyEdit> edits, std::span<const P
   for (;;) {
     const Step step = try_commit(edits, moves, decide, answer);
     FB_DCHECK(change_.size() == 0);
-    if (step == Step::answered) return answer;
+    if (step == Step::answered) {
+      merge_after_split();
+      return answer;
+    }
     source_.pause();
   }
 }

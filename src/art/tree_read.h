@@ -60,4 +60,123 @@ Answer Tree<Source, Journal>::get(std::string_view key, Take&& take) {
   }
 }
 
+template <PageSource Source, JournalSink Journal>
+bool Tree<Source, Journal>::start_lookup(Lookup& lookup, std::string_view key) {
+  lookup.noted = gate_.note();
+  lookup.rest = key;
+  lookup.frame = source_.root();
+  lookup.child = nullptr;
+  lookup.pages = 0;
+  lookup.place = {};
+  lookup.read = OptimisticRead(lookup.frame->latch);
+  return !RenameGate::is_closed(lookup.noted) && lookup.read.started();
+}
+
+// As far as memory that is probably there goes. `done`: it asks for another turn.
+template <PageSource Source, JournalSink Journal>
+template <class Take>
+auto Tree<Source, Journal>::lookup_turn(Lookup& lookup, Answer& answer, Take&& take) -> Step {
+  if (lookup.child != nullptr) {
+    OptimisticRead below(lookup.child->latch);
+    if (!below.started() || !lookup.read.valid()) return Step::restart;
+    lookup.frame = std::exchange(lookup.child, nullptr);
+    lookup.read = std::move(below);
+    if constexpr (!requires { source_.place_of(lookup.frame); }) {
+      prefetch_page(lookup.frame->bytes);
+      return Step::done;
+    }
+  }
+  const PageView view(*lookup.frame);
+  Stop stop;
+  const auto far_away = [&](uint32_t offset) {
+    if (offset < kPrefetchedBytes) return false;
+    prefetch(view.bytes() + offset, kPrefetchedValueBytes);
+    return true;
+  };
+  if (!walk_on(view, lookup.rest, lookup.place, stop, NoTrace(), far_away)) return Step::done;
+  const auto ended = [&](Outcome outcome) {
+    answer.outcome = outcome;
+    return gate_.unchanged(lookup.noted) ? Step::answered : Step::restart;
+  };
+  if (stop.kind == StopKind::link || stop.kind == StopKind::range) {
+    const LinkInfo link = link_at(view, stop);
+    if (!lookup.read.valid()) return Step::restart;
+    if (++lookup.pages > kPathPagesMax) return ended(Outcome::damaged);
+    source_.point("art.get_many");
+    lookup.rest.remove_prefix(stop.consumed);
+    lookup.place = {};
+    if (link.word.is_frame()) {
+      lookup.child = link.word.frame();
+      prefetch(lookup.child, sizeof(Frame));
+      if constexpr (requires { source_.place_of(lookup.child); }) {
+        prefetch_page(source_.place_of(lookup.child));
+      }
+      return Step::done;
+    }
+    OptimisticRead below;
+    Frame* child = nullptr;
+    const Found found = follow(source_, lookup.frame, lookup.read, link, child, below, answer.page);
+    if (found == Found::restart) return Step::restart;
+    if (found != Found::arrived) return ended(failed(found));
+    lookup.frame = child;
+    lookup.read = std::move(below);
+    return Step::done;
+  }
+  const Block value = stop.kind == StopKind::value ? value_at(view, stop) : Block{};
+  if (value.ok()) take(lookup.index, value.value_flags(), value.value());
+  answer.lsn = std::max(view.lsn(), gate_.last_rename());
+  answer.page = lookup.frame->page_id.load(std::memory_order_relaxed);
+  if (!lookup.read.valid()) return Step::restart;
+  const bool bad = stop.kind == StopKind::bad || stop.kind == StopKind::partition;
+  return ended(bad ? Outcome::damaged : value.ok() ? Outcome::done : Outcome::absent);
+}
+
+// Look-ups take turns; one that has ended makes place for the next key.
+template <PageSource Source, JournalSink Journal>
+template <class Take>
+void Tree<Source, Journal>::get_many(std::span<const std::string_view> keys, std::span<Answer> answers,
+                                     Take&& take) {
+  FB_ASSERT(keys.size() == answers.size(), keys.size(), answers.size());
+  std::array<Lookup, kLookupsAtOnce> lookups;
+  size_t next = 0;
+  const auto give = [&](Lookup& lookup) {
+    if (next == keys.size()) return false;
+    lookup.index = next++;
+    lookup.restarts = 0;
+    lookup.frame = nullptr;
+    prefetch(keys[lookup.index].data(), static_cast<uint32_t>(keys[lookup.index].size()));
+    return true;
+  };
+  uint32_t busy = 0;
+  while (busy < kLookupsAtOnce && give(lookups[busy])) ++busy;
+  while (busy > 0) {
+    for (uint32_t i = 0; i < busy;) {
+      Lookup& lookup = lookups[i];
+      const std::string_view key = keys[lookup.index];
+      Step step = Step::done;
+      if (lookup.frame == nullptr && !start_lookup(lookup, key)) step = Step::restart;
+      if (step == Step::done) step = lookup_turn(lookup, answers[lookup.index], take);
+      if (step == Step::restart) {
+        lookup.read.end();
+        lookup.frame = nullptr;
+        lookup.child = nullptr;
+        if (++lookup.restarts > kLookupRestartsMax) late_.push_back(lookup.index);
+      }
+      const bool over = step == Step::answered || lookup.restarts > kLookupRestartsMax;
+      if (over) lookup.read.end();
+      if (over && !give(lookup)) {
+        if (i != --busy) lookup = std::move(lookups[busy]);
+        continue;
+      }
+      ++i;
+    }
+  }
+  // With nothing held.
+  for (const size_t index : late_) {
+    answers[index] =
+        get(keys[index], [&](uint8_t flags, std::string_view value) { take(index, flags, value); });
+  }
+  late_.clear();
+}
+
 }  // namespace fb::art

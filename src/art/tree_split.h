@@ -8,11 +8,9 @@ namespace fb::art {
 
 // Copies a subtree into `image_`, as a page.
 template <PageSource Source, JournalSink Journal>
-bool Tree<Source, Journal>::image_of(const PageView& from, uint32_t offset) {
-  image_.assign(from.page_bytes(), std::byte{0});
-  PageEditor page(image_.data(), from.page_bytes());
-  page.format({});
-  return page.extract(from, offset).has_value();
+bool Tree<Source, Journal>::image_of(const PageView& from, uint32_t offset, uint8_t first, uint8_t last) {
+  if (image_.size() < from.page_bytes()) image_.resize(from.page_bytes());
+  return PageEditor(image_.data(), from.page_bytes()).extract(from, offset, first, last).has_value();
 }
 
 template <PageSource Source, JournalSink Journal>
@@ -42,20 +40,18 @@ auto Tree<Source, Journal>::split(const Path& path, size_t i, std::string_view k
     link.link_flags = step.flags;
     return frame;
   };
-  if (!image_of(view, plan.offset)) return failed_with(Outcome::damaged);
   PageOp link{.kind = PageOp::Kind::replace_by_link, .path = plan.path};
   if (plan.kind == SplitPlan::Kind::subtree) {
+    if (!image_of(view, plan.offset)) return failed_with(Outcome::damaged);
     if (new_page(link) == nullptr) return failed_with(Outcome::no_frames);
     const auto replaced = change_.apply(step.frame, link);
     FB_ASSERT(replaced.has_value());
   } else {
     std::string intervals;
     for (const bool upper : {false, true}) {
-      if (upper && !image_of(view, plan.offset)) return failed_with(Outcome::damaged);
-      const auto kept =
-          PageEditor(image_.data(), page_bytes)
-              .keep_children(upper ? plan.byte : 0, static_cast<uint8_t>(upper ? 255 : plan.byte - 1));
-      FB_ASSERT(kept.has_value());
+      const bool copied = upper ? image_of(view, plan.offset, plan.byte, 255)
+                                : image_of(view, plan.offset, 0, static_cast<uint8_t>(plan.byte - 1));
+      FB_ASSERT(copied);
       if (new_page(link) == nullptr) return failed_with(Outcome::no_frames);
       range_node::pack(intervals,
                        {upper ? plan.byte : uint8_t{0}, link.bound, link.link_flags, link.page.value});
@@ -64,11 +60,11 @@ auto Tree<Source, Journal>::split(const Path& path, size_t i, std::string_view k
         change_.apply(step.frame, {.kind = PageOp::Kind::make_range, .path = plan.path, .body = intervals});
     FB_ASSERT(ranged.has_value());
   }
-  // What is left is laid out anew; where that is little, another page takes it.
+  // What is left is laid out anew; where that is little, another page takes it later (merge_after_split).
   const auto compacted = change_.apply(step.frame, {.kind = PageOp::Kind::compact});
   FB_ASSERT(compacted.has_value());
   (void)change_.commit(journal_);
-  if (i > 0) try_merge(path, i, key, answer);
+  split_key_ = key;
   return Step::restart;
 }
 
@@ -84,10 +80,8 @@ auto Tree<Source, Journal>::split_root_range(const Path& path, size_t i, std::st
     return Step::restart;
   }
   const PageView view(*step.frame);
-  const bool copied = image_of(view, view.root());
+  const bool copied = image_of(view, view.root(), plan.byte, 255);
   FB_ASSERT(copied);
-  const auto kept = PageEditor(image_.data(), view.page_bytes()).keep_children(plan.byte, 255);
-  FB_ASSERT(kept.has_value());
   const PageView image(image_.data(), view.page_bytes());
   const uint8_t upper_bound = bound_of(longest_suffix(image, image.root()));
   Frame* upper = change_.create(image);
@@ -133,6 +127,7 @@ auto Tree<Source, Journal>::split_root_range(const Path& path, size_t i, std::st
     return Step::answered;
   }
   (void)change_.commit(journal_);
+  split_key_ = key;
   return Step::restart;
 }
 
@@ -149,6 +144,15 @@ Answer Tree<Source, Journal>::compact(Frame* frame) {
   return answer;
 }
 
+// Splits leave pages with little in them. They are joined with others when the operation that needed the room
+// has had it, lest they take it away again.
+template <PageSource Source, JournalSink Journal>
+void Tree<Source, Journal>::merge_after_split() {
+  if (split_key_.empty()) return;
+  const std::string key = std::exchange(split_key_, {});
+  (void)merge_at(key);
+}
+
 template <PageSource Source, JournalSink Journal>
 Answer Tree<Source, Journal>::merge_at(std::string_view key) {
   Answer answer;
@@ -156,48 +160,69 @@ Answer Tree<Source, Journal>::merge_at(std::string_view key) {
   const Step step = locate(key, false, path_, stop, answer);
   if (step == Step::answered) return answer;
   answer.outcome = Outcome::kept;
-  if (step == Step::done && path_.size() > 1) try_merge(path_, path_.size() - 1, key, answer);
+  if (step == Step::done) merge_upwards(path_, path_.size() - 1, key, answer);
   return answer;
 }
 
+// Joins the pages from path[i] upwards as far as they are sparse. What a page lost to those beneath it is
+// often nearly all of it: were it left alone, every look-up would pass through it.
 template <PageSource Source, JournalSink Journal>
-void Tree<Source, Journal>::try_merge(const Path& path, size_t i, std::string_view key, Answer& answer) {
-  merge_latched(path[i], path[i - 1], key, answer);
-  change_.abandon();
+void Tree<Source, Journal>::merge_upwards(const Path& path, size_t i, std::string_view key, Answer& answer) {
+  for (; i > 0; --i) {
+    for (bool more = true; more;) {
+      more = try_merge(path[i - 1], path[i], key, answer);
+      change_.abandon();
+    }
+  }
 }
 
-// Does nothing where it would have to wait or to load: sparse pages do no harm, and the background comes by.
+// Joins the page that the key's path enters from `above` (at `step`) with its parent or a neighbour. Does
+// nothing where it would have to wait or to load: sparse pages do no harm, and the background comes by.
 template <PageSource Source, JournalSink Journal>
-void Tree<Source, Journal>::merge_latched(const PathStep& step, const PathStep& above, std::string_view key,
-                                          Answer& answer) {
+bool Tree<Source, Journal>::try_merge(const PathStep& above, const PathStep& step, std::string_view key,
+                                      Answer& answer) {
   // Both together leave room to grow, lest the page is split again at once.
   const auto fits = [](const PageView& a, const PageView& b) {
     return a.live_bytes() + b.live_bytes() <= a.capacity_bytes() * 4 / 5;
   };
-  if (!change_.lock(above.frame, above.frame->latch.version())) return;
-  if (!change_.lock(step.frame, step.frame->latch.version())) return;
   const std::string_view link_path = key.substr(above.depth, step.depth - above.depth);
-  const PageView page(*step.frame);
+  const std::string_view way = key.substr(above.depth, link_path.size() + (step.by_range ? 1 : 0));
+  // The versions may be new ones: the way may lead elsewhere by now.
+  const auto child_of = [&](const PageView& parent, Stop& at) -> Frame* {
+    at = walk(parent, way);
+    const bool same = at.kind == (step.by_range ? StopKind::range : StopKind::link);
+    if (!same || at.consumed != link_path.size()) return nullptr;
+    const LinkWord word = link_at(parent, at).word;
+    return word.is_frame() ? word.frame() : source_.find(word.page_id());
+  };
+  Stop at;
+  {
+    // Nearly always it is not sparse: nobody else is held up to see that.
+    OptimisticRead read(above.frame->latch);
+    if (!read.started()) return false;
+    Frame* child = child_of(PageView(*above.frame), at);
+    if (!read.valid() || child == nullptr) return false;
+    OptimisticRead below(child->latch);
+    if (!below.started() || !is_sparse(PageView(*child)) || !below.valid()) return false;
+  }
+  if (!change_.lock(above.frame, above.frame->latch.version())) return false;
   const PageView parent(*above.frame);
-  const Stop at = walk(parent, key.substr(above.depth, step.depth - above.depth + (step.by_range ? 1 : 0)));
-  if (!is_sparse(page)) return;
-  // The versions are new ones: the link may lead elsewhere by now.
-  if ((at.kind != StopKind::link && at.kind != StopKind::range) || at.consumed != link_path.size()) return;
-  const LinkWord word_here = link_at(parent, at).word;
-  if (word_here.is_frame() ? word_here.frame() != step.frame : !(word_here.page_id() == page.page_id()))
-    return;
+  Frame* child = child_of(parent, at);
+  if (child == nullptr || !change_.lock(child, child->latch.version())) return false;
+  const PageView page(*child);
+  if (!(page.page_id() == link_at(parent, at).word.page_id())) return false;
+  if (page.entries() == 0 || !is_sparse(page)) return false;
   const Block range = parent.block(at.block);
-  if (page.entries() == 0 || step.by_range != (at.kind == StopKind::range)) return;
   if (!step.by_range || range.count() == 1) {
-    if (!fits(page, parent) || !image_of(page, page.root())) return;
+    if (!fits(page, parent) || !image_of(page, page.root())) return false;
     const PageView image(image_.data(), page.page_bytes());
     if (!change_.apply(above.frame,
                        {.kind = PageOp::Kind::graft, .path = link_path, .body = image_body(image)})) {
-      return;
+      return false;
     }
-    change_.retire(step.frame);
+    change_.retire(child);
     answer = {.lsn = change_.commit(journal_)};
-    return;
+    return true;
   }
   for (const int side : {-1, 1}) {
     const uint32_t other = at.interval + static_cast<uint32_t>(side);
@@ -208,13 +233,13 @@ void Tree<Source, Journal>::merge_latched(const PathStep& step, const PathStep& 
     if (neighbour == nullptr || !change_.lock(neighbour, neighbour->latch.version())) continue;
     if (!(neighbour->page_id.load(std::memory_order_relaxed) == word.page_id())) continue;
     if (!fits(page, PageView(*neighbour))) continue;
-    Frame* left = side < 0 ? neighbour : step.frame;
-    Frame* right = side < 0 ? step.frame : neighbour;
+    Frame* left = side < 0 ? neighbour : child;
+    Frame* right = side < 0 ? child : neighbour;
     const uint32_t left_index = side < 0 ? other : at.interval;
     const auto lower = range_node::load(range.at, range.count(), left_index);
     const auto upper = range_node::load(range.at, range.count(), left_index + 1);
     const PageView moved(*right);
-    if (!image_of(moved, moved.root())) return;
+    if (!image_of(moved, moved.root())) return false;
     const PageView image(image_.data(), page.page_bytes());
     if (!change_.apply(left, {.kind = PageOp::Kind::graft_root, .body = image_body(image)})) continue;
     const auto bounded =
@@ -229,9 +254,9 @@ void Tree<Source, Journal>::merge_latched(const PathStep& step, const PathStep& 
     FB_ASSERT(unlinked.has_value());
     change_.retire(right);
     answer = {.lsn = change_.commit(journal_)};
-    return;
+    return true;
   }
-  return;
+  return false;
 }
 
 }  // namespace fb::art

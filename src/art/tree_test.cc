@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
 #include <map>
 #include <random>
 
@@ -29,6 +31,28 @@ struct World {
     ASSERT_EQ(check.error, "");
     ASSERT_EQ(check.values, model.size());
     for (const auto& [key, value] : model) ASSERT_EQ(get(key), value) << printable(key);
+    expect_many(model);
+  }
+  // All keys in one call, and as many that are not there.
+  void expect_many(const Model& model) {
+    std::vector<std::string> texts;
+    for (const auto& [key, value] : model) {
+      texts.push_back(key);
+      texts.push_back(key + "!absent");
+    }
+    std::shuffle(texts.begin(), texts.end(), std::mt19937_64(model.size()));
+    const std::vector<std::string_view> keys(texts.begin(), texts.end());
+    std::vector<Answer> answers(keys.size());
+    std::vector<std::string> values(keys.size());
+    tree.get_many(keys, answers, [&](size_t i, uint8_t, std::string_view bytes) { values[i] = bytes; });
+    for (size_t i = 0; i < keys.size(); ++i) {
+      const auto at = model.find(texts[i]);
+      ASSERT_EQ(answers[i].outcome, at != model.end() ? Outcome::done : Outcome::absent)
+          << printable(keys[i]);
+      if (at == model.end()) continue;
+      ASSERT_EQ(values[i], at->second) << printable(keys[i]);
+      ASSERT_GT(answers[i].lsn, Lsn{});
+    }
   }
 
   MemorySource<Swizzles> source;
@@ -148,6 +172,8 @@ TEST(Tree, PagesAreFilled) {
   const TreeCheck full = verify_tree(world.source);
   ASSERT_EQ(full.error, "");
   EXPECT_GE(full.fill(), 2.0 / 3);
+  // Links to all pages fit in one, values in those beneath; a few directories need a page of their own.
+  EXPECT_LE(full.depth_pages, 4u);
   std::shuffle(keys.begin(), keys.end(), random);
   for (uint32_t i = 0; i < 50'000; ++i) ASSERT_EQ(world.tree.erase(keys[i]).outcome, Outcome::done);
   const TreeCheck sparse = verify_tree(world.source);
@@ -177,6 +203,95 @@ TEST(Tree, TakesTheLargestValues) {
     world.expect(model);
     EXPECT_EQ(world.source.pages(), 1u);
   }
+}
+
+// Lacks the pages it is told to, and lets others come between.
+class DisturbedSource : public MemorySource<true> {
+ public:
+  using MemorySource::MemorySource;
+  Frame* find(PageId id) { return lacks && lacks(id) ? nullptr : MemorySource::find(id); }
+  void point(const char* name) {
+    if (on_point && std::string_view(name) == "art.get_many") on_point();
+  }
+  std::function<bool(PageId)> lacks;
+  std::function<void()> on_point;
+};
+
+struct DisturbedWorld {
+  explicit DisturbedWorld(uint32_t keys) {
+    for (uint32_t i = 0; i < keys; ++i) {
+      texts.push_back("folder/" + std::to_string(i * 7919 % keys) + "/object");
+      EXPECT_EQ(tree.put(texts.back(), "first " + texts.back()).outcome, Outcome::done);
+    }
+    views.assign(texts.begin(), texts.end());
+    answers.resize(keys);
+    values.resize(keys);
+  }
+  void get_many() {
+    tree.get_many(views, answers, [&](size_t i, uint8_t, std::string_view bytes) { values[i] = bytes; });
+  }
+  std::vector<std::string> texts;
+  std::vector<std::string_view> views;
+  std::vector<Answer> answers;
+  std::vector<std::string> values;
+  DisturbedSource source{512};
+  MemoryJournal journal;
+  RenameGate gate{2};
+  Tree<DisturbedSource, MemoryJournal> tree{source, journal, gate};
+};
+
+// What changes while look-ups take turns: they start again, and each sees the old value or the new one.
+TEST(GetMany, MeetsChanges) {
+  // There the look-ups under way hold the latches that the changes need, and all of it is one thread.
+  if (kSharedReads) GTEST_SKIP();
+  DisturbedWorld world(1000);
+  std::mt19937_64 random(5);
+  Tree<DisturbedSource, MemoryJournal> other(world.source, world.journal, world.gate, {.core = 1});
+  uint32_t changes = 0;
+  world.source.on_point = [&] {
+    if (random() % 2 != 0) return;
+    ++changes;
+    const std::string& key = world.texts[random() % world.texts.size()];
+    EXPECT_EQ(other.put(key, "second " + key).outcome, Outcome::done);
+    EXPECT_EQ(other.put(key + std::to_string(changes), "another").outcome, Outcome::done);
+    if (changes % 16 != 0) return;
+    EXPECT_EQ(other.rename_prefix("folder/", "moved/").outcome, Outcome::done);
+    EXPECT_EQ(other.rename_prefix("moved/", "folder/").outcome, Outcome::done);
+  };
+  for (uint32_t round = 0; round < 3; ++round) {
+    world.get_many();
+    for (size_t i = 0; i < world.texts.size(); ++i) {
+      ASSERT_EQ(world.answers[i].outcome, Outcome::done) << world.texts[i];
+      const std::string& value = world.values[i];
+      ASSERT_TRUE(value == "first " + world.texts[i] || value == "second " + world.texts[i]) << value;
+    }
+  }
+  EXPECT_GT(changes, 100u);
+  EXPECT_EQ(verify_tree(world.source).error, "");
+}
+
+TEST(GetMany, SomeAreMissingAPage) {
+  DisturbedWorld world(1000);
+  // A rename's new pages, and links that a split has moved, are page ids until someone has followed them.
+  ASSERT_EQ(world.tree.rename_prefix("folder/5", "elsewhere/5").outcome, Outcome::done);
+  ASSERT_EQ(world.tree.rename_prefix("elsewhere/5", "folder/5").outcome, Outcome::done);
+  world.source.lacks = [](PageId id) { return id.value % 2 == 0; };
+  world.get_many();
+  uint32_t missing = 0;
+  for (size_t i = 0; i < world.texts.size(); ++i) {
+    if (world.answers[i].outcome == Outcome::missing) {
+      ++missing;
+      ASSERT_EQ(world.answers[i].page.value % 2, 0u);
+    } else {
+      ASSERT_EQ(world.answers[i].outcome, Outcome::done);
+      ASSERT_EQ(world.values[i], "first " + world.texts[i]);
+    }
+  }
+  EXPECT_GT(missing, 0u);
+  EXPECT_LT(missing, world.texts.size());
+  world.source.lacks = nullptr;
+  world.get_many();
+  for (const Answer& answer : world.answers) EXPECT_EQ(answer.outcome, Outcome::done);
 }
 
 // Links carry what lies beneath them.

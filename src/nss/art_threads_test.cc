@@ -168,7 +168,11 @@ class Worker {
           count_up();
           break;
         case 5:
-          read_any();
+          if (round % 4 == 0) {
+            read_many();
+          } else {
+            read_any();
+          }
           break;
         case 6:
           rename_folder();
@@ -232,6 +236,24 @@ class Worker {
     check(value >= seen_[key]);
     seen_[key] = value;
     run_.found.fetch_add(1);
+  }
+  // The same of many keys in one call.
+  void read_many() {
+    std::vector<std::string> texts;
+    for (uint32_t i = 0; i < 40; ++i) {
+      texts.push_back("own/" + std::to_string(random_() % 400) + "/core" + std::to_string(random_() % kCores));
+    }
+    const std::vector<std::string_view> keys(texts.begin(), texts.end());
+    std::vector<Answer> answers(keys.size());
+    std::vector<std::string> values(keys.size());
+    tree_.get_many(keys, answers, [&](size_t i, uint8_t, std::string_view bytes) { values[i] = bytes; });
+    for (size_t i = 0; i < keys.size(); ++i) {
+      check(answers[i].outcome == Outcome::done || answers[i].outcome == Outcome::absent);
+      if (answers[i].outcome != Outcome::done) continue;
+      const uint64_t value = std::stoull(values[i]);
+      check(value >= seen_[texts[i]]);
+      run_.found.fetch_add(1);
+    }
   }
   void rename_folder() {
     const auto folder = static_cast<uint32_t>(random_() % kFolders);
