@@ -93,7 +93,7 @@ using Body = std::function<Task<void>(Store&)>;
 void with_store(const Partition::Options& options, unsigned cores, const Body& body) {
   NoBlobs blobs;
   unsigned others_done = 0;
-  const Result<void> ran = run_cores({.cores = cores, .pin = true}, [&](Env& env) -> Task<void> {
+  const Result<void> ran = run_cores({.cores = cores, .pin = true, .on_notice = [](Env&, std::string_view) {}}, [&](Env& env) -> Task<void> {
     if (env.core() != 0) {
       while (!std::atomic_ref(others_done).load()) (void)co_await sleep_for(env, Duration::milliseconds(20));
       co_return;
