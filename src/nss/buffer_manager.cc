@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "art/page_check.h"
@@ -32,9 +33,9 @@ BufferManager::BufferManager(const Options& options, PageClient& pages, JournalB
       journal_(journal),
       page_bytes_(pages.page_length_max()),
       memory_bytes_(static_cast<uint32_t>(align_up(pages.page_memory_bytes(), kDirectIoAlignment))),
-      memory_(static_cast<std::byte*>(::operator new(uint64_t{memory_bytes_} * options.frame_count,
-                                                     std::align_val_t{kDirectIoAlignment}))),
+      memory_(uint64_t{memory_bytes_} * options.frame_count),
       frames_(new BufferFrame[options.frame_count]),
+      dirty_bits_(new std::atomic<uint64_t>[options.frame_count / 64 + 1]()),
       resident_(frames_.get(), options.frame_count),
       next_page_id_(options.next_page_id),
       ports_(new std::atomic<BufferPort*>[options.core_count]) {
@@ -120,8 +121,33 @@ Task<Result<void>> BufferManager::read_page(Env& env, PageId id, bool or_new) {
 
 void BufferManager::mark_dirty(BufferFrame& frame, uint64_t position) {
   uint64_t clean = 0;
-  if (frame.dirty_from.compare_exchange_strong(clean, position))
-    dirty_count_.fetch_add(1, std::memory_order_relaxed);
+  if (!frame.dirty_from.compare_exchange_strong(clean, position)) return;
+  note_dirty(frame);
+  dirty_count_.fetch_add(1, std::memory_order_relaxed);
+}
+
+// After its dirty_from is set: who takes the bit back looks at that again afterwards, so one of the two sees
+// the other.
+void BufferManager::note_dirty(const BufferFrame& frame) {
+  const auto index = static_cast<uint32_t>(&frame - frames_.get());
+  dirty_bits_[index / 64].fetch_or(uint64_t{1} << (index % 64));
+}
+
+uint32_t BufferManager::next_dirty(uint32_t index) {
+  while (index < options_.frame_count) {
+    const uint64_t bits = dirty_bits_[index / 64].load() >> (index % 64);
+    if (bits == 0) {
+      index = (index / 64 + 1) * 64;
+      continue;
+    }
+    index += static_cast<uint32_t>(std::countr_zero(bits));
+    const BufferFrame& frame = frames_[index];
+    const auto in_use = [&frame] { return frame.dirty_from.load() != 0 || frame.writing_from.load() != 0; };
+    if (in_use()) return index;
+    dirty_bits_[index / 64].fetch_and(~(uint64_t{1} << (index % 64)));
+    if (in_use()) note_dirty(frame);
+  }
+  return options_.frame_count;
 }
 
 // Takes a copy of a dirty page as it is now. From then on further changes make it dirty anew.
@@ -167,6 +193,7 @@ Task<Result<void>> BufferManager::write_copies(JournalPort& journal, std::vector
       // Older than what made it dirty again meanwhile.
       if (frame.page_id.load(std::memory_order_relaxed) == writes[i].id &&
           frame.dirty_from.exchange(frame.writing_from.load()) == 0) {
+        note_dirty(frame);
         dirty_count_.fetch_add(1, std::memory_order_relaxed);
       }
     } else {
@@ -180,9 +207,17 @@ Task<Result<void>> BufferManager::write_copies(JournalPort& journal, std::vector
 // Up to a batch of pages that hold records up to `position`; how many.
 Task<Result<size_t>> BufferManager::write_some(JournalPort& journal, uint64_t position) {
   std::vector<Copy> copies;
-  for (uint32_t looked = 0; looked < options_.frame_count && copies.size() < kWriteBatchPages; ++looked) {
-    (void)copy_page(frames_[write_hand_], position, copies);
-    write_hand_ = (write_hand_ + 1) % options_.frame_count;
+  const uint32_t begin = write_hand_;
+  for (bool wrapped = false; copies.size() < kWriteBatchPages;) {
+    const uint32_t index = next_dirty(write_hand_);
+    if (wrapped && index >= begin) break;
+    if (index == options_.frame_count) {
+      wrapped = true;
+      write_hand_ = 0;
+      continue;
+    }
+    (void)copy_page(frames_[index], position, copies);
+    write_hand_ = index + 1;
   }
   if (!copies.empty()) FB_CO_CHECK(co_await write_copies(journal, copies));
   co_return copies.size();
@@ -207,15 +242,20 @@ void BufferManager::stop() { stopping_ = true; }
 Task<Result<void>> BufferManager::flush(Env& env, JournalPort& journal, uint64_t position) {
   for (;;) {
     FB_CO_TRY(const size_t written, co_await write_some(journal, position));
-    const bool left = std::ranges::any_of(
-        std::span(frames_.get(), options_.frame_count), [position](const BufferFrame& frame) {
-          const uint64_t dirty = frame.dirty_from.load();
-          const uint64_t writing = frame.writing_from.load();
-          return (dirty != 0 && dirty <= position) || (writing != 0 && writing <= position);
-        });
-    if (!left) co_return Result<void>();
+    // A whole batch: most likely there is more.
+    if (written == kWriteBatchPages) continue;
+    if (!left_to_write(position)) co_return Result<void>();
     if (written == 0) (void)co_await sleep_for(env, kFramePoll);
   }
+}
+
+bool BufferManager::left_to_write(uint64_t position) {
+  for (uint32_t index = next_dirty(0); index < options_.frame_count; index = next_dirty(index + 1)) {
+    const uint64_t dirty = frames_[index].dirty_from.load();
+    const uint64_t writing = frames_[index].writing_from.load();
+    if ((dirty != 0 && dirty <= position) || (writing != 0 && writing <= position)) return true;
+  }
+  return false;
 }
 
 void BufferManager::forget(PageId id) {
@@ -228,9 +268,10 @@ void BufferManager::forget(PageId id) {
   frame->latch.release();
 }
 
-uint64_t BufferManager::oldest_dirty() const {
+uint64_t BufferManager::oldest_dirty() {
   uint64_t oldest = UINT64_MAX;
-  for (const BufferFrame& frame : std::span(frames_.get(), options_.frame_count)) {
+  for (uint32_t index = next_dirty(0); index < options_.frame_count; index = next_dirty(index + 1)) {
+    const BufferFrame& frame = frames_[index];
     for (const uint64_t from : {frame.dirty_from.load(), frame.writing_from.load()}) {
       if (from != 0) oldest = std::min(oldest, from);
     }

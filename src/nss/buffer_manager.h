@@ -13,6 +13,7 @@
 #include "art/page_source.h"
 #include "client/page_client.h"
 #include "io/buffer_pool.h"
+#include "io/large_memory.h"
 #include "io/scope.h"
 #include "io/sync.h"
 #include "nss/journal_buffer.h"
@@ -46,8 +47,9 @@ class BufferManager {
     uint32_t frame_count = 0;
     uint64_t next_page_id = 1;
     uint64_t epoch = 0;
-    // Where so many of a hundred frames are dirty, write-behind goes on until fewer are.
-    uint32_t dirty_percent = 25;
+    // Where so many of a hundred frames are dirty, write-behind goes on until fewer are. The more, the more
+    // records a page gathers before it is written; whoever needs frames and meets dirty ones asks for more.
+    uint32_t dirty_percent = 75;
   };
   static constexpr uint32_t kFrameCountMin = 64;
   static constexpr size_t kWriteBatchPages = 64;
@@ -62,6 +64,12 @@ class BufferManager {
     next_page_id_.store(std::max(next_page_id(), id), std::memory_order_relaxed);
   }
   uint32_t page_bytes() const { return page_bytes_; }
+  // Without looking at the frame, which may be far away.
+  const std::byte* place_of(const art::Frame* frame) const {
+    const auto offset = reinterpret_cast<uintptr_t>(frame) - reinterpret_cast<uintptr_t>(frames_.get());
+    const size_t index = offset / sizeof(BufferFrame);
+    return memory_.get() + (index < options_.frame_count ? index : 0) * memory_bytes_;
+  }
   uint32_t frame_count() const { return options_.frame_count; }
   uint64_t next_page_id() const { return next_page_id_.load(std::memory_order_relaxed); }
   uint64_t dirty_count() const { return dirty_count_.load(std::memory_order_relaxed); }
@@ -76,7 +84,7 @@ class BufferManager {
   Task<Result<void>> flush(Env& env, JournalPort& journal, uint64_t position);
   // The position behind the oldest record that the stored pages lack; UINT64_MAX: none. Of what sections have
   // left that are over.
-  uint64_t oldest_dirty() const;
+  uint64_t oldest_dirty();
   // While the journal is redone, on the owner's core. The page's frame, if it is in memory.
   BufferFrame* resident(PageId id) const { return resident_.find(id); }
   // The page has left its tree.
@@ -105,19 +113,21 @@ class BufferManager {
     return dirty_count() * 100 > uint64_t{options_.frame_count} * options_.dirty_percent;
   }
   void mark_dirty(BufferFrame& frame, uint64_t position);
+  void note_dirty(const BufferFrame& frame);
+  // The first frame from `index` on that may be dirty or being written; frame_count where there is none.
+  uint32_t next_dirty(uint32_t index);
+  bool left_to_write(uint64_t position);
 
   Options options_;
   PageClient& pages_;
   JournalBuffer& journal_;
   uint32_t page_bytes_;
   uint32_t memory_bytes_;  // of a frame
-  struct FreeAligned {
-    void operator()(std::byte* bytes) const {
-      ::operator delete(bytes, std::align_val_t{kDirectIoAlignment});
-    }
-  };
-  std::unique_ptr<std::byte, FreeAligned> memory_;
+  LargeMemory memory_;
   std::unique_ptr<BufferFrame[]> frames_;
+  // A bit a frame: set behind whatever makes it dirty, on any core; taken back by the owner where it is
+  // neither dirty nor being written. So the owner looks at these and not at every frame.
+  std::unique_ptr<std::atomic<uint64_t>[]> dirty_bits_;
   ResidentPages resident_;
   std::atomic<uint64_t> next_page_id_;
   std::atomic<uint64_t> dirty_count_{0};
@@ -138,6 +148,8 @@ class BufferPort {
   BufferPort(Env& env, BufferManager& manager);
 
   BufferFrame* find(PageId id) { return manager_.resident_.find(id); }
+  // Of any word: a place in the frames' memory, the page's where it is a frame.
+  const std::byte* place_of(const art::Frame* frame) const { return manager_.place_of(frame); }
   art::Frame* create();
   void discard(art::Frame& frame);
   void retire(art::Frame& frame);
@@ -196,6 +208,7 @@ class TreeSource {
   TreeSource(BufferPort& port, BufferFrame& root) : port_(&port), root_(&root) {}
   art::Frame* root() { return root_; }
   art::Frame* find(PageId id) { return port_->find(id); }
+  const std::byte* place_of(const art::Frame* frame) const { return port_->place_of(frame); }
   art::Frame* create() { return port_->create(); }
   void discard(art::Frame& frame) { port_->discard(frame); }
   void retire(art::Frame& frame) { port_->retire(frame); }

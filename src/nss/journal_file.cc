@@ -95,7 +95,7 @@ Task<Result<void>> JournalFile::wait_for_room(const CallContext& context, size_t
     if (context.deadline <= env_.now()) co_return JournalError::timed_out;
     const bool group_full = groups_[filling_].frame_count != 0 && ahead_ != nullptr;
     // What erases need, a snapshot and a trim give back.
-    const bool nothing_to_trim = segments_.size() == 1 && spare_ == nullptr;
+    const bool nothing_to_trim = segments_.size() == 1 && spares_.empty();
     const bool hopeless = trim_stalled_ || (prepare_failed_ && nothing_to_trim) || low_handler_ == nullptr;
     const bool stuck = refuses_puts() && (!use_reserve || hopeless);
     if (stuck && !group_full && !writing_ && groups_[filling_].frame_count == 0) co_return JournalError::full;
@@ -327,7 +327,7 @@ Task<Result<void>> JournalFile::close() {
   co_await scope_.join();
   for (auto& segment : segments_) (void)co_await segment->file.close();
   if (ahead_ != nullptr) (void)co_await ahead_->file.close();
-  if (spare_ != nullptr) (void)co_await spare_->file.close();
+  for (auto& spare : spares_) (void)co_await spare->file.close();
   closed_ = true;
   co_return result;
 }

@@ -49,6 +49,7 @@ class JournalFile final : public JournalClient {
   };
   static constexpr uint64_t kSegmentBytesMin = 64 * kKiB;
   static constexpr uint64_t kMarkBlocks = 6;
+  static constexpr size_t kSparesMax = 4;  // a checkpoint gives several segments back at once
   static constexpr size_t kFrameSizeMax = 4 * kMiB;
   static constexpr Duration kMarkDelay = Duration::milliseconds(100);  // idle time before the proving mark
   static constexpr Duration kPrepareRetryDelay = Duration::milliseconds(500);
@@ -156,6 +157,11 @@ class JournalFile final : public JournalClient {
   Task<Result<void>> write_header(Segment& segment);
   static Task<void> run_preparer(JournalFile* self);
   bool at_size_limit() const;
+  bool wants_spare() const {
+    const uint64_t held = segments_.size() + spares_.size() + 1;
+    return !failed_ && spares_.size() < kSparesMax &&
+           (spares_.empty() || held * options_.segment_bytes < options_.size_bytes_max);
+  }
   bool refuses_puts() const { return prepare_failed_ || (trim_stalled_ && at_size_limit()); }
 
   static Task<void> run_writer(JournalFile* self);
@@ -174,7 +180,7 @@ class JournalFile final : public JournalClient {
   Options options_;
   std::deque<std::unique_ptr<Segment>> segments_;  // the last one is being written
   std::unique_ptr<Segment> ahead_;                 // prepared, without groups
-  std::unique_ptr<Segment> spare_;                 // trimmed, to be recycled
+  std::vector<std::unique_ptr<Segment>> spares_;   // trimmed, to be recycled
   uint64_t next_generation_ = 1;
   uint64_t epoch_ = 0;
   uint64_t next_sequence_ = 1;

@@ -51,15 +51,15 @@ Task<Result<std::vector<uint64_t>>> JournalFile::find_generations() {
   co_return generations;
 }
 
-// A trimmed segment keeps its space for the next one; only one, and only where it is whole.
+// A trimmed segment keeps its space for the next one; only a few, and only where it is whole.
 Task<Result<void>> JournalFile::keep_spare(const std::string& path) {
-  if (spare_ == nullptr) {
+  if (wants_spare()) {
     auto segment = std::make_unique<Segment>();
     segment->path = path;
     FB_CO_TRY(segment->file, co_await File::open(env_, path, segment_options(false)));
     const auto stat = co_await segment->file.stat();
     if (stat && stat->size_bytes == options_.segment_bytes) {
-      spare_ = std::move(segment);
+      spares_.push_back(std::move(segment));
       co_return Result<void>();
     }
     FB_CO_CHECK(co_await segment->file.close());

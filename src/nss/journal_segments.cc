@@ -64,7 +64,11 @@ Task<Result<void>> JournalFile::fill_new_segment(Segment& segment) {
 
 // Under another name until everything in it is durable, then under its own.
 Task<Result<std::unique_ptr<JournalFile::Segment>>> JournalFile::prepare_segment() {
-  std::unique_ptr<Segment> segment = std::move(spare_);
+  std::unique_ptr<Segment> segment;
+  if (!spares_.empty()) {
+    segment = std::move(spares_.back());
+    spares_.pop_back();
+  }
   Result<void> ready;
   if (segment == nullptr) {
     segment = std::make_unique<Segment>();
@@ -104,7 +108,7 @@ Task<void> JournalFile::run_preparer(JournalFile* self) {
     self->room_.notify_all();
     const bool trim_helps = self->segments_.size() > 1 && self->low_handler_ != nullptr;
     if (!prepared && trim_helps && !self->closing_) self->low_handler_();
-    if (!prepared && self->spare_ != nullptr) continue;  // a trim came meanwhile
+    if (!prepared && !self->spares_.empty()) continue;  // a trim came meanwhile
     if (!prepared) (void)co_await sleep_for(self->env_, kPrepareRetryDelay, &self->stop_sleeps_);
   }
 }
@@ -117,15 +121,15 @@ Task<Result<void>> JournalFile::trim(const CallContext&, uint64_t sequence) {
     if (next.groups.empty() || next.groups.front().first_sequence > sequence) break;
     std::unique_ptr<Segment> trimmed = std::move(segments_.front());
     segments_.pop_front();
-    const bool recycle = spare_ == nullptr && !failed_;
+    const bool recycle = wants_spare();
     const std::string spare_path =
         fmt::format("{}/{:016x}.spare", options_.directory, trimmed->header.generation);
     Result<void> removed = recycle ? co_await rename_file(env_, trimmed->path, spare_path)
                                    : co_await remove_file(env_, trimmed->path);
     if (removed) removed = co_await sync_directory(env_, options_.directory);
-    if (removed && recycle && spare_ == nullptr) {
+    if (removed && recycle) {
       trimmed->path = spare_path;
-      spare_ = std::move(trimmed);
+      spares_.push_back(std::move(trimmed));
     } else {
       (void)co_await trimmed->file.close();
     }

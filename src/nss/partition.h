@@ -80,8 +80,8 @@ class Partition {
     Duration free_delay = Duration::milliseconds(200);     // between rounds that free garbage
     Duration checkpoint_tick = Duration::milliseconds(5);  // how often is looked whether one is due
   };
-  // A checkpoint is due when the journal has grown by this share of its bound; the oldest dirty pages are
-  // written until half of it is behind them.
+  // A checkpoint is due when the journal has come to half its bound. It writes the pages whose first changes
+  // are the oldest, until this share of that half is behind them.
   static constexpr uint64_t kCheckpointShare = 8;
   // Records in memory, at most, that are not durable yet; a power of two.
   static constexpr uint64_t kRingBytes = 16 * kMiB;
@@ -242,6 +242,9 @@ class Partition {
   Task<Result<void>> erase_retired();
   Task<void> look_at_space();
   uint64_t journal_used() const;
+  uint64_t journal_growth() const;
+  // To the journal, by this process and, as far as it was replayed, by those before.
+  uint64_t journal_written() const { return journal_before_ + journal_file_->written_bytes(); }
   uint64_t journal_target() const { return options_.journal_bytes_max / 2; }
   uint64_t journal_share() const { return journal_target() / kCheckpointShare; }
   void note_boundary();
@@ -305,6 +308,7 @@ class Partition {
   uint64_t checkpoint_position_ = 0;
   uint64_t checkpoint_sequence_ = 1;
   uint64_t checkpoint_written_ = 0;  // to the journal, at its position
+  uint64_t journal_before_ = 0;      // of the journal, replayed at start
   bool checkpoint_due_ = false;      // the journal asks for room
   uint64_t checkpoint_base_ = 0;     // bytes of journal that the last checkpoint left
   Instant next_look_{};

@@ -30,13 +30,19 @@ Task<void> Partition::run_buffers(Partition* self) {
 // What a start would read, with the padding of its frames.
 uint64_t Partition::journal_used() const {
   if (journal_ == nullptr) return 0;
-  return journal_file_->written_bytes() - checkpoint_written_ + (journal_->tail() - journal_->durable());
+  return journal_written() - checkpoint_written_ + (journal_->tail() - journal_->durable());
+}
+
+// How much larger its files become before checkpoints stop that.
+uint64_t Partition::journal_growth() const {
+  const uint64_t most = std::min(journal_target() + 3 * options_.segment_bytes, options_.journal_bytes_max);
+  return most - std::min(most, journal_file_->bounds().size_bytes);
 }
 
 void Partition::note_boundary() {
   const uint64_t tail = journal_->tail();
   if (boundaries_.back().position == tail) return;
-  boundaries_.push_back({.position = tail, .written_bytes = journal_file_->written_bytes()});
+  boundaries_.push_back({.position = tail, .written_bytes = journal_written()});
   // Fewer, further apart: what is dropped only makes a replay begin somewhat earlier.
   if (boundaries_.size() <= kBoundariesMax) return;
   std::deque<Boundary> fewer;
@@ -52,7 +58,9 @@ Task<void> Partition::run_checkpoints(Partition* self) {
     co_await self->look_at_space();
     const uint64_t used = self->journal_used();
     const bool asked = std::exchange(self->checkpoint_due_, false) || self->journal_tight();
-    const bool due = used > self->checkpoint_base_ + self->journal_share();
+    // Not again until something has come since the last one, which may have left more than it should.
+    const bool due =
+        used > self->journal_target() && used > self->checkpoint_base_ + self->journal_share() / 4;
     if (!due && !asked) continue;
     const Result<void> taken = co_await self->take_checkpoint(asked);
     self->checkpoint_base_ = self->journal_used();
@@ -74,7 +82,13 @@ Task<void> Partition::look_at_space() {
   if (2 * wanted > checkpoints_->capacity_bytes() && !(co_await checkpoints_->reserve(4 * wanted)))
     refuses = true;
   const Result<PageClient::Space> space = co_await page_file_->space({});
-  if (!space || space->available <= buffers_->dirty_count()) refuses = true;
+  // Of what the disk has, the journal still takes its part.
+  const uint64_t available = space ? space->available : 0;
+  const uint64_t left = available - std::min(available, journal_growth() / buffers_->page_bytes());
+  const uint64_t dirty = buffers_->dirty_count();
+  if (left <= dirty) refuses = true;
+  // Pages that are written already need no room any more, or less than was kept for them.
+  if (left <= 2 * dirty && dirty != 0) checkpoint_due_ = true;
   if (refuses && !refuses_puts_.load()) {
     log(env_, LogLevel::warn, "namespace: the disk is full; puts are refused until space is freed");
   }
@@ -94,12 +108,12 @@ Task<Result<Checkpoint>> Partition::make_checkpoint(bool everything) {
   const uint64_t end = boundaries_.back().position;
   uint64_t target = end;
   if (!everything) {
-    // Pages that became dirty in the newer half may gather more changes before they are written.
-    const uint64_t newer_half =
-        journal_file_->written_bytes() - std::min(journal_target() / 2, journal_used() / 2);
+    // Only the oldest share is written: the younger a page's first change is, the more may it still gather.
+    const uint64_t kept = journal_target() - journal_share();
+    const uint64_t oldest_share = journal_written() - std::min(kept, journal_used());
     for (const Boundary& boundary : boundaries_) {
-      if (boundary.written_bytes <= newer_half) target = boundary.position;
-      if (boundary.written_bytes >= newer_half) break;
+      if (boundary.written_bytes <= oldest_share) target = boundary.position;
+      if (boundary.written_bytes >= oldest_share) break;
     }
   }
   Result<void> flushed = co_await buffers_->flush(env_, *ports_[0].journal, target);

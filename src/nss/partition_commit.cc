@@ -40,6 +40,8 @@ Result<void> check_limits(std::span<const Mutation> mutations) {
   return {};
 }
 
+bool is_prefix(const Mutation& mutation) { return mutation.kind == Mutation::Kind::erase_prefix; }
+
 bool adds_something(std::span<const Mutation> mutations) {
   return std::ranges::any_of(mutations,
                              [](const Mutation& mutation) { return mutation.kind == Mutation::Kind::put; });
@@ -66,7 +68,7 @@ Task<Result<void>> PartitionFront::commit_into(const CallContext& context, Bucke
                                                std::span<MutationResult> results) {
   uint64_t position = 0;
   const Result<void> made = co_await change(context, bucket, mutations, results, position);
-  FB_CO_CHECK(co_await durable(position));
+  if (!co_await ports_.journal->wait_durable(position)) co_return NamespaceError::unavailable;
   co_return made;
 }
 
@@ -80,7 +82,9 @@ Task<Result<void>> PartitionFront::change(const CallContext& context, BucketId b
   const bool adds = adds_something(mutations);
   commit.knowledge.takes_over = adds;
   if (adds && partition_.refuses_puts()) co_return NamespaceError::full;
-  FB_CO_CHECK(co_await spill(context, mutations, commit.knowledge));
+  const auto is_large = [this](const Mutation& mutation) { return is_spilled(mutation); };
+  if (std::ranges::any_of(mutations, is_large))
+    FB_CO_CHECK(co_await spill(context, mutations, commit.knowledge));
   Result<void> outcome;
   for (;;) {
     commit.handle = find_open(bucket);
@@ -92,9 +96,18 @@ Task<Result<void>> PartitionFront::change(const CallContext& context, BucketId b
       }
       commit.handle = std::move(*found);
     }
-    outcome = co_await prepare(commit);
-    if (outcome) outcome = co_await make_ready(context, Partition::kOperationBytes + commit.own_bytes, adds);
+    // Most changes have nothing to learn and find room: then no coroutine is made for that.
+    if (!commit.looked_beneath && std::ranges::any_of(mutations, is_prefix)) {
+      outcome = co_await look_beneath(commit);
+      if (!outcome) break;
+    }
+    outcome = measure(commit);
     if (!outcome) break;
+    const uint64_t bytes = Partition::kOperationBytes + commit.own_bytes;
+    if (!may_begin(bytes, adds)) {
+      outcome = co_await make_ready(context, bytes, adds);
+      if (!outcome) break;
+    }
     const art::Answer answer = attempt(commit);
     if (commit.tree_gone) continue;
     if (commit.must_tell_sweep) {
@@ -130,23 +143,33 @@ Task<Result<void>> PartitionFront::change(const CallContext& context, BucketId b
   co_return outcome;
 }
 
-// What is to be known before the attempt; with each the record's size.
-Task<Result<void>> PartitionFront::prepare(Commit& commit) {
-  commit.own_bytes = kMutationOverhead;
+// What lies beneath the prefixes that are erased.
+Task<Result<void>> PartitionFront::look_beneath(Commit& commit) {
   for (const Mutation& mutation : commit.mutations) {
-    const bool small =
-        mutation.record.size() + sizeof(Version) <= art::value_bytes_max(partition_.page_bytes());
-    commit.own_bytes +=
-        kMutationOverhead + mutation.key.size() + (small ? mutation.record.size() : kSpilledValueBytes);
-    if (mutation.kind != Mutation::Kind::erase_prefix || commit.looked_beneath) continue;
+    if (!is_prefix(mutation)) continue;
     FB_CO_CHECK(co_await look_beneath({}, *commit.handle, mutation.space, mutation.key, commit.knowledge));
   }
   commit.looked_beneath = true;
+  co_return Result<void>();
+}
+
+// The record's size at most.
+Result<void> PartitionFront::measure(Commit& commit) const {
+  commit.own_bytes = kMutationOverhead;
+  for (const Mutation& mutation : commit.mutations) {
+    commit.own_bytes += kMutationOverhead + mutation.key.size();
+    commit.own_bytes += is_spilled(mutation) ? kSpilledValueBytes : mutation.record.size();
+  }
   commit.own_bytes += commit.knowledge.detached.size() * kGarbageBytes;
   for (const auto& [version, names] : commit.knowledge.spilled_names)
     commit.own_bytes += names.size() * kGarbageBytes;
-  if (commit.own_bytes > kChangeBytesMax) co_return NamespaceError::record_too_large;
-  co_return Result<void>();
+  if (commit.own_bytes > kChangeBytesMax) return NamespaceError::record_too_large;
+  return {};
+}
+
+bool PartitionFront::is_spilled(const Mutation& mutation) const {
+  return mutation.kind == Mutation::Kind::put &&
+         mutation.record.size() + sizeof(Version) > art::value_bytes_max(partition_.page_bytes());
 }
 
 art::Answer PartitionFront::attempt(Commit& commit) {
@@ -228,9 +251,7 @@ Task<Result<void>> PartitionFront::spill(const CallContext& context, std::span<c
                                          CommitKnowledge& knowledge) {
   for (size_t i = 0; i < mutations.size(); ++i) {
     const std::string_view record = mutations[i].record;
-    const bool large = mutations[i].kind == Mutation::Kind::put &&
-                       record.size() + sizeof(Version) > art::value_bytes_max(partition_.page_bytes());
-    if (!large) continue;
+    if (!is_spilled(mutations[i])) continue;
     if (blobs_ == nullptr) co_return NamespaceError::unavailable;
     BlobWrite write{.length = static_cast<uint32_t>(record.size()),
                     .checksum = xxh3(std::as_bytes(std::span(record)))};

@@ -212,7 +212,7 @@ Task<Result<Found>> PartitionFront::get(const CallContext& context, BucketId buc
       continue;
     }
     if (answer.outcome == art::Outcome::done || answer.outcome == art::Outcome::absent) {
-      FB_CO_CHECK(co_await durable(answer.lsn.position));
+      if (!co_await ports_.journal->wait_durable(answer.lsn.position)) co_return NamespaceError::unavailable;
       if (answer.outcome == art::Outcome::absent) co_return NamespaceError::not_found;
       break;
     }

@@ -97,6 +97,11 @@ class PartitionFront final : public NamespaceClient, public ReadPin::Owner {
   // disk has room. All that follows without suspension may count on it.
   bool ready(uint64_t bytes) const;
   Task<Result<void>> make_ready(const CallContext& context, uint64_t bytes, bool adds);
+  // Whether make_ready() would have nothing to do.
+  bool may_begin(uint64_t bytes, bool adds) const {
+    const bool open = !partition_.closing() && !closed_ && !(adds && partition_.refuses_puts());
+    return open && ready(bytes);
+  }
   // What stands in the way of another attempt is put right; `again`, or the error that ends the operation.
   Task<Result<Step>> after(const CallContext& context, const art::Answer& answer);
 
@@ -105,7 +110,9 @@ class PartitionFront final : public NamespaceClient, public ReadPin::Owner {
                                  std::span<const Mutation> mutations, std::span<MutationResult> results);
   Task<Result<void>> change(const CallContext& context, BucketId bucket, std::span<const Mutation> mutations,
                             std::span<MutationResult> results, uint64_t& position);
-  Task<Result<void>> prepare(Commit& commit);
+  Task<Result<void>> look_beneath(Commit& commit);
+  Result<void> measure(Commit& commit) const;
+  bool is_spilled(const Mutation& mutation) const;
   art::Answer attempt(Commit& commit);
   art::Answer attempt_in_section(Commit& commit);
   void leave_marks(Handle& handle, uint64_t generation, const art::Answer& answer);

@@ -206,6 +206,9 @@ Task<Result<void>> Partition::replay_batch(Replay& state, uint64_t from_generati
     }
     co_return done;
   }
+  journal_before_ += state.bytes;
+  if (!state.items.empty() && state.items.back().lsn.position != boundaries_.back().position)
+    boundaries_.push_back({.position = state.items.back().lsn.position, .written_bytes = journal_before_});
   state.items.clear();
   state.bytes = 0;
   co_return Result<void>();

@@ -10,8 +10,8 @@
 
 namespace fb {
 
-// A page frame of the buffer manager.
-struct BufferFrame : art::Frame {
+// A page frame of the buffer manager. What a look-up needs of it stands in one cache line.
+struct alignas(64) BufferFrame : art::Frame {
   static constexpr uint32_t kNone = UINT32_MAX;
   std::atomic<uint32_t> next{kNone};  // in its chain of ResidentPages
   std::atomic<uint32_t> pins{0};      // such a page is not evicted
@@ -20,6 +20,7 @@ struct BufferFrame : art::Frame {
   std::atomic<uint64_t> dirty_from{0};
   std::atomic<uint64_t> writing_from{0};
 };
+static_assert(sizeof(BufferFrame) <= 128);
 
 // Which frame holds which page: for all cores, look-ups without latching. Chains of frames, one a bucket,
 // whose version readers check. A frame is never unmapped, so a reader that follows a chain while it changes

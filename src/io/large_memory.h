@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+
+namespace fb {
+
+// Memory for a large cache: from the kernel, not touched yet, aligned for direct I/O, and in huge pages where
+// the kernel gives them, since a look-up in gigabytes otherwise waits as long for the page tables.
+class LargeMemory {
+ public:
+  explicit LargeMemory(size_t bytes);
+  ~LargeMemory();
+  LargeMemory(const LargeMemory&) = delete;
+  std::byte* get() const { return bytes_; }
+
+ private:
+  std::byte* bytes_ = nullptr;
+  size_t alignment_;
+};
+
+}  // namespace fb
