@@ -241,7 +241,8 @@ class Worker {
   void read_many() {
     std::vector<std::string> texts;
     for (uint32_t i = 0; i < 40; ++i) {
-      texts.push_back("own/" + std::to_string(random_() % 400) + "/core" + std::to_string(random_() % kCores));
+      texts.push_back("own/" + std::to_string(random_() % 400) + "/core" +
+                      std::to_string(random_() % kCores));
     }
     const std::vector<std::string_view> keys(texts.begin(), texts.end());
     std::vector<Answer> answers(keys.size());
