@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <pugixml.hpp>
 
 #include "s3/checksum.h"
@@ -28,6 +29,9 @@ std::string unquoted(std::string_view etag) {
   return std::string(etag);
 }
 
+constexpr std::array<std::string_view, 4> kDirectories = {"a/", "dir/", "n/e w/", "n/0/"};
+constexpr int kRenameTriesMax = 4;
+constexpr int kDirectoriesTried = 6;    // to find one that can be renamed
 constexpr unsigned kCutAnswersMax = 5;  // of a damaged object, before it counts as lost
 
 }  // namespace
@@ -54,14 +58,27 @@ Workload::Workload(World& world, Env& env, unsigned number)
       client_(env, world.server.endpoint(kServerPort), world.identity, kCallTimeout),
       own_(keys_of(number)) {}
 
-// Names that are prefixes of each other, end in a slash, need escaping, or sort around a delimiter.
+// Names that are prefixes of each other, end in a slash, need escaping, or sort around a delimiter; and the
+// same in several directories, which are renamed to one another.
 std::vector<std::string> Workload::keys_of(unsigned number) {
   std::vector<std::string> keys;
-  for (const std::string_view name :
-       {"a", "a/", "a/b", "a-b", "a0", "dir/x", "dir/y", "dir/sub/z", "sp ace+%&", "\xc3\xbc/\xe2\x82\xac"}) {
+  for (const std::string_view name : {"a", "a-b", "a0", "sp ace+%&", "\xc3\xbc/\xe2\x82\xac"})
     keys.push_back(fmt::format("c{}/{}", number, name));
+  for (const std::string_view directory : kDirectories) {
+    for (const std::string_view name : {"", "b"})
+      keys.push_back(fmt::format("c{}/{}{}", number, directory, name));
   }
   return keys;
+}
+
+const std::string& Workload::own_key() {
+  for (;;) {
+    const std::string& key = own_[random_.below(own_.size())];
+    const bool moving = unanswered_ && std::ranges::any_of(unanswered_->moves, [&](const Move& move) {
+                          return move.from == key || move.to == key;
+                        });
+    if (!moving) return key;
+  }
 }
 
 const std::string& Workload::any_key() {
@@ -163,8 +180,11 @@ Task<void> Workload::create_bucket() {
 
 Task<void> Workload::run() {
   while (!world_.stopping && !world_.failed()) {
-    const uint64_t choice = random_.below(100);
-    if (choice < 32) {
+    if (unanswered_) co_await look_at_unanswered_rename();
+    const uint64_t choice = random_.below(110);
+    if (choice >= 100) {
+      co_await (choice < 105 ? rename_object() : rename_directory());
+    } else if (choice < 32) {
       co_await put(own_key());
     } else if (choice < 56) {
       (void)co_await get(any_key(), false, random_.below(3) == 0);
@@ -210,12 +230,36 @@ Task<void> Workload::put(const std::string& key) {
   request.headers.emplace_back(kIdHeader, value->id);
   request.form = static_cast<BodyForm>(random_.below(3));
   KeyModel& model = world_.keys.at(key);
+  const PutCondition condition = random_.below(3) == 0 ? put_condition(model) : PutCondition();
+  if (!condition.header.empty()) request.headers.emplace_back(condition.header, condition.value);
   model.write_begins(value);
-  const S3Answer answer = co_await call("put", request);
-  const Verdict verdict = judge(answer, {{200}});
+  const S3Answer answer = co_await call(condition.header.empty() ? "put" : "put_conditional", request);
+  const Verdict verdict = condition.may_fail ? judge(answer, {.done = {200}, .refused = {condition.refused}})
+                                             : judge(answer, {{200}});
+  if (answer.status == 200 && !condition.may_hold) fail(answer, "a condition did not hold: " + key);
   settle(model, verdict);
   if (verdict == Verdict::done && unquoted(answer.header("etag")) != value->etag)
     fail(answer, "wrong etag of " + key);
+}
+
+// A write that the store answers is decided on what is there: only this client writes the key.
+Workload::PutCondition Workload::put_condition(const KeyModel& key) {
+  const std::optional<ValuePtr> certain = key.certain();
+  const bool there = certain && *certain != nullptr;
+  const bool absent = certain && *certain == nullptr;
+  PutCondition condition;
+  if (random_.coin()) {
+    condition = {.header = "If-None-Match", .value = "*", .may_hold = !there, .may_fail = !absent};
+  } else if (there && random_.coin()) {
+    condition = {.header = "If-Match", .value = "\"" + (*certain)->etag + "\""};
+  } else if (certain) {
+    condition = {.header = "If-Match",
+                 .value = "\"00000000000000000000000000000000\"",
+                 .may_hold = false,
+                 .may_fail = true,
+                 .refused = there ? 412 : 404};
+  }
+  return condition;
 }
 
 // Finds out which of the allowed values an answer is of, and holds its headers against it.
@@ -512,6 +556,145 @@ Task<void> Workload::multipart(const std::string& key) {
   if (verdict == Verdict::done && completed.body.find(value->etag) == std::string::npos) {
     fail(completed, fmt::format("wrong etag of the upload '{}'", key));
   }
+}
+
+// --- renames ---
+
+Task<void> Workload::rename_object() {
+  std::string from = own_key();
+  for (int tries = 0; tries < 3 && !world_.keys.at(from).certain().value_or(nullptr); ++tries)
+    from = own_key();
+  const std::string to = own_key();
+  const std::optional<ValuePtr> source = world_.keys.at(from).certain();
+  const std::optional<ValuePtr> destination = world_.keys.at(to).certain();
+  // A name that ends in a slash is a directory's.
+  if (unanswered_ || from == to || from.ends_with('/') || to.ends_with('/')) co_return;
+  if (!source || !destination || (*source != nullptr && *source == *destination)) co_return;
+  S3Request request{.method = "PUT", .path = path_of(to), .query = "renameObject="};
+  request.headers.emplace_back("x-amz-rename-source", s3::uri_encode(from, s3::Slash::keep));
+  if (*source == nullptr) {
+    (void)judge(co_await call("rename_refused", request), {.done = {404}});
+    co_return;
+  }
+  bool refused = false;
+  if (random_.below(3) == 0) {
+    request.headers.emplace_back("If-None-Match", "*");
+    refused = *destination != nullptr;
+  }
+  if (random_.below(4) == 0) {
+    const bool right = random_.coin();
+    request.headers.emplace_back("x-amz-rename-source-if-match",
+                                 right ? "\"" + (*source)->etag + "\"" : std::string("\"0\""));
+    refused = refused || !right;
+  }
+  if (refused) {
+    (void)judge(co_await call("rename_refused", request), {.done = {412}});
+    co_return;
+  }
+  co_await rename(std::move(request), {{from, to, *source}});
+}
+
+// What a rename of one directory to another would move; nothing where that is not certain.
+std::optional<std::vector<Workload::Move>> Workload::moves_between(const std::string& from,
+                                                                   const std::string& to, bool& occupied) {
+  std::vector<Move> moves;
+  occupied = false;
+  for (const std::string& key : own_) {
+    if (!key.starts_with(from) && !key.starts_with(to)) continue;
+    const std::optional<ValuePtr> value = world_.keys.at(key).certain();
+    if (!value) return std::nullopt;
+    if (*value == nullptr) continue;
+    occupied = occupied || key.starts_with(to);
+    if (key.starts_with(from)) moves.push_back({key, to + key.substr(from.size()), *value});
+  }
+  return moves;
+}
+
+Task<void> Workload::rename_directory() {
+  if (unanswered_) co_return;
+  std::string from;
+  std::string to;
+  std::optional<std::vector<Move>> moves;
+  bool occupied = true;
+  for (int tries = 0; tries < kDirectoriesTried && (!moves || moves->empty() || occupied); ++tries) {
+    const size_t first = random_.below(kDirectories.size());
+    const size_t second = (first + 1 + random_.below(kDirectories.size() - 1)) % kDirectories.size();
+    from = fmt::format("c{}/{}", number_, kDirectories[first]);
+    to = fmt::format("c{}/{}", number_, kDirectories[second]);
+    moves = moves_between(from, to, occupied);
+  }
+  if (!moves) co_return;
+  S3Request request{.method = "PUT", .path = path_of(to), .query = "renameObject="};
+  request.headers.emplace_back("x-amz-rename-source", s3::uri_encode(from, s3::Slash::keep));
+  if (moves->empty()) {
+    (void)judge(co_await call("rename_refused", request), {.done = {404}});
+  } else if (occupied) {
+    (void)judge(co_await call("rename_refused", request), {.done = {409}});
+  } else {
+    co_await rename(std::move(request), std::move(*moves));
+  }
+}
+
+// One that must be carried out. Where no answer comes it is asked for again under its token, which makes it
+// happen once.
+Task<void> Workload::rename(S3Request request, std::vector<Move> moves) {
+  request.headers.emplace_back("x-amz-client-token", fmt::format("rename-{}-{}", number_, ++renames_made_));
+  for (const Move& move : moves) {
+    world_.keys.at(move.from).write_begins(nullptr);
+    world_.keys.at(move.to).write_begins(move.value);
+  }
+  const Instant server_started = world_.server_started;
+  Verdict verdict = Verdict::refused;
+  const uint64_t tries = random_.between(1, kRenameTriesMax);
+  for (uint64_t i = 0; i < tries && !world_.failed(); ++i) {
+    const S3Answer answer = co_await call(moves.size() == 1 ? "rename" : "rename_directory", request);
+    const Verdict now = judge(answer, {{200}});
+    // One that was refused says nothing of those before it.
+    if (now == Verdict::done || verdict == Verdict::refused) verdict = now;
+    if (verdict != Verdict::unknown) break;
+  }
+  const bool was_late = late() || world_.server_started == server_started;
+  for (const Move& move : moves) {
+    for (const std::string& key : {move.from, move.to}) {
+      KeyModel& model = world_.keys.at(key);
+      if (verdict == Verdict::unknown) {
+        model.write_unknown(was_late);
+      } else {
+        settle(model, verdict);
+      }
+    }
+  }
+  if (verdict == Verdict::unknown)
+    unanswered_ = Renaming{.moves = std::move(moves), .server_started = world_.server_started};
+}
+
+// Once the process is gone that might still have carried it out: all of it has happened, or nothing.
+Task<void> Workload::look_at_unanswered_rename() {
+  if (world_.server_started == unanswered_->server_started) co_return;
+  uint64_t moved = 0;
+  uint64_t stayed = 0;
+  for (const Move& move : unanswered_->moves) {
+    for (const std::string& key : {move.from, move.to}) {
+      while (!world_.failed() && !world_.stopping && !co_await get(key, true, false)) {
+      }
+    }
+    const std::optional<ValuePtr> from = world_.keys.at(move.from).certain();
+    const std::optional<ValuePtr> to = world_.keys.at(move.to).certain();
+    if (world_.failed()) co_return;
+    if (!from || !to) continue;  // damaged, or the run ends
+    const bool here = *from == move.value;
+    const bool there = *to == move.value;
+    if (here == there) {
+      world_.fail(fmt::format("client {}: the rename of '{}' to '{}' has happened in part: {}", number_,
+                              move.from, move.to, here ? "both are there" : "the object is gone"));
+    }
+    ++(there ? moved : stayed);
+  }
+  if (moved != 0 && stayed != 0) {
+    world_.fail(fmt::format("client {}: of the rename of '{}' {} objects have moved and {} have not", number_,
+                            unanswered_->moves.front().from, moved, stayed));
+  }
+  unanswered_.reset();
 }
 
 // A bucket from its making to its end. Where an answer stays out, its name is not used again.

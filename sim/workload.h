@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,12 +40,37 @@ class Workload {
   void fail(const S3Answer& answer, std::string_view what);
 
   Task<void> put(const std::string& key);
+  // A condition that holds, does not, or may: what it adds to a PUT, and which answers are right.
+  struct PutCondition {
+    std::string header;
+    std::string value;
+    bool may_hold = true;
+    bool may_fail = false;
+    int refused = 412;
+  };
+  PutCondition put_condition(const KeyModel& key);
   Task<bool> get(const std::string& key, bool head, bool range);
   Task<void> remove(const std::string& key);
   Task<void> remove_several();
   Task<void> copy(const std::string& from, const std::string& to);
   Task<bool> list();
   Task<void> multipart(const std::string& key);
+  Task<void> rename_object();
+  Task<void> rename_directory();
+  // What a rename is to move; nothing else is written meanwhile.
+  struct Move {
+    std::string from;
+    std::string to;
+    ValuePtr value;
+  };
+  struct Renaming {
+    std::vector<Move> moves;
+    Instant server_started;  // of the process that may still carry it out
+  };
+  std::optional<std::vector<Move>> moves_between(const std::string& from, const std::string& to,
+                                                 bool& occupied);
+  Task<void> rename(S3Request request, std::vector<Move> moves);
+  Task<void> look_at_unanswered_rename();
   Task<void> bucket_life();
 
   bool check_identity(const S3Answer& answer, const std::string& key, KeyModel::Observation& seen,
@@ -59,7 +85,8 @@ class Workload {
   void check_page(const S3Answer& answer, const Page& page,
                   std::map<std::string, KeyModel::Observation>& seen);
 
-  const std::string& own_key() { return own_[random_.below(own_.size())]; }
+  // None that a rename without an answer may still move.
+  const std::string& own_key();
   const std::string& any_key();
   size_t random_size();
   std::string path_of(std::string_view key) const;
@@ -72,6 +99,8 @@ class Workload {
   std::vector<std::string> own_;
   const char* operation_ = "";
   unsigned buckets_made_ = 0;
+  unsigned renames_made_ = 0;
+  std::optional<Renaming> unanswered_;
 };
 
 }  // namespace fb::sim
