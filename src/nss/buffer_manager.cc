@@ -25,6 +25,27 @@ constexpr unsigned kRandomPicks = 16;    // before an attempt to cool is given u
 constexpr unsigned kChildStepsMax = 16;  // from a page that cannot be cooled to one below that can
 constexpr uint32_t kCoolingShare = 10;   // of a core's share of frames: as many wait in its queue
 
+// Where in a latched page the first link stands that `wanted` holds of; 0: none does. `open` is scratch.
+// Eviction looks into several pages for each that it frees, so this neither allocates nor goes on.
+template <class Wanted>
+uint32_t find_link(const art::PageView& page, const Wanted& wanted, std::vector<uint32_t>& open) {
+  open.assign(1, page.root());
+  while (!open.empty()) {
+    const uint32_t offset = open.back();
+    open.pop_back();
+    const art::Block block = page.block(offset);
+    if (block.kind == art::BlockKind::link && wanted(block.link())) return offset + art::kLinkWord;
+    if (!block.node()) continue;
+    for (uint32_t i = 0; block.kind == art::BlockKind::range && i < block.count(); ++i) {
+      const auto entry = art::range_node::load(block.at, block.count(), i);
+      if (wanted(art::LinkWord::raw(entry.word))) return offset + art::range_node::word_at(block.count(), i);
+    }
+    for (art::ChildSlot child = block.next(0); child.slot != 0; child = block.next(child.byte + 1u))
+      open.push_back(block.child(child.slot));
+  }
+  return 0;
+}
+
 }  // namespace
 
 BufferManager::BufferManager(const Options& options, PageClient& pages, JournalBuffer& journal)
@@ -442,33 +463,38 @@ void BufferPort::cool_random() {
 }
 
 // A page that a link of a latched page points to as a pointer.
-BufferFrame* BufferPort::swizzled_child(const BufferFrame& frame) {
-  BufferFrame* child = nullptr;
-  art::for_each_link(art::PageView(frame.bytes, frame.page_bytes), [&](const art::FoundLink& link) {
-    if (link.word.is_frame()) child = static_cast<BufferFrame*>(link.word.frame());
-  });
-  return child;
+BufferFrame* BufferPort::swizzled_child(BufferFrame& frame) {
+  const uint64_t version = frame.latch.version();
+  if (frame.childless_at == version) return nullptr;
+  const uint32_t place = find_link(
+      art::PageView(frame), [](art::LinkWord word) { return word.is_frame(); }, blocks_);
+  if (place != 0) {
+    return static_cast<BufferFrame*>(art::LinkWord::raw(art::load64(frame.bytes + place)).frame());
+  }
+  frame.childless_at = version;
+  return nullptr;
 }
 
 // Takes the pointer to a latched page without such children out of its parent. False where it is pinned, or
 // the parent is in use.
 bool BufferPort::cool(BufferFrame& frame) {
   const PageId id = frame.page_id.load(std::memory_order_relaxed);
-  if (id.value == 0 || frame.pins.load() != 0) return false;
+  if (id.value == 0 || frame.pins.load() != 0 || frame.cooling.load(std::memory_order_relaxed)) return false;
   art::Frame* parent = frame.parent.load(std::memory_order_relaxed);
   if (parent != nullptr) {
     if (!parent->latch.try_exclusive()) return false;
     uint32_t word_offset = 0;
     if (parent->page_id.load(std::memory_order_relaxed).value != 0) {
-      art::for_each_link(art::PageView(*parent), [&](const art::FoundLink& link) {
-        if (link.word.is_frame() && link.word.frame() == &frame) word_offset = link.word_offset;
-      });
+      const uint64_t word = art::LinkWord::of(&frame).word();
+      word_offset = find_link(
+          art::PageView(*parent), [word](art::LinkWord link) { return link.word() == word; }, blocks_);
     }
     if (word_offset != 0) art::store64(parent->bytes + word_offset, art::LinkWord::of(id).word());
     frame.parent.store(nullptr, std::memory_order_relaxed);
     parent->latch.release(word_offset != 0);
   }
   cooling_.push_back({&frame, id});
+  frame.cooling.store(true, std::memory_order_relaxed);
   manager_.statistics_.cooled.fetch_add(1, std::memory_order_relaxed);
   return true;
 }
@@ -478,6 +504,7 @@ bool BufferPort::evict_coolest() {
   const Cooling coolest = cooling_.front();
   cooling_.pop_front();
   BufferFrame& frame = *coolest.frame;
+  frame.cooling.store(false, std::memory_order_relaxed);
   if (!frame.latch.try_exclusive()) return false;
   const bool same = frame.page_id.load(std::memory_order_relaxed) == coolest.id;
   const bool dirty = frame.dirty_from.load() != 0 || frame.writing_from.load() != 0;
@@ -486,6 +513,7 @@ bool BufferPort::evict_coolest() {
     frame.latch.release(false);
     if (same && !used && dirty) {
       cooling_.push_back(coolest);
+      frame.cooling.store(true, std::memory_order_relaxed);
       manager_.write_wanted_.store(true);
     } else if (same) {
       manager_.statistics_.second_chances.fetch_add(1, std::memory_order_relaxed);

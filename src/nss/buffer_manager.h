@@ -191,13 +191,14 @@ class BufferPort {
   void cool_random();
   bool cool(BufferFrame& frame);
   bool evict_coolest();
-  static BufferFrame* swizzled_child(const BufferFrame& frame);
+  BufferFrame* swizzled_child(BufferFrame& frame);
 
   Env& env_;
   BufferManager& manager_;
   std::vector<BufferFrame*> free_;
   std::vector<BufferFrame*> limbo_;  // left the tree while a copy of them is being written
   std::deque<Cooling> cooling_;
+  std::vector<uint32_t> blocks_;  // of a page, still to be looked at
   std::vector<Retired> retired_;  // positions grow
 };
 

@@ -19,6 +19,10 @@ struct alignas(64) BufferFrame : art::Frame {
   // the last copy taken of it (dirty_from), or beyond the stored one while such a copy is being written.
   std::atomic<uint64_t> dirty_from{0};
   std::atomic<uint64_t> writing_from{0};
+  // The version of the latch while it was held and no link of the page led to a frame: a link that comes to
+  // lead to one moves the version on. Under the latch.
+  uint64_t childless_at = 0;
+  std::atomic<bool> cooling{false};  // in a core's queue
 };
 static_assert(sizeof(BufferFrame) <= 128);
 
