@@ -466,8 +466,8 @@ void BufferPort::cool_random() {
 BufferFrame* BufferPort::swizzled_child(BufferFrame& frame) {
   const uint64_t version = frame.latch.version();
   if (frame.childless_at == version) return nullptr;
-  const uint32_t place = find_link(
-      art::PageView(frame), [](art::LinkWord word) { return word.is_frame(); }, blocks_);
+  const uint32_t place =
+      find_link(art::PageView(frame), [](art::LinkWord word) { return word.is_frame(); }, blocks_);
   if (place != 0) {
     return static_cast<BufferFrame*>(art::LinkWord::raw(art::load64(frame.bytes + place)).frame());
   }

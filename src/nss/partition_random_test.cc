@@ -2,6 +2,8 @@
 // Trees many times the memory, under random changes of everything, over restarts, kills and power losses.
 #include "nss/partition_workload.h"
 
+#include <fmt/format.h>
+
 namespace fb {
 namespace {
 
@@ -43,8 +45,8 @@ TEST(PartitionRandom, TreesManyTimesTheMemoryOverRestartsKillsAndPowerLosses) {
     total.prefix_renames += run.counters.prefix_renames;
     total.ends += run.counters.ends;
   }
-  printf("[          ] %lu crashes, %lu changes, %lu renames of directories\n", total.crashes, total.ends,
-         total.prefix_renames);
+  GTEST_LOG_(INFO) << fmt::format("{} crashes, {} changes, {} renames of directories", total.crashes,
+                                  total.ends, total.prefix_renames);
 }
 
 }  // namespace
