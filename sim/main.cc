@@ -137,7 +137,7 @@ void print_failure(const RunOptions& run, const RunResult& result) {
 // What makes a run a failure besides its own finding.
 std::string shortcoming(const RunOptions& run, const RunResult& result) {
   if (!result.failure.empty()) return result.failure;
-  if (run.crash_at) return {};
+  if (run.crash_at || result.lost) return {};
   if (result.faults.total() < kFaultsPerSeedMin) return fmt::format("only {} faults", result.faults.total());
   return {};
 }

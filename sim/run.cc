@@ -290,6 +290,7 @@ class Run {
     result.steps = simulation_.steps();
     result.trace = simulation_.trace_hash();
     result.crashed_as_planned = crashed_as_planned_;
+    result.lost = lost_;
     result.log.assign(simulation_.log().begin(), simulation_.log().end());
     return result;
   }
