@@ -61,6 +61,12 @@ Task<Result<void>> Partition::open_files() {
   const std::string pages = options_.directory + "/pages";
   FB_CO_CHECK(co_await ensure_directory(env_, journal));
   FB_CO_CHECK(co_await ensure_directory(env_, pages));
+  if (options_.journal_bytes_max == 0) {
+    FB_CO_TRY(const FileSystemSpace disk, co_await file_system_space(env_, options_.directory));
+    options_.journal_bytes_max =
+        std::clamp(align_down(disk.total_bytes / kJournalShareOfDisk, options_.segment_bytes),
+                   kJournalSegmentsMin * options_.segment_bytes, kJournalBytesMax);
+  }
   FB_CO_TRY(checkpoints_, co_await CheckpointFile::open(env_, options_.directory, options_.store_id));
   FB_CO_TRY(journal_file_, co_await JournalFile::open(env_, {.directory = journal,
                                                              .store_id = options_.store_id,

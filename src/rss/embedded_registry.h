@@ -41,7 +41,7 @@ class EmbeddedRegistryGroup {
 
 class EmbeddedRegistry final : public RootClient {
  public:
-  // Every tree of the namespace; asked on core 0 at start (NamespaceFront::trees).
+  // Every tree of the namespace; asked on core 0 at start (PartitionFront::trees).
   using TreeLister = std::function<Task<Result<std::vector<BucketId>>>(const CallContext&)>;
 
   // On core 0 first: it also clears away what a crash left. Then on the others.
