@@ -42,7 +42,7 @@ struct RunResult {
   uint64_t steps = 0;
   uint64_t trace = 0;
   bool crashed_as_planned = false;
-  bool lost = false;  // ended early: what is damaged is a reason not to start
+  bool lost = false;             // ended early: what is damaged is a reason not to start
   std::vector<std::string> log;  // the last lines
 };
 

@@ -45,10 +45,10 @@ TEST(PartitionCrash, AtEveryChangeOfTheDiskUnderEverything) {
     }
     ASSERT_FALSE(HasFailure());
   }
-  printf(
-      "[          ] %lu crashes; %lu changes acknowledged, of them %lu renames of keys, %lu of directories, "
-      "%lu uploads completed, %lu aborted, %lu steps of buckets, %lu checkpoints asked for; %lu changes "
-      "under way had happened\n",
+  GTEST_LOG_(INFO) << fmt::format(
+      "{} crashes; {} changes acknowledged, of them {} renames of keys, {} of directories, {} uploads "
+      "completed, {} aborted, {} steps of buckets, {} checkpoints asked for; {} changes under way had "
+      "happened",
       total.crashes, total.ends, total.renames, total.prefix_renames, total.completes, total.aborts,
       total.buckets, total.checkpoints, total.seen_pending);
   EXPECT_GT(total.seen_pending, 50u);

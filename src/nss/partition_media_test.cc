@@ -2,6 +2,8 @@
 // Media that lie: sectors of pages that rot, writes that are lost or go elsewhere, single bits flipped all
 // over the store's files. Never wrong bytes; every loss is NamespaceError::damaged to who asks for it, or
 // refused at the start; all else is intact.
+#include <fmt/format.h>
+
 #include <random>
 
 #include "nss/nss_test_world.h"
@@ -211,8 +213,8 @@ TEST(PartitionMedia, PagesThatRotOrWereWrittenElsewhereOrNotAtAll) {
                .roles = role(FileRole::data)},
               total);
   }
-  printf("[          ] %lu damages, %lu answers said so, %lu did not need to, %lu starts refused\n",
-         total.damages, total.damaged, total.done, total.refused);
+  GTEST_LOG_(INFO) << fmt::format("{} damages, {} answers said so, {} did not need to, {} starts refused",
+                                  total.damages, total.damaged, total.done, total.refused);
   EXPECT_GT(total.damages, 20u);
   EXPECT_GT(total.damaged, 20u);
   EXPECT_GT(total.done, 5 * total.damaged);
@@ -224,8 +226,8 @@ TEST(PartitionMedia, JournalsAndCheckpointsThatRot) {
   for (uint64_t seed = 1; seed <= 12 && !HasFailure(); ++seed) {
     run_media(seed, {.rot_ppm = 20'000, .roles = role(FileRole::journal) | role(FileRole::snapshot)}, total);
   }
-  printf("[          ] %lu damages, %lu answers said so, %lu starts refused\n", total.damages, total.damaged,
-         total.refused);
+  GTEST_LOG_(INFO) << fmt::format("{} damages, {} answers said so, {} starts refused", total.damages,
+                                  total.damaged, total.refused);
   EXPECT_GT(total.damages, 0u);
   EXPECT_EQ(total.damaged, 0u);
 }
@@ -331,8 +333,8 @@ TEST(PartitionMedia, BitFlipsAreReportedOrHarmless) {
       for (size_t at = 0; at <= used && !HasFailure(); at += at < 100 ? 9 : stride + at % 7)
         open_flipped(files, blobs, model, i, at, counts);
     }
-    printf("[          ] %lu flips: %lu starts refused, %lu lost nothing, %lu said what is lost\n",
-           counts.flips, counts.refused, counts.lossless, counts.damaged);
+    GTEST_LOG_(INFO) << fmt::format("{} flips: {} starts refused, {} lost nothing, {} said what is lost",
+                                    counts.flips, counts.refused, counts.lossless, counts.damaged);
     EXPECT_GT(counts.damaged, 3u);
     EXPECT_GT(counts.lossless, 20u);
     if (!clean) EXPECT_GT(counts.refused, 3u);

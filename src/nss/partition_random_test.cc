@@ -43,8 +43,8 @@ TEST(PartitionRandom, TreesManyTimesTheMemoryOverRestartsKillsAndPowerLosses) {
     total.prefix_renames += run.counters.prefix_renames;
     total.ends += run.counters.ends;
   }
-  printf("[          ] %lu crashes, %lu changes, %lu renames of directories\n", total.crashes, total.ends,
-         total.prefix_renames);
+  GTEST_LOG_(INFO) << fmt::format("{} crashes, {} changes, {} renames of directories", total.crashes,
+                                  total.ends, total.prefix_renames);
 }
 
 }  // namespace

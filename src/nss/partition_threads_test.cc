@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A partition on real cores: each has a front, and all change, read, list and rename the same trees at once,
 // in little memory and with checkpoints all the while. Run it under ThreadSanitizer.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
@@ -65,7 +67,7 @@ struct SharedRun {
   std::set<BlobId> made[kCores];
 
   void check(bool ok, const char* what) {
-    if (!ok && failures.fetch_add(1) < 20) fprintf(stderr, "failed: %s\n", what);
+    if (!ok && failures.fetch_add(1) < 20) GTEST_LOG_(ERROR) << "failed: " << what;
   }
 };
 
@@ -98,7 +100,6 @@ class Worker {
   }
 
  private:
-  static constexpr std::string_view kNone{};
   void check(bool ok, const char* what) { run_.check(ok, what); }
   std::string own_key(unsigned core, unsigned task) {
     return "own/" + std::to_string(random_() % (kOwnKeys / kTasks)) + "/core" + std::to_string(core) + "." +
@@ -350,9 +351,9 @@ TEST(PartitionThreads, EverythingAtOnceInLittleMemory) {
   EXPECT_GT(run.increments.load(), 0u);
   EXPECT_GT(run.reads.load(), 0u);
   EXPECT_GT(run.trees.load(), 0u);
-  printf("[          ] %lu increments, %lu lost races, %lu renames, %lu listings, %lu buckets\n",
-         run.increments.load(), run.lost_races.load(), run.renames.load(), run.listings.load(),
-         run.trees.load());
+  GTEST_LOG_(INFO) << fmt::format("{} increments, {} lost races, {} renames, {} listings, {} buckets",
+                                  run.increments.load(), run.lost_races.load(), run.renames.load(),
+                                  run.listings.load(), run.trees.load());
   ASSERT_TRUE(run_cores({.cores = 1}, [&](Env& env) -> Task<void> {
     NoticedBlobs blobs;
     auto opened = co_await Partition::open(env, threads_options(run));
