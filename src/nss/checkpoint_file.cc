@@ -122,6 +122,8 @@ Task<Result<void>> CheckpointFile::load() {
               co_await File::open(
                   env_, fmt::format("{}/checkpoint-{}", directory_, i),
                   {.write = true, .create = true, .direct = true, .role = FileRole::snapshot, .mode = 0600}));
+    // What a killed process has written may be there to be read, and not be durable.
+    FB_CO_CHECK(co_await files_[i].sync());
     FB_CO_TRY(states[i], co_await read(files_[i], found[i]));
     FB_CO_TRY(const FileStat stat, co_await files_[i].stat());
     capacity = std::min(capacity, stat.size_bytes);
@@ -138,7 +140,9 @@ Task<Result<void>> CheckpointFile::load() {
     if (states[i] == State::damaged) {
       log(env_, LogLevel::warn, "namespace: a checkpoint is damaged, or was being written", {{"file", name}});
     }
-    if (found[i] && (!found_ || found[i]->number > found_->number)) found_ = std::move(found[i]);
+    if (!found[i] || (found_ && found[i]->number <= found_->number)) continue;
+    found_ = std::move(found[i]);
+    newest_ = i;
   }
   co_return Result<void>();
 }
@@ -192,7 +196,11 @@ Task<Result<void>> CheckpointFile::write(const Checkpoint& checkpoint) {
   AlignedBytes bytes;
   bytes.append(&head, sizeof(head));
   bytes.append(body.data(), body.size());
-  for (File& file : files_) FB_CO_CHECK(co_await file.write_all_durable(bytes.pad(), 0));
+  for (int i = 0; i < 2; ++i) {
+    const size_t other = 1 - newest_;
+    FB_CO_CHECK(co_await files_[other].write_all_durable(bytes.pad(), 0));
+    newest_ = other;
+  }
   co_return Result<void>();
 }
 

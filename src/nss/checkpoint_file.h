@@ -17,8 +17,9 @@
 //
 // Two files hold the same checkpoint. They are overwritten in place one after the other, so a crash tears at
 // most one while the other still has the checkpoint before, whose journal is kept until both are written; and
-// either may rot. Their space is allocated before it is needed, so that a full disk does not keep a
-// checkpoint from being written.
+// either may rot. The first to be overwritten is always the one that does not hold the newest that is whole:
+// the other one may have been torn before. Their space is allocated before it is needed, so that a full disk
+// does not keep a checkpoint from being written.
 
 namespace fb {
 
@@ -72,6 +73,7 @@ class CheckpointFile {
   StoreId store_id_;
   std::array<File, 2> files_;
   std::optional<Checkpoint> found_;
+  size_t newest_ = 0;  // the file that holds the newest one, and is overwritten last
   uint64_t capacity_bytes_ = 0;
 };
 

@@ -69,9 +69,9 @@ class Partition {
   struct Options {
     std::string directory;  // made where missing
     StoreId store_id{};
-    uint64_t memory_bytes = 256 * kMiB;                    // of page frames
-    uint32_t page_bytes = 16 * kKiB;                       // of a new store
-    uint64_t segment_bytes = 16 * kMiB;                    // of the journal
+    uint64_t memory_bytes = 256 * kMiB;  // of page frames
+    uint32_t page_bytes = 16 * kKiB;     // of a new store
+    uint64_t segment_bytes = 16 * kMiB;  // of the journal
     uint64_t journal_bytes_max = 0;  // bounds the replay at start; 0: a sixteenth of the disk, at most 1 GiB
     uint64_t page_store_bytes_max = 0;                     // 0: what the file system gives
     uint64_t page_growth_bytes = 64 * kMiB;                // of the page store's file

@@ -82,9 +82,14 @@ Task<void> Partition::look_at_space() {
   if (2 * wanted > checkpoints_->capacity_bytes() && !(co_await checkpoints_->reserve(4 * wanted)))
     refuses = true;
   const Result<PageClient::Space> space = co_await page_file_->space({});
-  // Of what the disk has, the journal still takes its part.
+  // Of what the disk has, the journal may take its next segment before this is looked at again; slots that
+  // are there are the pages'.
+  const Result<FileSystemSpace> disk = co_await file_system_space(env_, options_.directory);
+  const uint64_t page_bytes = buffers_->page_bytes();
   const uint64_t available = space ? space->available : 0;
-  const uint64_t left = available - std::min(available, journal_growth() / buffers_->page_bytes());
+  const uint64_t on_disk = std::min(available, disk ? disk->available_bytes / page_bytes : 0);
+  const uint64_t left =
+      available - std::min(on_disk, std::min(journal_growth(), options_.segment_bytes) / page_bytes);
   const uint64_t dirty = buffers_->dirty_count();
   if (left <= dirty) refuses = true;
   // Pages that are written already need no room any more, or less than was kept for them.

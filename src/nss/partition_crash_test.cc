@@ -5,8 +5,6 @@
 // the one change whole that was under way; the tree is sound; and no blob is lost, leaked or named twice.
 #include "nss/partition_workload.h"
 
-#include <fmt/format.h>
-
 namespace fb {
 namespace {
 
@@ -48,9 +46,9 @@ TEST(PartitionCrash, AtEveryChangeOfTheDiskUnderEverything) {
     ASSERT_FALSE(HasFailure());
   }
   GTEST_LOG_(INFO) << fmt::format(
-      "{} crashes; {} changes acknowledged, of them {} renames of keys, {} of directories, "
-      "{} uploads completed, {} aborted, {} steps of buckets, {} checkpoints asked for; {} changes "
-      "under way had happened",
+      "{} crashes; {} changes acknowledged, of them {} renames of keys, {} of directories, {} uploads "
+      "completed, {} aborted, {} steps of buckets, {} checkpoints asked for; {} changes under way had "
+      "happened",
       total.crashes, total.ends, total.renames, total.prefix_renames, total.completes, total.aborts,
       total.buckets, total.checkpoints, total.seen_pending);
   EXPECT_GT(total.seen_pending, 50u);

@@ -100,7 +100,6 @@ class Worker {
   }
 
  private:
-  static constexpr std::string_view kNone{};
   void check(bool ok, const char* what) { run_.check(ok, what); }
   std::string own_key(unsigned core, unsigned task) {
     return "own/" + std::to_string(random_() % (kOwnKeys / kTasks)) + "/core" + std::to_string(core) + "." +
