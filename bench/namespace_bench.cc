@@ -3,12 +3,12 @@
 //
 //     fb_namespace_bench [--keys=N] [--directory=PATH] [--figures=a,b] [--seconds=S] [--rounds=R] [--cpu=N]
 //
-// Figures, in this order: fill insert get list space rename restart replay cold cores. Each runs in a process of its
-// own on the stores that `fill` made in the directory (made anew where they hold another number of keys; the
-// directory must be on a disk). One line a figure: name, ours, each peer with the ratio.
+// Figures, in this order: fill insert get list space rename restart replay cold cores. Each runs in a process
+// of its own on the stores that `fill` made in the directory (made anew where they hold another number of
+// keys; the directory must be on a disk). One line a figure: name, ours, each peer with the ratio.
 //
-// Keys and values: namespace_workload.h. Peers' settings: namespace_peers.h. Rates are medians of rounds in which the
-// engines take turns; `get` and `list` by CPU time of the process, all else by the wall clock.
+// Keys and values: namespace_workload.h. Peers' settings: namespace_peers.h. Rates are medians of rounds in
+// which the engines take turns; `get` and `list` by CPU time of the process, all else by the wall clock.
 #include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -93,23 +93,25 @@ using Body = std::function<Task<void>(Store&)>;
 void with_store(const Partition::Options& options, unsigned cores, const Body& body) {
   NoBlobs blobs;
   unsigned others_done = 0;
-  const Result<void> ran = run_cores({.cores = cores, .pin = true, .on_notice = [](Env&, std::string_view) {}}, [&](Env& env) -> Task<void> {
-    if (env.core() != 0) {
-      while (!std::atomic_ref(others_done).load()) (void)co_await sleep_for(env, Duration::milliseconds(20));
-      co_return;
-    }
-    const double begun = wall_now();
-    auto partition = co_await Partition::open(env, options);
-    FB_ASSERT(partition);
-    auto front = co_await PartitionFront::open(env, **partition);
-    Store store{env, **partition, *front, wall_now() - begun};
-    front->use_blobs(blobs);
-    (*partition)->start_background(blobs);
-    co_await body(store);
-    co_await front->close();
-    FB_ASSERT(co_await (*partition)->close());
-    std::atomic_ref(others_done).store(1);
-  });
+  const Result<void> ran = run_cores(
+      {.cores = cores, .pin = true, .on_notice = [](Env&, std::string_view) {}}, [&](Env& env) -> Task<void> {
+        if (env.core() != 0) {
+          while (!std::atomic_ref(others_done).load())
+            (void)co_await sleep_for(env, Duration::milliseconds(20));
+          co_return;
+        }
+        const double begun = wall_now();
+        auto partition = co_await Partition::open(env, options);
+        FB_ASSERT(partition);
+        auto front = co_await PartitionFront::open(env, **partition);
+        Store store{env, **partition, *front, wall_now() - begun};
+        front->use_blobs(blobs);
+        (*partition)->start_background(blobs);
+        co_await body(store);
+        co_await front->close();
+        FB_ASSERT(co_await (*partition)->close());
+        std::atomic_ref(others_done).store(1);
+      });
   FB_ASSERT(ran);
 }
 
@@ -129,7 +131,8 @@ Task<void> put_client(PutLoad* load) {
     const uint64_t number = load->next++;
     const Key key(number);
     const double begun = wall_now();
-    const auto put = co_await load->front->apply({}, kBucket, {.key = key.view(), .record = values.of(number)});
+    const auto put =
+        co_await load->front->apply({}, kBucket, {.key = key.view(), .record = values.of(number)});
     FB_ASSERT(put);
     if (load->micros != nullptr) load->micros->push_back(static_cast<float>((wall_now() - begun) * 1e6));
     ++load->done;
@@ -424,8 +427,7 @@ Task<void> list_prefixes(const Settings& settings, Store& store) {
   for (unsigned i = 0; i < 20 * settings.rounds; ++i) {
     const std::string prefix = fmt::format("datasets/imagenet-{:02}/train/", i % kFolders);
     const double begun = cpu_now();
-    const auto page =
-        co_await store.front.list({}, {.bucket = kBucket, .prefix = prefix, .delimiter = "/"});
+    const auto page = co_await store.front.list({}, {.bucket = kBucket, .prefix = prefix, .delimiter = "/"});
     micros.push_back((cpu_now() - begun) * 1e6);
     FB_ASSERT(page);
     FB_ASSERT(page->entries.size() == kPageEntries, page->entries.size());
@@ -756,8 +758,8 @@ void measure_cores(const Settings& settings) {
       std::vector<double> ones, twos;
       for (unsigned round = 0; round < settings.rounds; ++round) {
         const uint64_t seed = round * 1'000'000'000ull;
-        ones.push_back(co_await mixed_load(store.env, store.front, seed, settings.keys, put_share,
-                                           settings.seconds));
+        ones.push_back(
+            co_await mixed_load(store.env, store.front, seed, settings.keys, put_share, settings.seconds));
         const auto [here, there] = co_await when_all(
             [&] {
               return mixed_load(store.env, store.front, seed + 1, settings.keys, put_share, settings.seconds);
@@ -828,9 +830,9 @@ void run(const Settings& settings) {
     bool one_core = true;
   };
   const Figure figures[] = {
-      {"insert", measure_insert},   {"get", measure_get},       {"list", measure_list},
-      {"space", measure_space},     {"rename", measure_rename}, {"restart", measure_restart},
-      {"replay", measure_replay},   {"cold", measure_cold},     {"cores", measure_cores, false},
+      {"insert", measure_insert}, {"get", measure_get},       {"list", measure_list},
+      {"space", measure_space},   {"rename", measure_rename}, {"restart", measure_restart},
+      {"replay", measure_replay}, {"cold", measure_cold},     {"cores", measure_cores, false},
   };
   std::filesystem::create_directories(settings.directory);
   if (marked(settings.ours()) != settings.keys || settings.figures.contains("fill")) {
@@ -862,7 +864,8 @@ int main(int argc, char** argv) {
   cpu_set_t set;
   sched_getaffinity(0, sizeof(set), &set);
   for (int cpu = 0; settings.cpu < 0 && cpu < CPU_SETSIZE; ++cpu) {
-    if (CPU_ISSET(cpu, &set) && (cpu + 1 == CPU_SETSIZE || CPU_COUNT(&set) == 1 || cpu > 0)) settings.cpu = cpu;
+    if (CPU_ISSET(cpu, &set) && (cpu + 1 == CPU_SETSIZE || CPU_COUNT(&set) == 1 || cpu > 0))
+      settings.cpu = cpu;
   }
   fb::bench::run(settings);
 }

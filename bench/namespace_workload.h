@@ -73,9 +73,8 @@ class Value {
       const std::string content(inline_bytes, 'v');
       ObjectRecord record;
       record.size_bytes = inline_bytes;
-      record.content = {.kind = Locator::Kind::inline_bytes,
-                        .length_bytes = inline_bytes,
-                        .inline_data = content};
+      record.content = {
+          .kind = Locator::Kind::inline_bytes, .length_bytes = inline_bytes, .inline_data = content};
       bytes_ = record.encode();
       place_ = bytes_.find(content);
       FB_ASSERT(inline_bytes > 64, inline_bytes);
@@ -103,7 +102,8 @@ inline std::vector<Key> random_keys(uint64_t seed, uint64_t count, uint64_t of) 
 template <class Number>
 double percentile(std::vector<Number>& values, double share) {
   if (values.empty()) return 0;
-  const auto at = std::min(values.size() - 1, static_cast<size_t>(share * static_cast<double>(values.size())));
+  const auto at =
+      std::min(values.size() - 1, static_cast<size_t>(share * static_cast<double>(values.size())));
   std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(at), values.end());
   return static_cast<double>(values[at]);
 }

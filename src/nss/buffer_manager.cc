@@ -279,8 +279,7 @@ Task<void> BufferManager::run(Env& env, BufferManager& self, JournalPort& journa
   while (!self.stopping_) {
     Result<size_t> written = 0;
     if (self.write_wanted_.exchange(false)) written = co_await self.write_wanted(journal);
-    if (written && *written == 0 && self.too_dirty())
-      written = co_await self.write_some(journal, UINT64_MAX);
+    if (written && *written == 0 && self.too_dirty()) written = co_await self.write_some(journal, UINT64_MAX);
     if (!written) {
       log(env, LogLevel::warn, "namespace: pages could not be written, trying again",
           {{"error", written.error().to_string()}});
@@ -498,8 +497,8 @@ void BufferPort::cool_random() {
 BufferFrame* BufferPort::swizzled_child(BufferFrame& frame) {
   const uint64_t version = frame.latch.version();
   if (frame.childless_at == version) return nullptr;
-  const uint32_t place = find_link(
-      art::PageView(frame), [](art::LinkWord word) { return word.is_frame(); }, blocks_);
+  const uint32_t place =
+      find_link(art::PageView(frame), [](art::LinkWord word) { return word.is_frame(); }, blocks_);
   if (place != 0) {
     return static_cast<BufferFrame*>(art::LinkWord::raw(art::load64(frame.bytes + place)).frame());
   }
