@@ -21,6 +21,7 @@ constexpr Duration kWritePoll = Duration::milliseconds(1);
 constexpr Duration kWriteRetry = Duration::milliseconds(500);
 constexpr size_t kCopiesMax = 4 * BufferManager::kWriteBatchPages;
 constexpr unsigned kFailuresMax = 4;     // to free a frame, before others get a turn
+constexpr size_t kLooksMax = 128;        // at the queue, in one attempt
 constexpr unsigned kRandomPicks = 16;    // before an attempt to cool is given up
 constexpr unsigned kChildStepsMax = 16;  // from a page that cannot be cooled to one below that can
 constexpr uint32_t kCoolingShare = 10;   // of a core's share of frames: as many wait in its queue
@@ -57,6 +58,7 @@ BufferManager::BufferManager(const Options& options, PageClient& pages, JournalB
       memory_(uint64_t{memory_bytes_} * options.frame_count),
       frames_(new BufferFrame[options.frame_count]),
       dirty_bits_(new std::atomic<uint64_t>[options.frame_count / 64 + 1]()),
+      wanted_bits_(new std::atomic<uint64_t>[options.frame_count / 64 + 1]()),
       resident_(frames_.get(), options.frame_count),
       next_page_id_(options.next_page_id),
       ports_(new std::atomic<BufferPort*>[options.core_count]) {
@@ -154,6 +156,12 @@ void BufferManager::note_dirty(const BufferFrame& frame) {
   dirty_bits_[index / 64].fetch_or(uint64_t{1} << (index % 64));
 }
 
+void BufferManager::want_clean(const BufferFrame& frame) {
+  const auto index = static_cast<uint32_t>(&frame - frames_.get());
+  wanted_bits_[index / 64].fetch_or(uint64_t{1} << (index % 64));
+  write_wanted_.store(true);
+}
+
 uint32_t BufferManager::next_dirty(uint32_t index) {
   while (index < options_.frame_count) {
     const uint64_t bits = dirty_bits_[index / 64].load() >> (index % 64);
@@ -244,12 +252,34 @@ Task<Result<size_t>> BufferManager::write_some(JournalPort& journal, uint64_t po
   co_return copies.size();
 }
 
+// Up to a batch of the pages that evictors wait for; how many.
+Task<Result<size_t>> BufferManager::write_wanted(JournalPort& journal) {
+  std::vector<Copy> copies;
+  const uint32_t words = options_.frame_count / 64 + 1;
+  for (uint32_t looked = 0; looked < words && copies.size() < kWriteBatchPages; ++looked) {
+    const uint32_t word = wanted_hand_;
+    wanted_hand_ = (wanted_hand_ + 1) % words;
+    // One that cannot be copied now is asked for again by who meets it again.
+    uint64_t bits = wanted_bits_[word].load() == 0 ? 0 : wanted_bits_[word].exchange(0);
+    for (; bits != 0; bits &= bits - 1) {
+      const uint32_t index = word * 64 + static_cast<uint32_t>(std::countr_zero(bits));
+      (void)copy_page(frames_[index], UINT64_MAX, copies);
+    }
+  }
+  const size_t count = copies.size();
+  if (count != 0) {
+    write_wanted_.store(true);  // there may be more
+    FB_CO_CHECK(co_await write_copies(journal, copies));
+  }
+  co_return count;
+}
+
 Task<void> BufferManager::run(Env& env, BufferManager& self, JournalPort& journal) {
   FB_ASSERT(env.core() == self.options_.owner_core, env.core());
   while (!self.stopping_) {
     Result<size_t> written = 0;
-    if (self.write_wanted_.exchange(false) || self.too_dirty())
-      written = co_await self.write_some(journal, UINT64_MAX);
+    if (self.write_wanted_.exchange(false)) written = co_await self.write_wanted(journal);
+    if (written && *written == 0 && self.too_dirty()) written = co_await self.write_some(journal, UINT64_MAX);
     if (!written) {
       log(env, LogLevel::warn, "namespace: pages could not be written, trying again",
           {{"error", written.error().to_string()}});
@@ -441,7 +471,8 @@ bool BufferPort::evict_some() {
     cool_random();
     if (cooling_.size() == before) break;
   }
-  for (size_t looked = cooling_.size(); looked > 0; --looked) {
+  // Not the whole queue: where most of it is dirty, time is better spent on writing that.
+  for (size_t looked = std::min(cooling_.size(), kLooksMax); looked > 0; --looked) {
     if (evict_coolest()) return true;
   }
   return false;
@@ -514,7 +545,7 @@ bool BufferPort::evict_coolest() {
     if (same && !used && dirty) {
       cooling_.push_back(coolest);
       frame.cooling.store(true, std::memory_order_relaxed);
-      manager_.write_wanted_.store(true);
+      if (frame.dirty_from.load() != 0) manager_.want_clean(frame);
     } else if (same) {
       manager_.statistics_.second_chances.fetch_add(1, std::memory_order_relaxed);
     }

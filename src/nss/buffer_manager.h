@@ -108,12 +108,14 @@ class BufferManager {
   Task<Result<void>> read_page(Env& env, PageId id, bool or_new);
   bool copy_page(BufferFrame& frame, uint64_t position, std::vector<Copy>& out);
   Task<Result<size_t>> write_some(JournalPort& journal, uint64_t position);
+  Task<Result<size_t>> write_wanted(JournalPort& journal);
   Task<Result<void>> write_copies(JournalPort& journal, std::vector<Copy>& copies);
   bool too_dirty() const {
     return dirty_count() * 100 > uint64_t{options_.frame_count} * options_.dirty_percent;
   }
   void mark_dirty(BufferFrame& frame, uint64_t position);
   void note_dirty(const BufferFrame& frame);
+  void want_clean(const BufferFrame& frame);
   // The first frame from `index` on that may be dirty or being written; frame_count where there is none.
   uint32_t next_dirty(uint32_t index);
   bool left_to_write(uint64_t position);
@@ -128,6 +130,8 @@ class BufferManager {
   // A bit a frame: set behind whatever makes it dirty, on any core; taken back by the owner where it is
   // neither dirty nor being written. So the owner looks at these and not at every frame.
   std::unique_ptr<std::atomic<uint64_t>[]> dirty_bits_;
+  // The same of frames that an evictor has met and would have taken, were they clean: written first.
+  std::unique_ptr<std::atomic<uint64_t>[]> wanted_bits_;
   ResidentPages resident_;
   std::atomic<uint64_t> next_page_id_;
   std::atomic<uint64_t> dirty_count_{0};
@@ -138,6 +142,7 @@ class BufferManager {
   // The owner's.
   std::map<PageId, Loading*> loading_;
   uint32_t write_hand_ = 0;
+  uint32_t wanted_hand_ = 0;  // in words of wanted_bits_
   bool stopping_ = false;
   std::unique_ptr<BufferPool> pool_;  // for copies of pages: not the requests' memory
 };
