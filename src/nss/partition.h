@@ -72,7 +72,7 @@ class Partition {
     uint64_t memory_bytes = 256 * kMiB;  // of page frames
     uint32_t page_bytes = 16 * kKiB;     // of a new store
     uint64_t segment_bytes = 16 * kMiB;  // of the journal
-    uint64_t journal_bytes_max = 0;  // bounds the replay at start; 0: a sixteenth of the disk, at most 1 GiB
+    uint64_t journal_bytes_max = 0;  // bounds the replay at start; 0: by the disk, kJournalShareOfDisk
     uint64_t page_store_bytes_max = 0;                     // 0: what the file system gives
     uint64_t page_growth_bytes = 64 * kMiB;                // of the page store's file
     uint64_t page_log_bytes = 8 * kMiB;                    // of its log
@@ -80,7 +80,7 @@ class Partition {
     Duration free_delay = Duration::milliseconds(200);     // between rounds that free garbage
     Duration checkpoint_tick = Duration::milliseconds(5);  // how often is looked whether one is due
   };
-  static constexpr uint64_t kJournalBytesMax = 1 * kGiB;
+  static constexpr uint64_t kJournalBytesMax = 256 * kMiB;
   static constexpr uint64_t kJournalSegmentsMin = 4;
   static constexpr uint64_t kJournalShareOfDisk = 16;
   // A checkpoint is due when the journal has come to half its bound. It writes the pages whose first changes

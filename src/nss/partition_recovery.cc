@@ -172,6 +172,8 @@ Task<Result<void>> Partition::recover() {
   FB_CO_CHECK(co_await open_trees());
   own_front_ = co_await PartitionFront::open(env_, *this);
   open_ = true;
+  // So that crashes in a row do not make the replay longer and longer.
+  checkpoint_due_ = statistics_.replayed_records != 0;
   scope_.spawn(&run_checkpoints, this);
   if (find_tree(kSystemTree) == nullptr) FB_CO_CHECK(co_await create_tree({}, kSystemTree));
   co_return Result<void>();
