@@ -537,7 +537,8 @@ Result<void> PageEditor::set_value(std::string_view path, uint8_t flags, std::st
     const Block old = block.kind == BlockKind::leaf ? block
                       : block.value_offset() != 0   ? view().block(block.value_offset())
                                                     : Block{};
-    if (block.value_offset() != 0 && old.kind != BlockKind::leaf) return OpError::damaged;
+    const bool node_with_value = block.kind != BlockKind::leaf && block.value_offset() != 0;
+    if (node_with_value && old.kind != BlockKind::leaf) return OpError::damaged;
     if (old.ok() && value.size() <= old.value().size()) {
       std::byte* leaf = at(old.offset);
       store8(leaf, static_cast<uint8_t>(BlockKind::leaf) | uint32_t{flags} << 4);

@@ -72,8 +72,8 @@ class Partition {
     uint64_t memory_bytes = 256 * kMiB;  // of page frames
     uint32_t page_bytes = 16 * kKiB;     // of a new store
     uint64_t segment_bytes = 16 * kMiB;  // of the journal
-    uint64_t journal_bytes_max = 0;  // bounds the replay at start; 0: by the disk, kJournalShareOfDisk
-    uint64_t page_store_bytes_max = 0;                     // 0: what the file system gives
+    uint64_t journal_bytes_max = 0;      // bounds the replay at start; 0: by the disk, kJournalShareOfDisk
+    uint64_t page_store_bytes_max = 0;   // 0: what the file system gives
     uint64_t page_growth_bytes = 64 * kMiB;                // of the page store's file
     uint64_t page_log_bytes = 8 * kMiB;                    // of its log
     uint64_t sweep_blobs_max = 2'000'000;                  // marked in memory at a time
