@@ -80,7 +80,6 @@ class CommitPlan {
   const CountChange& counts() const { return counts_; }
   const std::vector<Garbage>& garbage() const { return garbage_; }
   const std::vector<MutationResult>& results() const { return results_; }
-  bool names_blobs() const { return !named_.empty() || !superseded_named_.empty(); }
 
  private:
   struct Put {

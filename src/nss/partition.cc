@@ -39,8 +39,7 @@ Partition::Partition(Env& env, const Options& options)
       fronts_mutex_(env),
       checkpoint_mutex_(env),
       checkpoint_wanted_(env),
-      background_(env),
-      garbage_freed_(env) {}
+      background_(env) {}
 
 Partition::~Partition() { FB_ASSERT(!open_ || env_.abandoned()); }
 
@@ -124,9 +123,8 @@ void Partition::use_blobs(BlobClient& blobs) {
 }
 
 void Partition::start_background(BlobClient& blobs) {
-  FB_ASSERT(background_tasks_ == 0, background_tasks_);
+  FB_ASSERT(background_.size() == 0, background_.size());
   use_blobs(blobs);
-  background_tasks_ = 2;
   background_.spawn(&run_freeing, this);
   background_.spawn(&run_sweep, this);
 }
@@ -135,7 +133,6 @@ Task<Result<void>> Partition::close() {
   FB_ASSERT(fronts_.size() <= 1, fronts_.size());
   closing_.store(true);
   stop_sleeps_.cancel();
-  garbage_freed_.notify_all();
   co_await background_.join();
   if (own_front_ != nullptr) {
     co_await collect_from_fronts();

@@ -273,7 +273,6 @@ class Partition {
   bool marks(const BlobId& id) const {
     return id.incarnation < incarnation_ && id.shard % sweep_passes_ == sweep_pass_;
   }
-  void background_ended();
 
   // partition_verify.cc
   struct Verifier;
@@ -326,8 +325,6 @@ class Partition {
   BlobClient* blobs_ = nullptr;
   std::unique_ptr<PartitionFront> own_front_;  // the background's way into the trees
   Scope background_;
-  unsigned background_tasks_ = 0;
-  Notification garbage_freed_;
   CancelSource stop_sleeps_;
 
   unsigned sweep_pass_ = 0;

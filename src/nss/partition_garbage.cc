@@ -19,11 +19,6 @@ constexpr Duration kRetryDelay = Duration::seconds(1);
 
 }  // namespace
 
-void Partition::background_ended() {
-  --background_tasks_;
-  garbage_freed_.notify_all();
-}
-
 // Until every read that may have looked before this call has ended. The epoch moves first: a read that notes
 // the old one is then seen by the question, which reaches its core later; one that notes the new one looks at
 // the tree later still.
@@ -121,7 +116,6 @@ Task<void> Partition::run_freeing(Partition* self) {
     const Duration pause = freed ? self->options_.free_delay : kRetryDelay;
     (void)co_await sleep_for(self->env_, pause, &self->stop_sleeps_);
   }
-  self->background_ended();
 }
 
 // --- sweep ---
@@ -280,7 +274,6 @@ Task<void> Partition::run_sweep(Partition* self) {
     if (pass == passes) needed = false;
   }
   self->statistics_.sweep_done = !needed && !self->closing();
-  self->background_ended();
 }
 
 }  // namespace fb
