@@ -28,7 +28,7 @@ std::string FsckReport::to_string() const {
   text += fmt::format("  pages            {}, {:.0f} % full, at most {} deep\n", names.pages,
                       100 * names.fill(), names.depth_max);
   text += fmt::format("  blobs named      {}\n  blocks stored    {}\n", names.named.size(), blocks_stored);
-  text += fmt::format("  garbage          {} to be freed\n", plural(names.ledger_blobs, "blob", "blobs"));
+  text += fmt::format("  garbage          {} to be freed\n", plural(names.garbage.size(), "blob", "blobs"));
   if (!in_use) text += fmt::format("  without a name   {}, freed after the next start\n", blobs_unnamed);
   if (names.counts_not_compared != 0) {
     text += fmt::format("  not compared     the counts of {}, in which objects were changed meanwhile\n",
@@ -58,7 +58,7 @@ Task<Result<FsckReport>> check_store(Partition& partition, BlobClient& blobs, bo
         const auto named = lacking.find(key.id);
         if (named != lacking.end() && named->second != 0) {
           --named->second;
-        } else if (named == lacking.end()) {
+        } else if (named == lacking.end() && !report.names.garbage.contains(key.id)) {
           unnamed.insert(key.id);
         }
       }

@@ -131,10 +131,10 @@ class Partition {
     std::vector<std::string> problems;  // at most kVerifyProblemsMax
     uint64_t trees = 0, pages = 0, keys = 0;
     uint64_t live_bytes = 0, capacity_bytes = 0;
-    uint64_t depth_max = 0;            // pages
-    uint64_t counts_not_compared = 0;  // trees that were changed meanwhile
-    uint64_t ledger_blobs = 0;
+    uint64_t depth_max = 0;                      // pages
+    uint64_t counts_not_compared = 0;            // trees that were changed meanwhile
     std::unordered_map<BlobId, uint32_t> named;  // every blob that a record names, and its blocks
+    std::unordered_set<BlobId> garbage;          // the ledger's
     ReadPin pin;
     double fill() const {
       return capacity_bytes == 0 ? 0 : static_cast<double>(live_bytes) / static_cast<double>(capacity_bytes);

@@ -240,7 +240,7 @@ struct Partition::Verifier {
       FB_CO_CHECK(co_await values());
     }
     co_await self.collect_from_fronts();
-    report.ledger_blobs = self.ledger_.size();
+    for (const auto& [blob, block_count] : self.ledger_) report.garbage.insert(blob);
     if (in_use) co_return Result<void>();
     for (const auto& [blob, block_count] : self.ledger_) {
       if (!report.named.contains(blob)) continue;

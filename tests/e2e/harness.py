@@ -5,8 +5,10 @@ Against another endpoint: FB_E2E_ENDPOINT, FB_E2E_ACCESS_KEY, FB_E2E_SECRET_KEY 
 Tests that must own the server's process then skip themselves (`needs_own_server`).
 """
 import contextlib
+import fcntl
 import functools
 import http.client
+import itertools
 import os
 import shutil
 import signal
@@ -42,10 +44,31 @@ needs_root = unittest.skipUnless(os.geteuid() == 0, "needs root")
 slow_tier = unittest.skipUnless(SLOW, "slow tier: FB_E2E_SLOW=1, or ./dev soak e2e")
 
 
+PORTS = range(10_000, 32_000)  # below those that the kernel gives to outgoing connections
+PORTS_EACH = 200
+
+
+@functools.cache
+def port_share():
+    """Ports that no other process of these tests takes while this one runs, round and round."""
+    folder = os.path.join(tempfile.gettempdir(), "fb-e2e-ports")
+    os.makedirs(folder, exist_ok=True)
+    for first in PORTS[::PORTS_EACH]:
+        lock = os.open(os.path.join(folder, str(first)), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # kept until the process ends
+            return itertools.cycle(range(first, first + PORTS_EACH))
+        os.close(lock)
+    raise AssertionError(f"all ports of the tests are taken; see {folder}")
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    for port in itertools.islice(port_share(), PORTS_EACH):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("none of this process's ports is free")
 
 
 def client_environment(home, **extra):
