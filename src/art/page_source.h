@@ -34,7 +34,8 @@ concept PageSource = requires(S& source, Frame& frame, PageId id, const char* na
   { S::kSwizzles } -> std::convertible_to<bool>;
 };
 
-// Where records go. Appending neither suspends nor fails: the caller has reserved the space before.
+// Where records go. Appending neither suspends nor fails: the caller has reserved the space before. One that
+// has durable() says up to where it is, so that reads need not name renames that lie behind that.
 template <class J>
 concept JournalSink = requires(J& journal, std::string_view record) {
   { journal.append(record) } -> std::same_as<Lsn>;

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <string_view>
 
 #include "base/assert.h"
+#include "base/checksum.h"
 #include "base/ids.h"
 
 namespace fb::art {
@@ -54,23 +59,59 @@ class RenameGate {
       while (slots_[core].taken.load(std::memory_order_seq_cst) != 0) pause();
     }
   }
+  // Between try_close() and open(): keys that moved begin with `prefix` now.
+  void moved(Lsn lsn, std::string_view prefix) {
+    Moved& moved = moved_[next_moved_++ % moved_.size()];
+    const uint64_t before = moved.position.load(std::memory_order_relaxed);
+    forgotten_.store(std::max(before, forgotten_.load(std::memory_order_relaxed)), std::memory_order_relaxed);
+    moved.position.store(lsn.position, std::memory_order_relaxed);
+    moved.hash.store(hash_of(prefix), std::memory_order_relaxed);
+    moved.length.store(prefix.size(), std::memory_order_relaxed);
+  }
   void open(Lsn lsn) {
     last_epoch_.store(lsn.epoch, std::memory_order_relaxed);
     last_position_.store(lsn.position, std::memory_order_relaxed);
     counter_.fetch_add(1, std::memory_order_release);
   }
-  // Of the last rename: what any later answer depends on. Read between note() and unchanged().
+  // Of the last rename: what an answer about any key may depend on. This and the next are read between note()
+  // and unchanged().
   Lsn last_rename() const {
     return {last_epoch_.load(std::memory_order_relaxed), last_position_.load(std::memory_order_relaxed)};
+  }
+  // Of the last rename behind `durable` that an answer about this key depends on, or `otherwise` if that is
+  // later. The pages beneath a link that moved do not tell; of a key at the source the page that was changed
+  // does.
+  Lsn last_rename_of(std::string_view key, uint64_t durable, Lsn otherwise) const {
+    const Lsn last = last_rename();
+    if (last.position <= durable || last <= otherwise) return otherwise;
+    uint64_t position = forgotten_.load(std::memory_order_relaxed);
+    for (const Moved& moved : moved_) {
+      const uint64_t at = moved.position.load(std::memory_order_relaxed);
+      const uint64_t length = moved.length.load(std::memory_order_relaxed);
+      if (at <= std::max(position, durable) || key.size() < length) continue;
+      if (hash_of(key.substr(0, length)) == moved.hash.load(std::memory_order_relaxed)) position = at;
+    }
+    return position <= durable ? otherwise : std::max(otherwise, Lsn{last.epoch, position});
   }
 
  private:
   struct alignas(64) Slot {
     std::atomic<uint32_t> taken{0};
   };
+  // By its hash: whoever has another prefix with the same one waits for nothing, once in 2^64.
+  struct Moved {
+    std::atomic<uint64_t> position{0};
+    std::atomic<uint64_t> hash{0};
+    std::atomic<uint64_t> length{0};
+  };
+  static uint64_t hash_of(std::string_view prefix) { return xxh3(std::as_bytes(std::span(prefix))); }
+
   std::atomic<uint64_t> counter_{0};
   std::atomic<uint64_t> last_epoch_{0};
   std::atomic<uint64_t> last_position_{0};
+  std::atomic<uint64_t> forgotten_{0};  // the last rename that is in moved_ no more
+  std::array<Moved, 16> moved_;
+  uint64_t next_moved_ = 0;  // of who has closed the gate
   uint32_t cores_;
   std::unique_ptr<Slot[]> slots_;
 };

@@ -139,7 +139,13 @@ class Tree {
   static constexpr uint32_t kLookupRestartsMax = 4;
   bool start_lookup(Lookup& lookup, std::string_view key);
   template <class Take>
-  Step lookup_turn(Lookup& lookup, Answer& answer, Take&& take);
+  Step lookup_turn(Lookup& lookup, std::string_view key, Answer& answer, Take&& take);
+  // Of a read that ended in a page with this LSN.
+  Lsn dependency(std::string_view key, Lsn page) const {
+    uint64_t durable = 0;
+    if constexpr (requires { journal_.durable(); }) durable = journal_.durable();
+    return gate_.last_rename_of(key, durable, page);
+  }
 
   Outcome failed(Found found) const { return found == Found::missing ? Outcome::missing : Outcome::damaged; }
   uint32_t suffix_bound(std::string_view key, const PathStep& step) const {

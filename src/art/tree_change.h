@@ -250,6 +250,7 @@ auto Tree<Source, Journal>::try_commit(std::span<KeyEdit> edits, std::span<const
     if (!gate_.try_close(noted)) return restart();
     gate_.wait_for_writers([&] { source_.pause(); });
     answer.lsn = change_.commit(decided);
+    for (const PrefixMove& move : moves) gate_.moved(answer.lsn, move.to);
     gate_.open(answer.lsn);
   }
   answer.outcome = Outcome::done;

@@ -43,7 +43,7 @@ Answer Tree<Source, Journal>::get(std::string_view key, Take&& take) {
       }
       const Block value = stop.kind == StopKind::value ? value_at(view, stop) : Block{};
       if (value.ok()) take(value.value_flags(), value.value());
-      answer.lsn = std::max(view.lsn(), gate_.last_rename());
+      answer.lsn = dependency(key, view.lsn());
       answer.outcome = value.ok() ? Outcome::done : Outcome::absent;
       answer.page = frame->page_id.load(std::memory_order_relaxed);
       const bool bad = stop.kind == StopKind::bad || stop.kind == StopKind::partition;
@@ -75,7 +75,8 @@ bool Tree<Source, Journal>::start_lookup(Lookup& lookup, std::string_view key) {
 // As far as memory that is probably there goes. `done`: it asks for another turn.
 template <PageSource Source, JournalSink Journal>
 template <class Take>
-auto Tree<Source, Journal>::lookup_turn(Lookup& lookup, Answer& answer, Take&& take) -> Step {
+auto Tree<Source, Journal>::lookup_turn(Lookup& lookup, std::string_view key, Answer& answer, Take&& take)
+    -> Step {
   if (lookup.child != nullptr) {
     OptimisticRead below(lookup.child->latch);
     if (!below.started() || !lookup.read.valid()) return Step::restart;
@@ -124,7 +125,7 @@ auto Tree<Source, Journal>::lookup_turn(Lookup& lookup, Answer& answer, Take&& t
   }
   const Block value = stop.kind == StopKind::value ? value_at(view, stop) : Block{};
   if (value.ok()) take(lookup.index, value.value_flags(), value.value());
-  answer.lsn = std::max(view.lsn(), gate_.last_rename());
+  answer.lsn = dependency(key, view.lsn());
   answer.page = lookup.frame->page_id.load(std::memory_order_relaxed);
   if (!lookup.read.valid()) return Step::restart;
   const bool bad = stop.kind == StopKind::bad || stop.kind == StopKind::partition;
@@ -155,7 +156,7 @@ void Tree<Source, Journal>::get_many(std::span<const std::string_view> keys, std
       const std::string_view key = keys[lookup.index];
       Step step = Step::done;
       if (lookup.frame == nullptr && !start_lookup(lookup, key)) step = Step::restart;
-      if (step == Step::done) step = lookup_turn(lookup, answers[lookup.index], take);
+      if (step == Step::done) step = lookup_turn(lookup, key, answers[lookup.index], take);
       if (step == Step::restart) {
         lookup.read.end();
         lookup.frame = nullptr;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <map>
@@ -15,6 +16,15 @@ namespace fb::art {
 namespace {
 
 using Model = std::map<std::string, std::string>;
+
+// Durable up to where a test says.
+struct JournalToWaitFor : MemoryJournal {
+  uint64_t durable() const { return durable_; }
+  void settle() { durable_ = count(); }
+
+ private:
+  uint64_t durable_ = 0;
+};
 
 // Now and then a page is not in memory.
 class HidingSource : public MemorySource<false> {
@@ -331,6 +341,50 @@ TEST(Cursor, SeesARenameBetween) {
   ASSERT_EQ(cursor.seek("a/").outcome, Outcome::done);
   ASSERT_EQ(world.rename("a/", "b/"), Outcome::done);
   EXPECT_EQ(cursor.next().outcome, Outcome::renamed);
+}
+
+// What an answer waits for: of renames that are not durable, those that moved its key.
+TEST(Rename, ReadsDependOnRenamesOfTheirKeys) {
+  constexpr uint32_t kFolders = 40;
+  constexpr uint32_t kKeys = 40;
+  MemorySource<true> source(512);
+  RenameGate gate(1);
+  JournalToWaitFor journal;
+  Tree<MemorySource<true>, JournalToWaitFor> tree(source, journal, gate);
+  const auto folder = [](char first, uint32_t i) { return fmt::format("{}/{:02}/", first, i); };
+  for (uint32_t i = 0; i < kFolders * kKeys; ++i)
+    ASSERT_EQ(tree.put(folder('d', i / kKeys) + std::to_string(i), "value").outcome, Outcome::done);
+  journal.settle();
+  const auto depends_on = [&](const std::string& key) {
+    Answer many;
+    const std::string_view view = key;
+    tree.get_many({&view, 1}, {&many, 1}, [](size_t, uint8_t, std::string_view) {});
+    const Answer one = tree.get(key, [](uint8_t, std::string_view) {});
+    EXPECT_EQ(many.lsn, one.lsn) << key;
+    return one.lsn.position;
+  };
+  // Of the keys outside the first `moved` folders, how many wait for `position` or a later one.
+  const auto others_waiting = [&](uint32_t moved, uint64_t position) {
+    uint32_t waiting = 0;
+    for (uint32_t i = moved * kKeys; i < kFolders * kKeys; ++i)
+      waiting += depends_on(folder('d', i / kKeys) + std::to_string(i)) >= position;
+    return waiting;
+  };
+  const uint64_t first = tree.rename_prefix(folder('d', 0), folder('e', 0)).lsn.position;
+  for (uint32_t i = 0; i < kKeys; ++i) EXPECT_EQ(depends_on(folder('e', 0) + std::to_string(i)), first);
+  EXPECT_EQ(depends_on(folder('e', 0) + "absent"), first);
+  EXPECT_EQ(depends_on(folder('d', 0) + "0"), first);
+  EXPECT_LT(others_waiting(1, first), kFolders * kKeys / 10);  // the pages that changed
+  // So many that the first is not remembered.
+  uint64_t last = 0;
+  for (uint32_t i = 1; i < kFolders / 2; ++i) {
+    last = tree.rename_prefix(folder('d', i), folder('e', i)).lsn.position;
+    EXPECT_EQ(depends_on(folder('e', i) + std::to_string(i * kKeys)), last);
+  }
+  EXPECT_GE(depends_on(folder('e', 0) + "0"), first);
+  EXPECT_EQ(others_waiting(kFolders / 2, first), kFolders / 2 * kKeys);
+  journal.settle();
+  for (uint32_t i = 0; i < kKeys; ++i) EXPECT_LE(depends_on(folder('e', 1) + std::to_string(i)), last);
 }
 
 }  // namespace

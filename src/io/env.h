@@ -73,6 +73,9 @@ class Env {
   // Resumes the coroutine in a later turn or later in this one; FIFO in the real environments, by seed in
   // `sim`.
   virtual void schedule(std::coroutine_handle<> handle) = 0;
+  // Whether any other coroutine is to be resumed before the kernel is asked again. `sim` says either, by
+  // seed.
+  virtual bool has_ready() = 0;
   // Starts an operation; its waiter is resumed when request.result is set. Submission is batched until the
   // end of the turn.
   virtual void submit(IoRequest& request) = 0;

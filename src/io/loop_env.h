@@ -42,6 +42,7 @@ class LoopEnv : public Env {
   uint64_t random() final;
   void random_bytes(std::span<std::byte> out) final;
   void schedule(std::coroutine_handle<> handle) final { ready_.push(handle); }
+  bool has_ready() final { return !ready_.empty(); }
   void send(unsigned core, CoreMessage& message) final;
   void write_log(std::string_view line) final;
 

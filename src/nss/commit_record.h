@@ -76,6 +76,9 @@ class CommitJournal {
   void set_floor(uint64_t bytes) { floor_ = bytes; }
   bool may_create() const { return credit_.bytes() >= floor_; }
 
+  // Up to where records are on the medium.
+  uint64_t durable() const { return port_.durable(); }
+
   // For the next decided record.
   void set_head(BucketId bucket, uint64_t generation, const CountChange& counts,
                 std::span<const Garbage> garbage);

@@ -196,6 +196,8 @@ JournalPort::~JournalPort() {
   FB_ASSERT(detail::teardown_in_progress || (waiters_ == nullptr && !wake_.in_flight.load()));
 }
 
+uint64_t JournalPort::durable() const { return buffer_.durable(); }
+
 bool JournalPort::settled(uint64_t position) const {
   return position <= buffer_.durable() || buffer_.failed();
 }

@@ -85,6 +85,7 @@ class JournalPort {
     DurableAwaiter* next_ = nullptr;
   };
   DurableAwaiter wait_durable(uint64_t position) { return {*this, position}; }
+  uint64_t durable() const;
 
  private:
   friend class JournalBuffer;

@@ -10,7 +10,6 @@ namespace {
 
 constexpr unsigned kHomeCore = 0;
 constexpr Duration kWaitPoll = Duration::milliseconds(1);
-constexpr size_t kKeyBytesMax = 1 + kTreeKeySizeMax;
 
 Error from_page(const Error& error) {
   if (error.is(PageError::timed_out)) return NamespaceError::timed_out;
@@ -183,64 +182,6 @@ Task<Result<PartitionFront::Step>> PartitionFront::after(const CallContext& cont
     default:
       co_return Step::done;
   }
-}
-
-// --- reading ---
-
-Task<Result<Found>> PartitionFront::get(const CallContext& context, BucketId bucket, Space space,
-                                        std::string_view key) {
-  Found found;
-  found.pin = pin();
-  if (key.size() > kTreeKeySizeMax) co_return NamespaceError::not_found;
-  HandleRef handle = find_open(bucket);
-  if (handle == nullptr) {
-    FB_CO_TRY(handle, co_await find_slowly(context, bucket));
-  }
-  char bytes[kKeyBytesMax];
-  bytes[0] = static_cast<char>(space);
-  std::memcpy(bytes + 1, key.data(), key.size());
-  const std::string_view tree_key(bytes, 1 + key.size());
-  uint8_t flags = 0;
-  for (;;) {
-    const art::Answer answer = handle->tree.get(tree_key, [&](uint8_t value_flags, std::string_view value) {
-      flags = value_flags;
-      found.record.assign(value);
-    });
-    // A tree that went meanwhile has given its root's frame away.
-    if (handle->state->state.load() == TreeState::State::dropped) {
-      FB_CO_TRY(handle, co_await find_slowly(context, bucket));
-      continue;
-    }
-    if (answer.outcome == art::Outcome::done || answer.outcome == art::Outcome::absent) {
-      if (!co_await ports_.journal->wait_durable(answer.lsn.position)) co_return NamespaceError::unavailable;
-      if (answer.outcome == art::Outcome::absent) co_return NamespaceError::not_found;
-      break;
-    }
-    FB_CO_CHECK(co_await after(context, answer));
-  }
-  const std::optional<TreeValue> value = decode_value(flags, found.record);
-  if (!value) co_return NamespaceError::damaged;
-  found.version = value->version;
-  if (!value->spilled) {
-    found.record.erase(0, found.record.size() - value->record.size());
-    co_return found;
-  }
-  const SpilledRecord spilled = *value->spilled;
-  FB_CO_TRY(found.record, co_await read_spilled(context, spilled));
-  co_return found;
-}
-
-Task<Result<std::string>> PartitionFront::read_spilled(const CallContext& context,
-                                                       const SpilledRecord& spilled) {
-  if (blobs_ == nullptr) co_return NamespaceError::unavailable;
-  const Result<BlobData> data = co_await blobs_->get(context, {spilled.blob, 0}, 0, spilled.length_bytes);
-  if (!data) {
-    if (data.error().is(BlobError::timed_out)) co_return NamespaceError::timed_out;
-    const bool lost = data.error().is(BlobError::damaged) || data.error().is(BlobError::not_found);
-    co_return lost ? NamespaceError::damaged : NamespaceError::unavailable;
-  }
-  if (data->length != spilled.length_bytes) co_return NamespaceError::damaged;
-  co_return std::string(reinterpret_cast<const char*>(data->bytes().data()), data->length);
 }
 
 }  // namespace fb

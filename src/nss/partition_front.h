@@ -81,6 +81,7 @@ class PartitionFront final : public NamespaceClient, public ReadPin::Owner {
   };
   struct Commit;
   struct Renaming;
+  class Lookup;
   enum class Step : uint8_t { done, again };
 
   PartitionFront(Env& env, Partition& partition, Partition::CorePorts ports);
@@ -105,6 +106,10 @@ class PartitionFront final : public NamespaceClient, public ReadPin::Owner {
   // What stands in the way of another attempt is put right; `again`, or the error that ends the operation.
   Task<Result<Step>> after(const CallContext& context, const art::Answer& answer);
 
+  // Gets: partition_get.cc.
+  void look_up_gathered();
+  Task<Result<std::string>> read_spilled(const CallContext& context, const SpilledRecord& spilled);
+
   // Changes: partition_commit.cc.
   Task<Result<void>> commit_into(const CallContext& context, BucketId bucket,
                                  std::span<const Mutation> mutations, std::span<MutationResult> results);
@@ -122,7 +127,6 @@ class PartitionFront final : public NamespaceClient, public ReadPin::Owner {
   void unspill(const CommitKnowledge& knowledge);
   Task<Result<void>> look_beneath(const CallContext& context, Handle& handle, Space space,
                                   std::string_view prefix, CommitKnowledge& knowledge);
-  Task<Result<std::string>> read_spilled(const CallContext& context, const SpilledRecord& spilled);
   Task<Result<void>> tell_sweep(std::vector<Garbage> blobs);
 
   // partition_rename.cc
@@ -139,6 +143,12 @@ class PartitionFront final : public NamespaceClient, public ReadPin::Owner {
   std::vector<Garbage> garbage_;  // for the ledger; fetched by core 0
   CommitPlan plan_;               // of the attempt that is being made
   std::string key_;               // the same
+  std::vector<Lookup*> lookups_;  // of this turn of the loop, the first of which will look all of them up
+  struct {
+    std::vector<Lookup*> lookups, of_tree;
+    std::vector<std::string_view> keys;
+    std::vector<art::Answer> answers;
+  } batch_;  // that is being looked up
   bool closed_ = false;
 };
 

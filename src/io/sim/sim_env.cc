@@ -26,6 +26,8 @@ void SimEnv::schedule(std::coroutine_handle<> handle) {
   simulation_.make_ready(*this, handle);
 }
 
+bool SimEnv::has_ready() { return simulation_.scheduler_random().below(2) == 0; }
+
 void SimEnv::submit(IoRequest& request) {
   if (abandoned_) return;
   assert_own_core();

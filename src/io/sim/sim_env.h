@@ -25,6 +25,7 @@ class SimEnv final : public Env {
   uint64_t random() override;
   void random_bytes(std::span<std::byte> out) override;
   void schedule(std::coroutine_handle<> handle) override;
+  bool has_ready() override;
   void submit(IoRequest& request) override;
   void cancel(IoRequest& request) override;
   void release_pooled(uint32_t pooled_id) override;
