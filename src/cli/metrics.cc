@@ -151,6 +151,8 @@ void write_names(Page& page, const Partition::Statistics& names, const JournalCl
   page.counter("namespace_swept_blobs_total", "Blobs of ended processes that no record named.",
                names.swept_blobs);
   page.counter("namespace_checkpoints_total", "Checkpoints written.", names.checkpoints);
+  page.gauge("namespace_redo_pages", "Pages that lack changes of the journal as yet, after a start.",
+             names.redo_pages);
   page.counter("namespace_replayed_records_total", "Records of the journal redone at start.",
                names.replayed_records);
   page.gauge("namespace_replay_bytes", "Bytes of journal that a start would redo.", names.journal_bytes);

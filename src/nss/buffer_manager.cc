@@ -90,7 +90,7 @@ BufferPort& BufferManager::attach(Env& env) {
 
 // --- loading, on the owner's core ---
 
-Task<Result<void>> BufferManager::load_here(Env& env, PageId id, bool or_new) {
+Task<Result<void>> BufferManager::load_here(Env& env, PageId id) {
   for (;;) {
     if (resident_.find(id) != nullptr) co_return Result<void>();
     const auto under_way = loading_.find(id);
@@ -100,44 +100,71 @@ Task<Result<void>> BufferManager::load_here(Env& env, PageId id, bool or_new) {
   }
   Loading loading(env);
   loading_[id] = &loading;
-  const Result<void> read = co_await read_page(env, id, or_new);
+  const Result<void> read = co_await read_page(env, id);
   loading_.erase(id);
   loading.done.notify_all();
   co_return read;
 }
 
-Task<Result<void>> BufferManager::read_page(Env& env, PageId id, bool or_new) {
+Task<Result<void>> BufferManager::read_page(Env& env, PageId id) {
   BufferPort& port = *ports_[env.core()].load();
   FB_CO_CHECK(co_await port.make_room({}, 1));
   BufferFrame* frame = port.take_free();
   FB_ASSERT(frame != nullptr);
   const Result<PageClient::Found> found =
       co_await pages_.read_page_into({}, id, {frame->bytes, pages_.page_memory_bytes()});
-  std::string problem;
-  if (found) {
-    problem = found->length != page_bytes_
-                  ? "has another size"
-                  : art::check_page_image(art::PageView(frame->bytes, page_bytes_), id);
-  } else if (found.error().is(PageError::not_found)) {
-    problem = "is not in the store";
-  }
-  if (or_new && (!problem.empty() || (!found && found.error().is(PageError::damaged)))) {
-    art::PageEditor(frame->bytes, page_bytes_).format(id);
-  } else if (!found || !problem.empty()) {
+  uint64_t lacked = 0;
+  const Result<void> usable = check_loaded(env, id, *frame, found, lacked);
+  if (!usable) {
     port.give(*frame);
-    if (problem.empty()) co_return found.error();
-    statistics_.damaged.fetch_add(1, std::memory_order_relaxed);
-    log(env, LogLevel::error, fmt::format("namespace: page {} {}", id.value, problem));
-    co_return PageError::damaged;
+    co_return usable;
   }
   const bool latched = frame->latch.try_exclusive();
   FB_ASSERT(latched);
   frame->page_id.store(id, std::memory_order_relaxed);
   frame->parent.store(nullptr, std::memory_order_relaxed);
+  if (lacked != 0) mark_dirty(*frame, lacked);
   frame->latch.release();
   resident_.insert(*frame);
   statistics_.loads.fetch_add(1, std::memory_order_relaxed);
   co_return Result<void>();
+}
+
+// Whether what was read is the page; makes the changes in it that the journal has and the store had not.
+// `lacked`: the position behind the first of these.
+Result<void> BufferManager::check_loaded(Env& env, PageId id, BufferFrame& frame,
+                                         const Result<PageClient::Found>& found, uint64_t& lacked) {
+  const bool in_journal = redo_ != nullptr && redo_->has(id);
+  std::string problem;
+  if (found) {
+    problem = found->length != page_bytes_
+                  ? "has another size"
+                  : art::check_page_image(art::PageView(frame.bytes, page_bytes_), id);
+  } else if (found.error().is(PageError::not_found)) {
+    problem = "is not in the store";
+  } else if (found.error().is(PageError::damaged) && in_journal) {
+    problem = "is damaged, and the journal would change it";
+  } else {
+    return found.error();
+  }
+  if (!problem.empty() && in_journal && redo_->creates(id)) {
+    art::PageEditor(frame.bytes, page_bytes_).format(id);
+    problem.clear();
+  }
+  if (problem.empty() && in_journal) {
+    const Result<uint64_t> redone = redo_->apply(id, art::PageEditor(frame.bytes, page_bytes_));
+    if (redone) {
+      lacked = *redone;
+    } else {
+      problem = "does not fit its changes in the journal";
+    }
+  }
+  if (problem.empty()) return {};
+  // What hangs there is lost, and said so when it is asked for; all else goes on.
+  if (in_journal) redo_->forget(id);
+  statistics_.damaged.fetch_add(1, std::memory_order_relaxed);
+  log(env, LogLevel::error, fmt::format("namespace: page {} {}", id.value, problem));
+  return PageError::damaged;
 }
 
 // --- writing, on the owner's core ---
@@ -309,16 +336,6 @@ bool BufferManager::left_to_write(uint64_t position) {
   return false;
 }
 
-void BufferManager::forget(PageId id) {
-  BufferFrame* frame = resident_.find(id);
-  if (frame == nullptr) return;
-  const bool latched = frame->latch.try_exclusive();
-  FB_ASSERT(latched);
-  if (frame->dirty_from.exchange(0) != 0) dirty_count_.fetch_sub(1, std::memory_order_relaxed);
-  ports_[options_.owner_core].load()->discard(*frame);
-  frame->latch.release();
-}
-
 uint64_t BufferManager::oldest_dirty() {
   uint64_t oldest = UINT64_MAX;
   for (uint32_t index = next_dirty(0); index < options_.frame_count; index = next_dirty(index + 1)) {
@@ -414,11 +431,7 @@ void BufferPort::changed(art::Frame& frame) {
 Task<Result<void>> BufferPort::load(const CallContext& context, PageId id) {
   if (context.deadline <= env_.now()) co_return PageError::timed_out;
   co_return co_await call_on(env_, manager_.options_.owner_core,
-                             [&](Env& there) { return manager_.load_here(there, id, false); });
-}
-
-Task<Result<void>> BufferPort::load_if_stored(const CallContext&, PageId id, bool or_new) {
-  return manager_.load_here(env_, id, or_new);
+                             [&](Env& there) { return manager_.load_here(there, id); });
 }
 
 Task<Result<void>> BufferPort::make_room(const CallContext& context, uint32_t count) {

@@ -17,6 +17,7 @@
 #include "io/scope.h"
 #include "io/sync.h"
 #include "nss/journal_buffer.h"
+#include "nss/page_redo.h"
 #include "nss/resident_pages.h"
 
 // The pages of the namespace in memory: a fixed number of frames, shared by all cores, over a page store that
@@ -85,10 +86,8 @@ class BufferManager {
   // The position behind the oldest record that the stored pages lack; UINT64_MAX: none. Of what sections have
   // left that are over.
   uint64_t oldest_dirty();
-  // While the journal is redone, on the owner's core. The page's frame, if it is in memory.
-  BufferFrame* resident(PageId id) const { return resident_.find(id); }
-  // The page has left its tree.
-  void forget(PageId id);
+  // Before anything is loaded: what pages lack when they come from the store. Must outlive this.
+  void use_redo(PageRedo& redo) { redo_ = &redo; }
   // While nothing happens: frames, chains, parents and links agree. Empty, or what does not.
   std::string verify() const;
 
@@ -104,8 +103,10 @@ class BufferManager {
     PageClient::Write write;
   };
 
-  Task<Result<void>> load_here(Env& env, PageId id, bool or_new);
-  Task<Result<void>> read_page(Env& env, PageId id, bool or_new);
+  Task<Result<void>> load_here(Env& env, PageId id);
+  Task<Result<void>> read_page(Env& env, PageId id);
+  Result<void> check_loaded(Env& env, PageId id, BufferFrame& frame, const Result<PageClient::Found>& found,
+                            uint64_t& lacked);
   bool copy_page(BufferFrame& frame, uint64_t position, std::vector<Copy>& out);
   Task<Result<size_t>> write_some(JournalPort& journal, uint64_t position);
   Task<Result<size_t>> write_wanted(JournalPort& journal);
@@ -140,6 +141,7 @@ class BufferManager {
   std::unique_ptr<std::atomic<BufferPort*>[]> ports_;
 
   // The owner's.
+  PageRedo* redo_ = nullptr;
   std::map<PageId, Loading*> loading_;
   uint32_t write_hand_ = 0;
   uint32_t wanted_hand_ = 0;  // in words of wanted_bits_
@@ -164,9 +166,6 @@ class BufferPort {
   // Brings a page into memory. PageError::damaged, also where the store does not have it, or the store's
   // error.
   Task<Result<void>> load(const CallContext& context, PageId id);
-  // The same; with `or_new` a page that the store does not have, or not whole, comes as an empty one. On the
-  // owner's core.
-  Task<Result<void>> load_if_stored(const CallContext& context, PageId id, bool or_new);
   // Until this core has `count` free frames for create(). PageError::full where none can be had because pages
   // cannot be written.
   Task<Result<void>> make_room(const CallContext& context, uint32_t count);

@@ -141,6 +141,7 @@ struct Session {
   explicit Session(Env& env_in) : env(env_in) {}
   Task<Result<void>> open(FakeBlobs& blobs, const Partition::Options& options = small_options()) {
     FB_CO_TRY(partition, co_await Partition::open(env, options));
+    redo_pages = partition->statistics().redo_pages;
     front = co_await PartitionFront::open(env, *partition);
     front->use_blobs(blobs);
     blobs.env = &env;
@@ -167,6 +168,7 @@ struct Session {
   Env& env;
   std::unique_ptr<Partition> partition;
   std::unique_ptr<PartitionFront> front;
+  uint64_t redo_pages = 0;  // when it began to serve
 };
 
 }  // namespace fb

@@ -39,6 +39,7 @@ Partition::Partition(Env& env, const Options& options)
       fronts_mutex_(env),
       checkpoint_mutex_(env),
       checkpoint_wanted_(env),
+      redo_ended_(env),
       background_(env) {}
 
 Partition::~Partition() { FB_ASSERT(!open_ || env_.abandoned()); }
@@ -113,6 +114,7 @@ Partition::Statistics Partition::statistics() const {
   statistics.evictions = buffers.evictions.load();
   statistics.pages_damaged = buffers.damaged.load();
   statistics.ledger_blobs = ledger_.size();
+  statistics.redo_pages = redo_.page_count();
   statistics.journal_bytes = journal_used();
   return statistics;
 }
@@ -138,6 +140,7 @@ Task<Result<void>> Partition::close() {
     co_await collect_from_fronts();
     co_await own_front_->close();
   }
+  while (open_ && !redone_) co_await redo_ended_.wait();
   Result<void> result;
   const bool sound = open_ && !journal_->failed() && !journal_->stalled();
   if (sound) {

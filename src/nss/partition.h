@@ -119,6 +119,7 @@ class Partition {
     uint64_t swept_blobs = 0;
     uint64_t checkpoints = 0;
     uint64_t replayed_records = 0;
+    uint64_t redo_pages = 0;     // that still lack changes of replayed records
     uint64_t journal_bytes = 0;  // that a start would replay
     bool sweep_done = false;
   };
@@ -221,15 +222,9 @@ class Partition {
   Task<Result<void>> open_files();
   Task<Result<uint64_t>> find_end();
   void make_memory(uint64_t end_position);
-  struct Replay;
-  Task<Result<void>> replay(Replay& state, uint64_t from_generation);
-  Task<Result<void>> replay_batch(Replay& state, uint64_t from_generation);
-  Task<void> load_pages(Replay& state);
-  Result<std::string_view> replay_head(JournalRecordKind kind, std::string_view body, Replay& state,
-                                       uint64_t from_generation, bool apply);
-  Task<Result<void>> replay_record(JournalRecordKind kind, Lsn lsn, std::string_view body, Replay& state,
-                                   uint64_t from_generation);
-  Task<Result<void>> replay_page(const art::ChangePage& page, Lsn lsn, Replay& state);
+  Task<Result<void>> replay(uint64_t from_generation);
+  Result<void> replay_record(const JournalRecord& record, uint64_t from_generation);
+  static Task<void> run_redo(Partition* self);
   Task<Result<void>> open_trees();
   Error refuse(std::string_view what) const;
 
@@ -283,6 +278,7 @@ class Partition {
   std::unique_ptr<JournalFile> journal_file_;
   std::unique_ptr<PageFile> page_file_;
   std::unique_ptr<JournalBuffer> journal_;
+  PageRedo redo_;  // what pages may lack; core 0's
   std::unique_ptr<BufferManager> buffers_;
   Scope scope_;  // journal and buffers
   Incarnation incarnation_;
@@ -322,6 +318,8 @@ class Partition {
   AsyncMutex fronts_mutex_;
   AsyncMutex checkpoint_mutex_;
   Notification checkpoint_wanted_;
+  Notification redo_ended_;
+  bool redone_ = false;
   BlobClient* blobs_ = nullptr;
   std::unique_ptr<PartitionFront> own_front_;  // the background's way into the trees
   Scope background_;

@@ -57,11 +57,14 @@ Task<void> Partition::run_checkpoints(Partition* self) {
     self->note_boundary();
     co_await self->look_at_space();
     const uint64_t used = self->journal_used();
-    const bool asked = std::exchange(self->checkpoint_due_, false) || self->journal_tight();
+    const bool asked = self->checkpoint_due_ || self->journal_tight();
     // Not again until something has come since the last one, which may have left more than it should.
     const bool due =
         used > self->journal_target() && used > self->checkpoint_base_ + self->journal_share() / 4;
     if (!due && !asked) continue;
+    // As long as any page lacks what the journal has, that cannot be trimmed.
+    if (!self->redo_.empty()) continue;
+    self->checkpoint_due_ = false;
     const Result<void> taken = co_await self->take_checkpoint(asked);
     self->checkpoint_base_ = self->journal_used();
     if (taken || self->closing()) continue;
@@ -132,7 +135,8 @@ Task<Result<Checkpoint>> Partition::make_checkpoint(bool everything) {
   co_await wait_for_sections();
   note_boundary();
   co_await collect_from_fronts();
-  const uint64_t oldest = buffers_->oldest_dirty();
+  const uint64_t oldest =
+      std::min(buffers_->oldest_dirty(), redo_.empty() ? UINT64_MAX : redo_.oldest_position());
   checkpoint.position = boundaries_.front().position;
   for (const Boundary& boundary : boundaries_) {
     if (boundary.position < oldest && boundary.position <= end) checkpoint.position = boundary.position;

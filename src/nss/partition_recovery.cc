@@ -1,43 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-// Opening: the newest checkpoint, then the journal from its position. Records are redone in their order on
-// the pages they name, in the same frames that will serve: each page's part stands alone, and a page that is
-// as new as a record passes over it. Pages that a batch of records needs are read side by side before.
+// Opening: the newest checkpoint, then the journal from its position. What records mean is taken in at once;
+// what they change in pages is sorted by page and made when the page is loaded (page_redo.h): by who asks for
+// it, or in the background after the start.
 #include <algorithm>
 #include <limits>
 
-#include "art/page_op.h"
 #include "io/log.h"
 #include "nss/partition_front.h"
 
 namespace fb {
 namespace {
 
-constexpr size_t kBatchBytes = 4 * kMiB;  // of journal, redone together
-constexpr unsigned kLoadsMax = 64;        // pages read side by side
+constexpr unsigned kRedoLoadsMax = 32;  // pages read side by side for their changes
+constexpr unsigned kRedoAtOnce = 8;     // pages, before others get a turn
+constexpr Duration kRedoRetry = Duration::milliseconds(500);
 constexpr uint64_t kFrameCountMin = 128;
 constexpr uint32_t kEpochMax = 1u << 24;  // of 64 bits of a version, what its counter leaves
 constexpr uint32_t kReservePages = 512;   // of the page store: for what must be written on a full disk
 
-Task<void> load_page(BufferPort* port, PageId id, Semaphore* loads) {
-  const auto unit = co_await loads->acquire();
-  (void)co_await port->load({}, id);  // who needs it asks again, and hears what is wrong
-}
+// What goes wrong is logged where it does, and who needs the page hears of it again.
+Task<void> load_page(BufferPort* port, PageId id, Semaphore::Units) { (void)co_await port->load({}, id); }
 
 }  // namespace
-
-struct Partition::Replay {
-  struct Item {
-    Lsn lsn;
-    JournalRecordKind kind;
-    std::string body;
-  };
-  std::vector<Item> items;
-  size_t bytes = 0;
-  uint64_t generation = 0;            // the highest seen
-  uint64_t page_id = 0;               // the highest seen
-  std::unordered_set<uint64_t> lost;  // pages that are damaged
-  std::set<uint64_t> retired;         // gone: by the checkpoint, or by what was redone so far
-};
 
 Error Partition::refuse(std::string_view what) const {
   log(env_, LogLevel::error, fmt::format("namespace: {}", what), {{"directory", options_.directory}});
@@ -122,6 +106,7 @@ void Partition::make_memory(uint64_t end_position) {
                              .next_page_id = 1,
                              .epoch = journal_file_->bounds().epoch},
       *page_file_, *journal_);
+  buffers_->use_redo(redo_);
   (void)ports(env_);
   scope_.spawn(&run_journal, this);
   scope_.spawn(&run_buffers, this);
@@ -162,28 +147,28 @@ Task<Result<void>> Partition::recover() {
     tree->base = line.counts;
     trees_[line.bucket.value] = std::move(tree);
   }
-  Replay state{.generation = checkpoint.generation};
-  for (const PageId id : checkpoint.retired) state.retired.insert(id.value);
-  FB_CO_CHECK(co_await replay(state, checkpoint.generation));
-  generation_.store(state.generation + 1);
-  buffers_->raise_next_page_id(state.page_id + 1);
-  for (const uint64_t id : state.retired) retired_.push_back({PageId{id}, end});
+  for (const PageId id : checkpoint.retired) redo_.retire(id);
+  generation_.store(checkpoint.generation);
+  FB_CO_CHECK(co_await replay(checkpoint.generation));
+  generation_.fetch_add(1);
+  buffers_->raise_next_page_id(redo_.page_id_max() + 1);
+  for (const PageId id : redo_.retired()) retired_.push_back({id, end});
   note_boundary();
   FB_CO_CHECK(co_await open_trees());
   own_front_ = co_await PartitionFront::open(env_, *this);
   open_ = true;
-  // So that crashes in a row do not make the replay longer and longer.
-  checkpoint_due_ = statistics_.replayed_records != 0;
+  scope_.spawn(&run_redo, this);
   scope_.spawn(&run_checkpoints, this);
   if (find_tree(kSystemTree) == nullptr) FB_CO_CHECK(co_await create_tree({}, kSystemTree));
   co_return Result<void>();
 }
 
-Task<Result<void>> Partition::replay(Replay& state, uint64_t from_generation) {
+Task<Result<void>> Partition::replay(uint64_t from_generation) {
   const JournalClient::Bounds bounds = journal_file_->bounds();
   JournalStreamReader reader(checkpoint_position_);
   for (uint64_t next = checkpoint_sequence_; next < bounds.next_sequence;) {
     FB_CO_TRY(const std::vector<JournalClient::Frame> frames, co_await journal_file_->read({}, next));
+    uint64_t position = 0;
     for (const JournalClient::Frame& frame : frames) {
       next = frame.sequence + 1;
       uint64_t begin = 0;
@@ -193,125 +178,62 @@ Task<Result<void>> Partition::replay(Replay& state, uint64_t from_generation) {
       for (;;) {
         FB_CO_TRY(const std::optional<JournalRecord> record, reader.next());
         if (!record) break;
-        state.items.push_back({record->lsn, record->kind, std::string(record->body)});
-        state.bytes += record->body.size();
+        position = record->lsn.position;
+        journal_before_ += record->body.size();
+        ++statistics_.replayed_records;
+        if (replay_record(*record, from_generation)) continue;
+        co_return refuse(fmt::format("a record of the journal makes no sense; it ends at {}", position));
       }
     }
-    if (state.bytes >= kBatchBytes) FB_CO_CHECK(co_await replay_batch(state, from_generation));
+    if (position > boundaries_.back().position)
+      boundaries_.push_back({.position = position, .written_bytes = journal_before_});
   }
-  co_return co_await replay_batch(state, from_generation);
-}
-
-Task<Result<void>> Partition::replay_batch(Replay& state, uint64_t from_generation) {
-  co_await load_pages(state);
-  for (const Replay::Item& item : state.items) {
-    ++statistics_.replayed_records;
-    const Result<void> done = co_await replay_record(item.kind, item.lsn, item.body, state, from_generation);
-    if (done) continue;
-    if (done.error().is(JournalError::damaged) || done.error().is(NamespaceError::damaged)) {
-      co_return refuse(
-          fmt::format("a record of the journal makes no sense; it ends at {}", item.lsn.position));
-    }
-    co_return done;
-  }
-  journal_before_ += state.bytes;
-  if (!state.items.empty() && state.items.back().lsn.position != boundaries_.back().position)
-    boundaries_.push_back({.position = state.items.back().lsn.position, .written_bytes = journal_before_});
-  state.items.clear();
-  state.bytes = 0;
   co_return Result<void>();
 }
 
-// Takes the head off a record's body.
-Result<std::string_view> Partition::replay_head(JournalRecordKind kind, std::string_view body, Replay& state,
-                                                uint64_t from_generation, bool apply) {
-  if (kind == JournalRecordKind::change) return body;
-  if (kind == JournalRecordKind::commit) {
+Result<void> Partition::replay_record(const JournalRecord& record, uint64_t from_generation) {
+  std::string_view body = record.body;
+  if (record.kind == JournalRecordKind::commit) {
     CommitHead head;
     FB_CHECK(decode_commit_head(body, head));
-    if (!apply) return body;
-    state.generation = std::max(state.generation, head.generation);
+    if (head.generation > generation()) generation_.store(head.generation);
     for (const Garbage& item : head.garbage) ledger_[item.id] = item.block_count;
     const std::shared_ptr<TreeState> tree = find_tree(head.bucket);
     if (tree != nullptr && head.generation >= from_generation) tree->base += head.counts;
-    return body;
-  }
-  if (kind != JournalRecordKind::tree_made && kind != JournalRecordKind::tree_dropped)
-    return JournalError::damaged;
-  FB_TRY(const TreeHead head, decode_tree_head(kind, body));
-  if (!apply) return body;
-  if (kind == JournalRecordKind::tree_dropped) {
-    trees_.erase(head.bucket.value);
-  } else if (find_tree(head.bucket) == nullptr) {
-    trees_[head.bucket.value] = std::make_shared<TreeState>(head.bucket, head.root, env_.core_count());
-  }
-  return body;
-}
-
-// What the batch will change, read side by side.
-Task<void> Partition::load_pages(Replay& state) {
-  std::vector<PageId> wanted;
-  std::unordered_set<uint64_t> seen;
-  const size_t most = buffers_->frame_count() / 2;
-  for (const Replay::Item& item : state.items) {
-    const Result<std::string_view> change = replay_head(item.kind, item.body, state, 0, false);
-    if (!change) continue;  // reported where it is redone
-    art::ChangeReader reader(*change);
-    for (art::ChangePage page; reader.next(page);) {
-      // What is created here need not be read.
-      if (state.retired.contains(page.page.value) || !seen.insert(page.page.value).second) continue;
-      const bool read =
-          page.action == art::ChangePage::Action::change && buffers_->resident(page.page) == nullptr;
-      if (read && wanted.size() < most) wanted.push_back(page.page);
+  } else if (record.kind != JournalRecordKind::change) {
+    const bool made = record.kind == JournalRecordKind::tree_made;
+    if (!made && record.kind != JournalRecordKind::tree_dropped) return JournalError::damaged;
+    FB_TRY(const TreeHead head, decode_tree_head(record.kind, body));
+    if (!made) {
+      trees_.erase(head.bucket.value);
+    } else if (find_tree(head.bucket) == nullptr) {
+      trees_[head.bucket.value] = std::make_shared<TreeState>(head.bucket, head.root, env_.core_count());
     }
   }
-  Scope scope(env_);
-  Semaphore loads(env_, kLoadsMax);
-  for (const PageId id : wanted) scope.spawn(&load_page, ports_[0].buffers, id, &loads);
-  co_await scope.join();
+  return redo_.add(body, record.lsn);
 }
 
-Task<Result<void>> Partition::replay_record(JournalRecordKind kind, Lsn lsn, std::string_view body,
-                                            Replay& state, uint64_t from_generation) {
-  FB_CO_TRY(const std::string_view change, replay_head(kind, body, state, from_generation, true));
-  art::ChangeReader reader(change);
-  for (art::ChangePage page; reader.next(page);) {
-    state.page_id = std::max(state.page_id, page.page.value);
-    if (page.action == art::ChangePage::Action::retire) {
-      buffers_->forget(page.page);
-      state.retired.insert(page.page.value);
-      continue;
+// The changes of all pages that nobody has asked for yet. Until they are made the checkpoint stays where it
+// is; then one follows at once, so that crashes in a row do not make the replay longer and longer.
+Task<void> Partition::run_redo(Partition* self) {
+  const bool replayed = self->statistics_.replayed_records != 0;
+  Semaphore loads(self->env_, kRedoLoadsMax);
+  while (!self->redo_.empty()) {
+    Scope scope(self->env_);
+    unsigned done = 0;
+    for (const PageId id : self->redo_.pages()) {
+      if (self->stopping_) break;
+      if (++done % kRedoAtOnce == 0) co_await yield(self->env_);  // new ones come without reading
+      auto unit = co_await loads.acquire();
+      if (self->redo_.has(id)) scope.spawn(&load_page, self->ports_[0].buffers, id, std::move(unit));
     }
-    FB_CO_CHECK(co_await replay_page(page, lsn, state));
+    co_await scope.join();
+    if (self->redo_.empty() || self->closing()) break;
+    (void)co_await sleep_for(self->env_, kRedoRetry, &self->stop_sleeps_);
   }
-  if (!reader.ok()) co_return JournalError::damaged;
-  co_return Result<void>();
-}
-
-Task<Result<void>> Partition::replay_page(const art::ChangePage& page, Lsn lsn, Replay& state) {
-  BufferPort& port = *ports_[0].buffers;
-  const bool creates = page.action == art::ChangePage::Action::create;
-  // It had left its tree when the checkpoint was made, so its last changes were not stored.
-  if (state.retired.contains(page.page.value)) co_return Result<void>();
-  if (state.lost.contains(page.page.value) && !creates) co_return Result<void>();
-  BufferFrame* frame = nullptr;
-  while ((frame = buffers_->resident(page.page)) == nullptr) {
-    const Result<void> loaded = co_await port.load_if_stored({}, page.page, creates);
-    if (loaded) continue;
-    if (!loaded.error().is(PageError::damaged)) co_return loaded;
-    // What hangs there is lost, and said so when it is asked for; all else goes on.
-    log(env_, LogLevel::error, "namespace: a page that the journal changes is lost",
-        {{"page", page.page.value}, {"position", lsn.position}});
-    state.lost.insert(page.page.value);
-    co_return Result<void>();
-  }
-  const bool latched = frame->latch.try_exclusive();
-  FB_ASSERT(latched);
-  const Result<void> redone = art::redo(art::PageEditor(*frame), page, lsn);
-  if (art::PageView(*frame).lsn() == lsn) port.changed(*frame);
-  frame->latch.release();
-  if (!redone) co_return JournalError::damaged;
-  co_return Result<void>();
+  self->redone_ = true;
+  self->checkpoint_due_ = self->checkpoint_due_ || replayed;
+  self->redo_ended_.notify_all();
 }
 
 Task<Result<void>> Partition::open_trees() {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nss/partition.h"
 
+#include <fmt/format.h>
+
 #include <map>
 #include <random>
 
@@ -153,6 +155,64 @@ TEST(Partition, RandomChangesAgreeWithAModelOverRestarts) {
       if (!clean) world.node.crash(round % 4 == 1 ? sim::CrashKind::power_loss : sim::CrashKind::kill);
     }
     EXPECT_GT(checkpoints, 3u);
+  }
+}
+
+// A start sorts the journal and serves; pages get their changes when they are asked for, or in the
+// background.
+TEST(Partition, ServesBeforePagesHaveTheirChanges) {
+  World world;
+  FakeBlobs blobs;
+  Model model;
+  Partition::Options options = small_options();
+  options.memory_bytes = 8 * kMiB;
+  options.journal_bytes_max = 64 * kMiB;
+  bool done = false;
+  const auto key_of = [](uint64_t i) { return fmt::format("folder-{:02}/{:05}", i % 40, i); };
+  world.node.start([&](Env& env) -> Task<void> {
+    Session session(env);
+    CO_CHECK_OK(co_await session.open(blobs, options));
+    CO_CHECK_OK(co_await session.front->create_tree({}, kBucket));
+    for (uint64_t i = 0; i < 3000; ++i) {
+      const std::string record = inline_object(std::string(100, static_cast<char>('a' + i % 26)));
+      const auto put = co_await session.put(key_of(i % 2000), record);
+      CO_CHECK_OK(put);
+      model[key_of(i % 2000)] = {put->version.value, record};
+    }
+    done = true;
+    (void)co_await sleep_for(env, Duration::seconds(7200));
+  });
+  ASSERT_TRUE(world.simulation.run_until([&] { return done; }, Duration::seconds(3600)));
+  world.node.crash(sim::CrashKind::power_loss);
+  for (const bool asks_at_once : {true, false}) {
+    world.run([&](Env& env) -> Task<void> {
+      Session session(env);
+      CO_CHECK_OK(co_await session.open(blobs, options));
+      if (!asks_at_once) {
+        EXPECT_EQ(session.partition->statistics().replayed_records, 0u);
+        EXPECT_EQ(session.redo_pages, 0u);
+        co_await expect_model(session, model);
+        CO_CHECK_OK(co_await session.close());
+        co_return;
+      }
+      EXPECT_GT(session.partition->statistics().replayed_records, 3000u);
+      EXPECT_GT(session.redo_pages, 50u);
+      {
+        const auto found = co_await session.front->get({}, kBucket, Space::objects, key_of(7));
+        CO_CHECK_OK(found);
+        EXPECT_EQ(found->version.value, model[key_of(7)].first);
+      }
+      // A change of a page that lacks others.
+      const std::string record = inline_object("new");
+      const auto put = co_await session.put(key_of(1999), record);
+      CO_CHECK_OK(put);
+      model[key_of(1999)] = {put->version.value, record};
+      while (session.partition->statistics().redo_pages != 0)
+        (void)co_await sleep_for(env, Duration::milliseconds(1));
+      co_await expect_model(session, model);
+      // A stop in order leaves nothing to be replayed.
+      CO_CHECK_OK(co_await session.close());
+    });
   }
 }
 
