@@ -7,24 +7,31 @@
 namespace fb {
 namespace {
 
-constexpr uint64_t kSeeds = 3;
+constexpr uint64_t kMemoryBytes = 2 * 128 * 4 * kKiB;  // of two cores: the least there is
 
-TEST(PartitionRandom, TreesManyTimesTheMemoryOverRestartsKillsAndPowerLosses) {
-  constexpr uint64_t kMemoryBytes = 2 * 128 * 4 * kKiB;  // of two cores: the least there is
+struct Size {
+  uint64_t times_memory;  // what the pages take at least
+  uint64_t seeds;
+  int boots;
+  int fills;  // keys of each client
+  unsigned width;
+};
+
+void restarts_kills_and_power_losses(const Size& size) {
   Counters total;
-  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+  for (uint64_t seed = 1; seed <= size.seeds; ++seed) {
     std::mt19937_64 random(seed);
     CrashRun run(seed);
     run.options.memory_bytes = kMemoryBytes;
     run.options.journal_bytes_max = 1 * kMiB;
     run.options.sweep_blobs_max = 4000;
     run.checks_again = true;
-    for (Area& area : run.areas) area.width = 12;
-    run.fills = 4000;
+    for (Area& area : run.areas) area.width = size.width;
+    run.fills = size.fills;
     run.boot(0, false);
     run.fills = 0;
-    EXPECT_GT(run.statistics.pages * 4 * kKiB, 9 * kMemoryBytes);
-    for (int boot = 0; boot < 6 && !HasFailure(); ++boot) {
+    EXPECT_GT(run.statistics.pages * 4 * kKiB, size.times_memory * kMemoryBytes);
+    for (int boot = 0; boot < size.boots && !testing::Test::HasFailure(); ++boot) {
       const auto kind = boot % 3 == 0 ? sim::CrashKind::kill : sim::CrashKind::power_loss;
       const bool crashes = boot % 3 != 2;
       if (crashes) {
@@ -35,11 +42,12 @@ TEST(PartitionRandom, TreesManyTimesTheMemoryOverRestartsKillsAndPowerLosses) {
       run.boot(400, boot % 3 == 1);
       run.world.node.forget_planned_crash();
       run.counters.crashes += run.world.node.crashed();
-      EXPECT_FALSE(HasFailure()) << "seed " << seed << " boot " << boot << "\n" << run.world.log();
+      EXPECT_FALSE(testing::Test::HasFailure()) << "seed " << seed << " boot " << boot << "\n"
+                                                << run.world.log();
     }
     run.boot(50, true);
     run.boot(0, true, true);
-    ASSERT_FALSE(HasFailure()) << "seed " << seed << "\n" << run.world.log();
+    ASSERT_FALSE(testing::Test::HasFailure()) << "seed " << seed << "\n" << run.world.log();
     EXPECT_GT(run.statistics.page_loads, 1000u);
     total.crashes += run.counters.crashes;
     total.prefix_renames += run.counters.prefix_renames;
@@ -47,6 +55,13 @@ TEST(PartitionRandom, TreesManyTimesTheMemoryOverRestartsKillsAndPowerLosses) {
   }
   GTEST_LOG_(INFO) << fmt::format("{} crashes, {} changes, {} renames of directories", total.crashes,
                                   total.ends, total.prefix_renames);
+}
+
+TEST(PartitionRandom, TreesManyTimesTheMemoryOverRestartsKillsAndPowerLosses) {
+  restarts_kills_and_power_losses({.times_memory = 9, .seeds = 3, .boots = 6, .fills = 4000, .width = 12});
+}
+TEST(PartitionRandom, TreesAHundredTimesTheMemoryOverRestartsKillsAndPowerLosses) {
+  restarts_kills_and_power_losses({.times_memory = 95, .seeds = 1, .boots = 3, .fills = 42'000, .width = 40});
 }
 
 }  // namespace

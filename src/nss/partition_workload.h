@@ -362,15 +362,21 @@ inline Task<Tree> look(Session& session, const Area& area) {
   const std::string other = "c" + std::to_string(area.number) + "-";
   for (const Space space : {Space::objects, Space::versions, Space::uploads, Space::parts, Space::tokens}) {
     const bool named_by_upload = space == Space::uploads || space == Space::parts;
-    const auto page = co_await session.front->list({}, {.bucket = kBucket,
-                                                        .space = space,
-                                                        .prefix = named_by_upload ? other : area.root(),
-                                                        .entries_max = 10'000});
-    if (!page) {
-      if (!page.error().is(NamespaceError::no_such_tree)) ADD_FAILURE() << page.error().to_string();
-      continue;
+    std::string after;
+    for (bool more = true; more;) {
+      const auto page = co_await session.front->list({}, {.bucket = kBucket,
+                                                          .space = space,
+                                                          .prefix = named_by_upload ? other : area.root(),
+                                                          .start_after = after,
+                                                          .entries_max = 10'000});
+      if (!page) {
+        if (!page.error().is(NamespaceError::no_such_tree)) ADD_FAILURE() << page.error().to_string();
+        break;
+      }
+      for (const ListEntry& entry : page->entries) found[in_space(space, entry.key)] = entry.record;
+      more = page->truncated;
+      if (more) after = page->entries.back().key;
     }
-    for (const ListEntry& entry : page->entries) found[in_space(space, entry.key)] = entry.record;
   }
   const auto page = co_await session.front->list({}, {.bucket = area.bucket()});
   if (page) {
