@@ -285,6 +285,18 @@ void fill_peers(const Settings& settings) {
   }
 }
 
+// Brings every page into memory.
+Task<void> warm(Store& store) {
+  std::string after;
+  for (;;) {
+    const auto page = co_await store.front.list(
+        {}, {.bucket = kBucket, .start_after = after, .entries_max = 10'000, .with_records = false});
+    FB_ASSERT(page);
+    if (!page->truncated) break;
+    after = page->entries.back().key;
+  }
+}
+
 // --- durable inserts ---
 
 struct InsertRounds {
@@ -325,6 +337,7 @@ void measure_insert(const Settings& settings) {
   uint64_t checkpoints = 0;
   uint64_t pages = 0;
   with_store(settings.options(), 1, [&](Store& store) -> Task<void> {
+    co_await warm(store);
     co_await insert_rounds(settings, store, rounds);
     checkpoints = store.partition.statistics().checkpoints;
     pages = store.partition.statistics().pages_written;
@@ -343,18 +356,6 @@ void measure_insert(const Settings& settings) {
 }
 
 // --- reads, hot ---
-
-// Brings every page into memory.
-Task<void> warm(Store& store) {
-  std::string after;
-  for (;;) {
-    const auto page = co_await store.front.list(
-        {}, {.bucket = kBucket, .start_after = after, .entries_max = 10'000, .with_records = false});
-    FB_ASSERT(page);
-    if (!page->truncated) break;
-    after = page->entries.back().key;
-  }
-}
 
 struct GetAll {
   PartitionFront* front;

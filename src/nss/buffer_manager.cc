@@ -19,6 +19,7 @@ namespace {
 constexpr Duration kFramePoll = Duration::microseconds(200);
 constexpr Duration kWritePoll = Duration::milliseconds(1);
 constexpr Duration kWriteRetry = Duration::milliseconds(500);
+constexpr uint32_t kDirtyAtOnce = 1024;  // frames looked at before others get a turn
 constexpr size_t kCopiesMax = 4 * BufferManager::kWriteBatchPages;
 constexpr unsigned kFailuresMax = 4;     // to free a frame, before others get a turn
 constexpr size_t kLooksMax = 128;        // at the queue, in one attempt
@@ -260,21 +261,35 @@ Task<Result<void>> BufferManager::write_copies(JournalPort& journal, std::vector
   co_return written;
 }
 
-// Up to a batch of pages that hold records up to `position`; how many.
-Task<Result<size_t>> BufferManager::write_some(JournalPort& journal, uint64_t position) {
-  std::vector<Copy> copies;
-  const uint32_t begin = write_hand_;
-  for (bool wrapped = false; copies.size() < kWriteBatchPages;) {
-    const uint32_t index = next_dirty(write_hand_);
-    if (wrapped && index >= begin) break;
+// Goes over the dirty frames from `begin` on, all the way round; `look(index)` is false where that is enough.
+// There may be hundreds of thousands, so others get a turn in between.
+template <class Look>
+Task<void> BufferManager::for_each_dirty(Env& env, uint32_t begin, Look look) {
+  uint32_t looked = 0;
+  bool wrapped = false;
+  for (uint32_t at = begin;; ++at) {
+    const uint32_t index = next_dirty(at);
+    if (wrapped && index >= begin) co_return;
     if (index == options_.frame_count) {
       wrapped = true;
-      write_hand_ = 0;
+      at = UINT32_MAX;  // on with the first one
+      if (begin == 0) co_return;
       continue;
     }
-    (void)copy_page(frames_[index], position, copies);
-    write_hand_ = index + 1;
+    if (!look(index)) co_return;
+    at = index;
+    if (++looked % kDirtyAtOnce == 0) co_await yield(env);
   }
+}
+
+// Up to a batch of pages that hold records up to `position`; how many.
+Task<Result<size_t>> BufferManager::write_some(Env& env, JournalPort& journal, uint64_t position) {
+  std::vector<Copy> copies;
+  co_await for_each_dirty(env, write_hand_, [&](uint32_t index) {
+    (void)copy_page(frames_[index], position, copies);
+    write_hand_ = index + 1 == options_.frame_count ? 0 : index + 1;
+    return copies.size() < kWriteBatchPages;
+  });
   if (!copies.empty()) FB_CO_CHECK(co_await write_copies(journal, copies));
   co_return copies.size();
 }
@@ -306,7 +321,8 @@ Task<void> BufferManager::run(Env& env, BufferManager& self, JournalPort& journa
   while (!self.stopping_) {
     Result<size_t> written = 0;
     if (self.write_wanted_.exchange(false)) written = co_await self.write_wanted(journal);
-    if (written && *written == 0 && self.too_dirty()) written = co_await self.write_some(journal, UINT64_MAX);
+    if (written && *written == 0 && self.too_dirty())
+      written = co_await self.write_some(env, journal, UINT64_MAX);
     if (!written) {
       log(env, LogLevel::warn, "namespace: pages could not be written, trying again",
           {{"error", written.error().to_string()}});
@@ -319,32 +335,34 @@ void BufferManager::stop() { stopping_ = true; }
 
 Task<Result<void>> BufferManager::flush(Env& env, JournalPort& journal, uint64_t position) {
   for (;;) {
-    FB_CO_TRY(const size_t written, co_await write_some(journal, position));
+    FB_CO_TRY(const size_t written, co_await write_some(env, journal, position));
     // A whole batch: most likely there is more.
     if (written == kWriteBatchPages) continue;
-    if (!left_to_write(position)) co_return Result<void>();
+    if (!co_await left_to_write(env, position)) co_return Result<void>();
     if (written == 0) (void)co_await sleep_for(env, kFramePoll);
   }
 }
 
-bool BufferManager::left_to_write(uint64_t position) {
-  for (uint32_t index = next_dirty(0); index < options_.frame_count; index = next_dirty(index + 1)) {
+Task<bool> BufferManager::left_to_write(Env& env, uint64_t position) {
+  bool left = false;
+  co_await for_each_dirty(env, 0, [&](uint32_t index) {
     const uint64_t dirty = frames_[index].dirty_from.load();
     const uint64_t writing = frames_[index].writing_from.load();
-    if ((dirty != 0 && dirty <= position) || (writing != 0 && writing <= position)) return true;
-  }
-  return false;
+    left = (dirty != 0 && dirty <= position) || (writing != 0 && writing <= position);
+    return !left;
+  });
+  co_return left;
 }
 
-uint64_t BufferManager::oldest_dirty() {
+Task<uint64_t> BufferManager::oldest_dirty(Env& env) {
   uint64_t oldest = UINT64_MAX;
-  for (uint32_t index = next_dirty(0); index < options_.frame_count; index = next_dirty(index + 1)) {
-    const BufferFrame& frame = frames_[index];
-    for (const uint64_t from : {frame.dirty_from.load(), frame.writing_from.load()}) {
+  co_await for_each_dirty(env, 0, [&](uint32_t index) {
+    for (const uint64_t from : {frames_[index].dirty_from.load(), frames_[index].writing_from.load()}) {
       if (from != 0) oldest = std::min(oldest, from);
     }
-  }
-  return oldest;
+    return true;
+  });
+  co_return oldest;
 }
 
 std::string BufferManager::verify() const {

@@ -84,8 +84,8 @@ class BufferManager {
   // been made. PageError of a page that cannot be written.
   Task<Result<void>> flush(Env& env, JournalPort& journal, uint64_t position);
   // The position behind the oldest record that the stored pages lack; UINT64_MAX: none. Of what sections have
-  // left that are over.
-  uint64_t oldest_dirty();
+  // left that are over when it is called; what becomes dirty meanwhile may count or not.
+  Task<uint64_t> oldest_dirty(Env& env);
   // Before anything is loaded: what pages lack when they come from the store. Must outlive this.
   void use_redo(PageRedo& redo) { redo_ = &redo; }
   // While nothing happens: frames, chains, parents and links agree. Empty, or what does not.
@@ -108,7 +108,9 @@ class BufferManager {
   Result<void> check_loaded(Env& env, PageId id, BufferFrame& frame, const Result<PageClient::Found>& found,
                             uint64_t& lacked);
   bool copy_page(BufferFrame& frame, uint64_t position, std::vector<Copy>& out);
-  Task<Result<size_t>> write_some(JournalPort& journal, uint64_t position);
+  template <class Look>
+  Task<void> for_each_dirty(Env& env, uint32_t begin, Look look);
+  Task<Result<size_t>> write_some(Env& env, JournalPort& journal, uint64_t position);
   Task<Result<size_t>> write_wanted(JournalPort& journal);
   Task<Result<void>> write_copies(JournalPort& journal, std::vector<Copy>& copies);
   bool too_dirty() const {
@@ -119,7 +121,7 @@ class BufferManager {
   void want_clean(const BufferFrame& frame);
   // The first frame from `index` on that may be dirty or being written; frame_count where there is none.
   uint32_t next_dirty(uint32_t index);
-  bool left_to_write(uint64_t position);
+  Task<bool> left_to_write(Env& env, uint64_t position);
 
   Options options_;
   PageClient& pages_;

@@ -135,8 +135,8 @@ Task<Result<Checkpoint>> Partition::make_checkpoint(bool everything) {
   co_await wait_for_sections();
   note_boundary();
   co_await collect_from_fronts();
-  const uint64_t oldest =
-      std::min(buffers_->oldest_dirty(), redo_.empty() ? UINT64_MAX : redo_.oldest_position());
+  uint64_t oldest = redo_.empty() ? UINT64_MAX : redo_.oldest_position();
+  oldest = std::min(oldest, co_await buffers_->oldest_dirty(env_));
   checkpoint.position = boundaries_.front().position;
   for (const Boundary& boundary : boundaries_) {
     if (boundary.position < oldest && boundary.position <= end) checkpoint.position = boundary.position;
