@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "base/units.h"
 #include "io/io_request.h"
 
 namespace fb {
@@ -19,6 +20,9 @@ namespace fb {
 // without waiting.
 class PolledRing {
  public:
+  // Larger ones go by the other ring: a device may have to be given them in parts, and the kernel polls only
+  // for whole ones (with Linux 6.1 a polled read of 1 MiB was seen never to end).
+  static constexpr size_t kBytesMax = 64 * kKiB;
   // `setup_flags` is IORING_SETUP_IOPOLL; tests pass 0 to have the same path without the device.
   static Result<std::unique_ptr<PolledRing>> create(unsigned setup_flags, std::span<std::byte> arena);
   ~PolledRing();

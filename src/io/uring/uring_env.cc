@@ -537,6 +537,7 @@ bool UringEnv::polled(const IoRequest& request) const {
   if (polled_handles_.empty()) [[likely]]
     return false;
   if (request.kind != IoKind::read && request.kind != IoKind::write) return false;
+  if (request.length > PolledRing::kBytesMax) return false;
   return std::ranges::find(polled_handles_, request.handle) != polled_handles_.end();
 }
 
