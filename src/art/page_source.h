@@ -50,6 +50,15 @@ Lsn append_decided(J& journal, std::string_view record) {
     return journal.append(record);
   }
 }
+// Whether a sink that knows a bound has room for what may be appended and need not be: another merge.
+template <JournalSink J>
+bool may_append_more(const J& journal) {
+  if constexpr (requires { journal.may_append_more(); }) {
+    return journal.may_append_more();
+  } else {
+    return true;
+  }
+}
 template <JournalSink J>
 class DecidedSink {
  public:
