@@ -299,6 +299,37 @@ TEST(Partition, SweepFreesOnlyWhatDeadWritersLeft) {
   });
 }
 
+// Found by crashes during compaction: the checkpoint of the orderly end was still the last one.
+TEST(Partition, SweepFollowsACrashBeforeTheFirstCheckpointAfterAnOrderlyEnd) {
+  World world;
+  FakeBlobs blobs;
+  world.run([&](Env& env) -> Task<void> {
+    Session session(env);
+    CO_CHECK_OK(co_await session.open(blobs));
+    CO_CHECK_OK(co_await session.front->create_tree({}, kBucket));
+    (void)co_await sleep_for(env, Duration::seconds(1));
+    CO_CHECK_OK(co_await session.close());
+  });
+  bool written = false;
+  world.node.start([&](Env& env) -> Task<void> {
+    Session session(env);
+    CO_CHECK_OK(co_await session.open(blobs));
+    EXPECT_TRUE(session.partition->statistics().sweep_done);
+    blobs.write(blobs.new_blob());
+    written = true;
+    (void)co_await sleep_for(env, Duration::seconds(1000));
+  });
+  ASSERT_TRUE(world.simulation.run_until([&] { return written; }, Duration::seconds(100)));
+  world.node.crash(sim::CrashKind::kill);
+  world.run([&](Env& env) -> Task<void> {
+    Session session(env);
+    CO_CHECK_OK(co_await session.open(blobs));
+    (void)co_await sleep_for(env, Duration::seconds(1));
+    EXPECT_TRUE(blobs.live.empty());
+    CO_CHECK_OK(co_await session.close());
+  });
+}
+
 TEST(Partition, DroppedTreesFreeWhatTheirUploadsNamed) {
   World world;
   FakeBlobs blobs;
