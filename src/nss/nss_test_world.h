@@ -152,8 +152,8 @@ struct Session {
     co_await front->close();
     co_return co_await partition->close();
   }
-  Task<void> verify() {
-    const auto report = co_await partition->verify();
+  Task<void> verify(bool in_use = false) {
+    const auto report = co_await partition->verify(in_use);
     CO_CHECK_OK(report);
     for (const std::string& problem : report->problems) ADD_FAILURE() << problem;
   }
