@@ -30,7 +30,8 @@ auto Tree<Source, Journal>::split(const Path& path, size_t i, std::string_view k
   const uint32_t page_bytes = step.frame->page_bytes;
   const SplitPlan plan = choose(view, i > 0);
   answer.page = step.frame->page_id.load(std::memory_order_relaxed);
-  if (plan.kind == SplitPlan::Kind::none) return failed_with(Outcome::damaged);
+  // Nothing in it can be moved: what is to come is too much for one page. Of a commit with many keys.
+  if (plan.kind == SplitPlan::Kind::none) return failed_with(Outcome::too_large);
   if (plan.kind == SplitPlan::Kind::root_range) return split_root_range(path, i, key, plan, answer);
   const auto new_page = [&](PageOp& link) -> Frame* {
     const PageView image(image_.data(), page_bytes);

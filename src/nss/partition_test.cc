@@ -408,6 +408,41 @@ TEST(Partition, AFullDiskRefusesPutsKeepsErasingAndRecovers) {
   });
 }
 
+// A page is divided by what is in it, not by what is to come. No S3 operation makes such a commit.
+TEST(Partition, ACommitWithMoreThanAPageTakesIsRefusedAndHarmsNothing) {
+  World world;
+  FakeBlobs blobs;
+  world.run([&](Env& env) -> Task<void> {
+    Session session(env);
+    CO_CHECK_OK(co_await session.open(blobs));
+    CO_CHECK_OK(co_await session.front->create_tree({}, kBucket));
+    Model model;
+    std::vector<std::string> keys;
+    for (int i = 0; i < 300; ++i) keys.push_back("k" + std::to_string(1000 + i));
+    const std::string record = inline_object(std::string(100, 'x'));
+    std::vector<Mutation> puts;
+    for (const std::string& key : keys) puts.push_back({.key = key, .record = record});
+    // Into an empty tree, and where something is.
+    for (int round = 0; round < 2; ++round) {
+      const auto made = co_await session.front->commit({}, kBucket, puts);
+      CO_CHECK(!made);
+      EXPECT_TRUE(made.error().is(NamespaceError::record_too_large)) << made.error().to_string();
+      co_await expect_model(session, model);
+      const auto put = co_await session.put("k1007", record);
+      CO_CHECK_OK(put);
+      model["k1007"] = {put->version.value, record};
+    }
+    // As much as a page takes; then there are enough pages for all of it.
+    for (size_t i = 0; i < puts.size(); i += 10)
+      CO_CHECK_OK(co_await session.front->commit({}, kBucket, std::span(puts).subspan(i, 10)));
+    const auto made = co_await session.front->commit({}, kBucket, puts);
+    CO_CHECK_OK(made);
+    for (size_t i = 0; i < puts.size(); ++i) model[keys[i]] = {(*made)[i].version.value, record};
+    co_await expect_model(session, model);
+    CO_CHECK_OK(co_await session.close());
+  });
+}
+
 // What the ledger, and not only the next sweep, must free.
 TEST(Partition, AKeyMayComeUpTwiceInACommit) {
   World world;
