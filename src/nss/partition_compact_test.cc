@@ -183,7 +183,7 @@ TEST(PartitionCompact, ASparseTreeTakesNearlyAsFewPagesAsANewOne) {
       const Thinned result = fill_thin_and_walk(key_of, 10'000, small_options(), restarts);
       ASSERT_FALSE(HasFailure());
       EXPECT_GT(result.sparse, result.full / 2);
-      EXPECT_LT(result.compacted, result.fresh * 4 / 3);
+      EXPECT_LT(result.compacted, result.fresh * 3 / 2);
       EXPECT_GE(result.statistics.compact_looks, result.compacted);
     }
   }
@@ -195,7 +195,7 @@ TEST(PartitionCompact, WithAHundredthOfTheDataInMemory) {
   options.memory_bytes = 128 * 4 * kKiB;
   const Thinned result = fill_thin_and_walk(&folder_key, 64'000, options, true, 800);
   EXPECT_GT(result.full * 4 * kKiB, 99 * options.memory_bytes);
-  EXPECT_LT(result.compacted, result.fresh * 4 / 3);
+  EXPECT_LT(result.compacted, result.fresh * 3 / 2);
   EXPECT_GT(result.statistics.compact_reads, result.sparse / 2);
 }
 
