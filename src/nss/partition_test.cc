@@ -31,9 +31,7 @@ TEST(Partition, PutGetEraseConditionsAndRestart) {
   World world;
   FakeBlobs blobs;
   Version version;
-  world.run([&](Env& env) -> Task<void> {
-    Session session(env);
-    CO_CHECK_OK(co_await session.open(blobs));
+  in_session(world, blobs, [&](Session& session) -> Task<void> {
     EXPECT_TRUE((co_await session.front->get({}, kBucket, Space::objects, "a"))
                     .error()
                     .is(NamespaceError::no_such_tree));
@@ -71,11 +69,8 @@ TEST(Partition, PutGetEraseConditionsAndRestart) {
     EXPECT_TRUE((co_await session.put(std::string(1025, 'k'), inline_object("x")))
                     .error()
                     .is(NamespaceError::key_too_long));
-    CO_CHECK_OK(co_await session.close());
   });
-  world.run([&](Env& env) -> Task<void> {
-    Session session(env);
-    CO_CHECK_OK(co_await session.open(blobs));
+  in_session(world, blobs, [&](Session& session) -> Task<void> {
     EXPECT_EQ(session.partition->incarnation().value, 2u);
     EXPECT_EQ(session.partition->statistics().replayed_records, 0u);
     {
@@ -86,7 +81,6 @@ TEST(Partition, PutGetEraseConditionsAndRestart) {
     }
     CO_CHECK_OK(co_await session.erase("a"));
     CO_CHECK_OK(co_await session.front->drop_tree({}, kBucket));
-    CO_CHECK_OK(co_await session.close());
   });
 }
 
@@ -226,10 +220,7 @@ TEST(Partition, CrashesAtEveryChangeOfTheDiskLoseNothingAcknowledged) {
 TEST(Partition, ReplacedBlobsAreFreedAfterTheirReaders) {
   World world;
   FakeBlobs blobs;
-  world.run([&](Env& env) -> Task<void> {
-    Session session(env);
-    CO_CHECK_OK(co_await session.open(blobs));
-    CO_CHECK_OK(co_await session.front->create_tree({}, kBucket));
+  in_new_bucket(world, blobs, [&](Session& session) -> Task<void> {
     const BlobId old_blob = blobs.new_blob();
     const BlobId new_blob = blobs.new_blob();
     const BlobId unnamed = blobs.new_blob();
@@ -239,19 +230,18 @@ TEST(Partition, ReplacedBlobsAreFreedAfterTheirReaders) {
       const auto reader = co_await session.front->get({}, kBucket, Space::objects, "a");
       CO_CHECK_OK(reader);
       CO_CHECK_OK(co_await session.put("a", object_naming(new_blob)));
-      (void)co_await sleep_for(env, Duration::seconds(1));
+      (void)co_await sleep_for(session.env, Duration::seconds(1));
       EXPECT_TRUE(blobs.live.contains({old_blob, 0}));
     }
     session.front->discard_blob(unnamed, 1);
-    (void)co_await sleep_for(env, Duration::seconds(1));
+    (void)co_await sleep_for(session.env, Duration::seconds(1));
     EXPECT_EQ(blobs.live, (std::set<BlobKey>{{new_blob, 0}}));
     // Taken over within a commit: not garbage.
     const std::string moved = object_naming(new_blob);
     const Mutation move[] = {{.kind = Mutation::Kind::erase, .key = "a"}, {.key = "b", .record = moved}};
     CO_CHECK_OK(co_await session.front->commit({}, kBucket, move));
-    (void)co_await sleep_for(env, Duration::seconds(1));
+    (void)co_await sleep_for(session.env, Duration::seconds(1));
     EXPECT_TRUE(blobs.live.contains({new_blob, 0}));
-    CO_CHECK_OK(co_await session.close());
   });
 }
 
@@ -303,12 +293,8 @@ TEST(Partition, SweepFreesOnlyWhatDeadWritersLeft) {
 TEST(Partition, SweepFollowsACrashBeforeTheFirstCheckpointAfterAnOrderlyEnd) {
   World world;
   FakeBlobs blobs;
-  world.run([&](Env& env) -> Task<void> {
-    Session session(env);
-    CO_CHECK_OK(co_await session.open(blobs));
-    CO_CHECK_OK(co_await session.front->create_tree({}, kBucket));
-    (void)co_await sleep_for(env, Duration::seconds(1));
-    CO_CHECK_OK(co_await session.close());
+  in_new_bucket(world, blobs, [&](Session& session) -> Task<void> {
+    (void)co_await sleep_for(session.env, Duration::seconds(1));
   });
   bool written = false;
   world.node.start([&](Env& env) -> Task<void> {
@@ -321,22 +307,16 @@ TEST(Partition, SweepFollowsACrashBeforeTheFirstCheckpointAfterAnOrderlyEnd) {
   });
   ASSERT_TRUE(world.simulation.run_until([&] { return written; }, Duration::seconds(100)));
   world.node.crash(sim::CrashKind::kill);
-  world.run([&](Env& env) -> Task<void> {
-    Session session(env);
-    CO_CHECK_OK(co_await session.open(blobs));
-    (void)co_await sleep_for(env, Duration::seconds(1));
+  in_session(world, blobs, [&](Session& session) -> Task<void> {
+    (void)co_await sleep_for(session.env, Duration::seconds(1));
     EXPECT_TRUE(blobs.live.empty());
-    CO_CHECK_OK(co_await session.close());
   });
 }
 
 TEST(Partition, DroppedTreesFreeWhatTheirUploadsNamed) {
   World world;
   FakeBlobs blobs;
-  world.run([&](Env& env) -> Task<void> {
-    Session session(env);
-    CO_CHECK_OK(co_await session.open(blobs));
-    CO_CHECK_OK(co_await session.front->create_tree({}, kBucket));
+  in_new_bucket(world, blobs, [&](Session& session) -> Task<void> {
     const BlobId blob = blobs.new_blob();
     blobs.write(blob);
     PartRecord part{.size_bytes = 5,
@@ -348,9 +328,8 @@ TEST(Partition, DroppedTreesFreeWhatTheirUploadsNamed) {
     CO_CHECK_OK(co_await session.front->commit({}, kBucket, both));
     EXPECT_EQ((co_await session.front->tree_statistics({}, kBucket))->uploads, 1u);
     CO_CHECK_OK(co_await session.front->drop_tree({}, kBucket));
-    (void)co_await sleep_for(env, Duration::seconds(1));
+    (void)co_await sleep_for(session.env, Duration::seconds(1));
     EXPECT_TRUE(blobs.live.empty());
-    CO_CHECK_OK(co_await session.close());
   });
 }
 
@@ -359,10 +338,7 @@ TEST(Partition, DroppedTreesFreeWhatTheirUploadsNamed) {
 TEST(Partition, ATreeIsDroppedWhileWhatItDetachedIsBeingFreed) {
   World world;
   FakeBlobs blobs;
-  world.run([&](Env& env) -> Task<void> {
-    Session session(env);
-    CO_CHECK_OK(co_await session.open(blobs));
-    CO_CHECK_OK(co_await session.front->create_tree({}, kBucket));
+  in_new_bucket(world, blobs, [&](Session& session) -> Task<void> {
     const BlobId blob = blobs.new_blob();
     blobs.write(blob);
     const PartRecord part{.size_bytes = 5,
@@ -373,21 +349,17 @@ TEST(Partition, ATreeIsDroppedWhileWhatItDetachedIsBeingFreed) {
     blobs.erase_delay = Duration::milliseconds(50);
     CO_CHECK_OK(co_await session.front->apply(
         {}, kBucket, {.kind = Mutation::Kind::erase_prefix, .space = Space::parts, .key = "u"}));
-    (void)co_await sleep_for(env, Duration::milliseconds(30));
+    (void)co_await sleep_for(session.env, Duration::milliseconds(30));
     CO_CHECK_OK(co_await session.front->drop_tree({}, kBucket));
     EXPECT_TRUE(blobs.live.empty());
-    CO_CHECK_OK(co_await session.close());
   });
 }
 
 TEST(Partition, AFullDiskRefusesPutsKeepsErasingAndRecovers) {
   World world;
   FakeBlobs blobs;
-  world.run([&](Env& env) -> Task<void> {
-    Session session(env);
-    CO_CHECK_OK(co_await session.open(blobs));
-    CO_CHECK_OK(co_await session.front->create_tree({}, kBucket));
-    (void)co_await sleep_for(env, Duration::seconds(1));
+  in_new_bucket(world, blobs, [&](Session& session) -> Task<void> {
+    (void)co_await sleep_for(session.env, Duration::seconds(1));
     world.node.disk().set_capacity(world.node.disk().used_bytes());
     const std::string record = inline_object(std::string(900, 'x'));
     Result<MutationResult> put(MutationResult{});
@@ -402,9 +374,8 @@ TEST(Partition, AFullDiskRefusesPutsKeepsErasingAndRecovers) {
     CO_CHECK_OK(co_await session.front->get({}, kBucket, Space::objects, "k0"));
     CO_CHECK_OK(co_await session.erase("k0"));
     world.node.disk().set_capacity(1 * kGiB);
-    (void)co_await sleep_for(env, Duration::seconds(3));
+    (void)co_await sleep_for(session.env, Duration::seconds(3));
     CO_CHECK_OK(co_await session.put("again", record));
-    CO_CHECK_OK(co_await session.close());
   });
 }
 
@@ -412,10 +383,7 @@ TEST(Partition, AFullDiskRefusesPutsKeepsErasingAndRecovers) {
 TEST(Partition, ACommitWithMoreThanAPageTakesIsRefusedAndHarmsNothing) {
   World world;
   FakeBlobs blobs;
-  world.run([&](Env& env) -> Task<void> {
-    Session session(env);
-    CO_CHECK_OK(co_await session.open(blobs));
-    CO_CHECK_OK(co_await session.front->create_tree({}, kBucket));
+  in_new_bucket(world, blobs, [&](Session& session) -> Task<void> {
     Model model;
     std::vector<std::string> keys;
     for (int i = 0; i < 300; ++i) keys.push_back("k" + std::to_string(1000 + i));
@@ -439,7 +407,6 @@ TEST(Partition, ACommitWithMoreThanAPageTakesIsRefusedAndHarmsNothing) {
     CO_CHECK_OK(made);
     for (size_t i = 0; i < puts.size(); ++i) model[keys[i]] = {(*made)[i].version.value, record};
     co_await expect_model(session, model);
-    CO_CHECK_OK(co_await session.close());
   });
 }
 
@@ -447,10 +414,7 @@ TEST(Partition, ACommitWithMoreThanAPageTakesIsRefusedAndHarmsNothing) {
 TEST(Partition, AKeyMayComeUpTwiceInACommit) {
   World world;
   FakeBlobs blobs;
-  world.run([&](Env& env) -> Task<void> {
-    Session session(env);
-    CO_CHECK_OK(co_await session.open(blobs));
-    CO_CHECK_OK(co_await session.front->create_tree({}, kBucket));
+  in_new_bucket(world, blobs, [&](Session& session) -> Task<void> {
     BlobId ids[5];
     for (BlobId& id : ids) blobs.write(id = blobs.new_blob());
     std::string records[5];
@@ -471,7 +435,7 @@ TEST(Partition, AKeyMayComeUpTwiceInACommit) {
                                 {.kind = Mutation::Kind::erase_prefix, .space = Space::parts, .key = "c/"}};
     EXPECT_TRUE(
         (co_await session.front->commit({}, kBucket, beneath)).error().is(NamespaceError::unsupported));
-    (void)co_await sleep_for(env, Duration::seconds(1));
+    (void)co_await sleep_for(session.env, Duration::seconds(1));
     EXPECT_EQ(blobs.live, (std::set<BlobKey>{{ids[1], 0}, {ids[2], 0}}));
     const Mutation erases[] = {{.kind = Mutation::Kind::erase, .key = "a"},
                                {.kind = Mutation::Kind::erase, .key = "a"},
@@ -480,10 +444,9 @@ TEST(Partition, AKeyMayComeUpTwiceInACommit) {
     CO_CHECK_OK(erased);
     EXPECT_TRUE((*erased)[0].existed);
     EXPECT_FALSE((*erased)[1].existed);
-    (void)co_await sleep_for(env, Duration::seconds(1));
+    (void)co_await sleep_for(session.env, Duration::seconds(1));
     EXPECT_TRUE(blobs.live.empty());
     co_await session.verify();
-    CO_CHECK_OK(co_await session.close());
   });
 }
 
@@ -563,11 +526,8 @@ TEST(Partition, AFailedJournalWriteEndsAnswers) {
     world.node.disk().faults().write_error_ppm = 0;
     (void)co_await session.close();
   });
-  world.run([&](Env& env) -> Task<void> {
-    Session session(env);
-    CO_CHECK_OK(co_await session.open(blobs));
+  in_session(world, blobs, [&](Session& session) -> Task<void> {
     CO_CHECK_OK(co_await session.front->get({}, kBucket, Space::objects, "a"));
-    CO_CHECK_OK(co_await session.close());
   });
 }
 
