@@ -82,8 +82,10 @@ class Partition {
     uint64_t sweep_blobs_max = 2'000'000;                  // marked in memory at a time
     Duration free_delay = Duration::milliseconds(200);     // between rounds that free garbage
     Duration checkpoint_tick = Duration::milliseconds(5);  // how often is looked whether one is due
-    uint64_t compact_erased_min = 1000;                    // keys, before a tree is walked over
+    uint64_t compact_erased_min = 1000;                    // keys, before a tree is walked over,
+    uint64_t compact_erased_share = 4;                     // and this share of those it holds: a quarter
     Duration compact_tick = Duration::milliseconds(100);   // in which a walk takes its share
+    Duration compact_delay = Duration::seconds(1);         // between looks at which trees are due
   };
   static constexpr uint64_t kJournalBytesMax = 256 * kMiB;
   static constexpr uint64_t kJournalSegmentsMin = 4;
@@ -104,9 +106,7 @@ class Partition {
   static constexpr int kCompactLooks = 200;
   static constexpr int kCompactReads = 20;
   static constexpr int kCompactChanges = 10;
-  // One begins when so large a share of a tree's keys has been erased; it lays out anew a page of which so
-  // large a share is garbage.
-  static constexpr uint64_t kCompactErasedShare = 4;
+  // It lays out anew a page of which so large a share is garbage.
   static constexpr uint32_t kCompactGarbageShare = 4;
 
   // NamespaceError::damaged or unsupported with a line in the log that names the place, or an IoError.

@@ -14,7 +14,6 @@
 namespace fb {
 namespace {
 
-constexpr Duration kLookDelay = Duration::seconds(1);   // between looks at which trees are due
 constexpr Duration kRetryDelay = Duration::seconds(5);  // after a walk that failed
 constexpr unsigned kSamplePages = 32;
 constexpr unsigned kSplitsMax = 3;  // of parents, to join one page
@@ -170,7 +169,8 @@ struct Partition::Compactor {
   }
   bool is_due(const TreeState& tree) const {
     const uint64_t erased = tree.erased.load(std::memory_order_relaxed);
-    return erased >= self.options_.compact_erased_min && erased >= keys_of(tree) / kCompactErasedShare;
+    return erased >= self.options_.compact_erased_min &&
+           erased >= keys_of(tree) / self.options_.compact_erased_share;
   }
   bool is_large(const TreeState& tree) const { return keys_of(tree) >= self.options_.compact_erased_min; }
 
@@ -217,7 +217,8 @@ Task<void> Partition::run_compaction(Partition* self) {
   std::vector<BucketId> not_known = self->trees();
   bool failed = false;
   while (!compactor.stops()) {
-    (void)co_await sleep_for(self->env_, failed ? kRetryDelay : kLookDelay, &self->stop_sleeps_);
+    (void)co_await sleep_for(self->env_, failed ? kRetryDelay : self->options_.compact_delay,
+                             &self->stop_sleeps_);
     failed = false;
     for (const BucketId bucket : self->trees()) {
       const bool at_start = std::ranges::find(not_known, bucket) != not_known.end();
