@@ -29,15 +29,7 @@
 #include "art/memory_source.h"
 #include "art/tree.h"
 #include "art/tree_check.h"
-#ifdef FB_BENCH_LMDB
-#include <lmdb.h>
-#endif
-#ifdef FB_BENCH_ROCKSDB
-#include <rocksdb/cache.h>
-#include <rocksdb/db.h>
-#include <rocksdb/filter_policy.h>
-#include <rocksdb/table.h>
-#endif
+#include "peer_stores.h"
 
 namespace {
 
@@ -214,19 +206,9 @@ class OurEngine : public Engine {
 };
 
 #ifdef FB_BENCH_LMDB
-class LmdbEngine : public Engine {
+class LmdbEngine : public Engine, bench::LmdbStore {
  public:
-  explicit LmdbEngine(const std::string& folder) {
-    std::filesystem::create_directories(folder);
-    check(mdb_env_create(&env_));
-    check(mdb_env_set_mapsize(env_, size_t{64} << 30));
-    check(mdb_env_open(env_, folder.c_str(), MDB_NORDAHEAD | MDB_NOSYNC | MDB_WRITEMAP, 0644));
-    MDB_txn* txn = nullptr;
-    check(mdb_txn_begin(env_, nullptr, 0, &txn));
-    check(mdb_dbi_open(txn, nullptr, 0, &dbi_));
-    check(mdb_txn_commit(txn));
-  }
-  ~LmdbEngine() override { mdb_env_close(env_); }
+  explicit LmdbEngine(const std::string& folder) : LmdbStore(folder, false) {}
   std::string name() const override { return "lmdb"; }
   void put_all(const Keys& keys) override {
     constexpr uint64_t kBatch = 10'000;
@@ -281,15 +263,10 @@ class LmdbEngine : public Engine {
     return found;
   }
   double bytes_per_key(uint64_t keys) override {
-    MDB_stat stat{};
-    mdb_env_stat(env_, &stat);
-    const size_t pages = stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
-    return static_cast<double>(pages * stat.ms_psize) / static_cast<double>(keys);
+    return static_cast<double>(stored_bytes()) / static_cast<double>(keys);
   }
 
  private:
-  static void check(int code) { FB_ASSERT(code == 0, code); }
-  static MDB_val val(std::string_view bytes) { return {bytes.size(), const_cast<char*>(bytes.data())}; }
   uint64_t walk(std::string_view from, uint64_t most) {
     MDB_txn* txn = nullptr;
     MDB_cursor* cursor = nullptr;
@@ -310,28 +287,13 @@ class LmdbEngine : public Engine {
     mdb_txn_abort(txn);
     return found;
   }
-  MDB_env* env_ = nullptr;
-  MDB_dbi dbi_ = 0;
 };
 #endif
 
 #ifdef FB_BENCH_ROCKSDB
-class RocksEngine : public Engine {
+class RocksEngine : public Engine, bench::RocksStore {
  public:
-  explicit RocksEngine(const std::string& folder) : folder_(folder) {
-    rocksdb::Options options;
-    options.create_if_missing = true;
-    options.compression = rocksdb::kNoCompression;
-    options.write_buffer_size = size_t{256} << 20;
-    rocksdb::BlockBasedTableOptions table;
-    table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
-    table.block_cache = rocksdb::NewLRUCache(size_t{8} << 30);
-    options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
-    rocksdb::DB* db = nullptr;
-    const auto opened = rocksdb::DB::Open(options, folder, &db);
-    FB_ASSERT(opened.ok(), opened.ToString());
-    db_.reset(db);
-  }
+  explicit RocksEngine(const std::string& folder) : RocksStore(folder) {}
   std::string name() const override { return "rocksdb"; }
   void put_all(const Keys& keys) override {
     rocksdb::WriteOptions options;
@@ -384,15 +346,10 @@ class RocksEngine : public Engine {
     return found;
   }
   double bytes_per_key(uint64_t keys) override {
-    uint64_t bytes = 0;
-    for (const auto& file : std::filesystem::directory_iterator(folder_)) {
-      if (file.path().extension() == ".sst") bytes += file.file_size();
-    }
-    return static_cast<double>(bytes) / static_cast<double>(keys);
+    return static_cast<double>(stored_bytes()) / static_cast<double>(keys);
   }
 
  private:
-  static rocksdb::Slice slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
   uint64_t walk(std::string_view from, uint64_t most) {
     const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator({}));
     std::string key;
@@ -405,8 +362,6 @@ class RocksEngine : public Engine {
     }
     return found;
   }
-  std::string folder_;
-  std::unique_ptr<rocksdb::DB> db_;
 };
 #endif
 

@@ -1,44 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <filesystem>
-#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "namespace_workload.h"
-#ifdef FB_BENCH_LMDB
-#include <lmdb.h>
-#endif
-#ifdef FB_BENCH_ROCKSDB
-#include <rocksdb/cache.h>
-#include <rocksdb/db.h>
-#include <rocksdb/filter_policy.h>
-#include <rocksdb/table.h>
-#endif
+#include "peer_stores.h"
 
 // LMDB and RocksDB as the namespace's benchmark needs them. Without their libraries these give 0.
 
 namespace fb::bench {
 
-class Lmdb {
+class Lmdb
+#ifdef FB_BENCH_LMDB
+    : LmdbStore
+#endif
+{
  public:
 #ifdef FB_BENCH_LMDB
-  // `syncs`: every transaction; otherwise MDB_NOSYNC | MDB_WRITEMAP.
-  Lmdb(const std::string& folder, bool syncs) {
-    std::filesystem::create_directories(folder);
-    check(mdb_env_create(&env_));
-    check(mdb_env_set_mapsize(env_, size_t{64} << 30));
-    const unsigned flags = MDB_NORDAHEAD | (syncs ? 0u : unsigned{MDB_NOSYNC | MDB_WRITEMAP});
-    check(mdb_env_open(env_, folder.c_str(), flags, 0644));
-    MDB_txn* txn = nullptr;
-    check(mdb_txn_begin(env_, nullptr, 0, &txn));
-    check(mdb_dbi_open(txn, nullptr, 0, &dbi_));
-    check(mdb_txn_commit(txn));
-  }
-  ~Lmdb() { mdb_env_close(env_); }
-  Lmdb(const Lmdb&) = delete;
+  Lmdb(const std::string& folder, bool syncs) : LmdbStore(folder, syncs) {}
   // Numbers [from, from + count), `batch` a transaction, until `seconds` are over; how many.
   uint64_t put(uint64_t from, uint64_t count, uint64_t batch, double seconds) {
     const double end = wall_now() + seconds;
@@ -71,18 +52,7 @@ class Lmdb {
     mdb_txn_abort(txn);
     return found;
   }
-  double bytes() const {
-    MDB_stat stat{};
-    mdb_env_stat(env_, &stat);
-    return static_cast<double>(stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages) *
-           stat.ms_psize;
-  }
-
- private:
-  static void check(int code) { FB_ASSERT(code == 0, code); }
-  static MDB_val val(std::string_view bytes) { return {bytes.size(), const_cast<char*>(bytes.data())}; }
-  MDB_env* env_ = nullptr;
-  MDB_dbi dbi_ = 0;
+  double bytes() const { return static_cast<double>(stored_bytes()); }
 #else
   Lmdb(const std::string&, bool) {}
   uint64_t put(uint64_t, uint64_t count, uint64_t, double) { return 0 * count; }
@@ -91,23 +61,14 @@ class Lmdb {
 #endif
 };
 
-class Rocks {
+class Rocks
+#ifdef FB_BENCH_ROCKSDB
+    : RocksStore
+#endif
+{
  public:
 #ifdef FB_BENCH_ROCKSDB
-  explicit Rocks(const std::string& folder) : folder_(folder) {
-    rocksdb::Options options;
-    options.create_if_missing = true;
-    options.compression = rocksdb::kNoCompression;
-    options.write_buffer_size = size_t{256} << 20;
-    rocksdb::BlockBasedTableOptions table;
-    table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
-    table.block_cache = rocksdb::NewLRUCache(size_t{8} << 30);
-    options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
-    rocksdb::DB* db = nullptr;
-    const auto opened = rocksdb::DB::Open(options, folder, &db);
-    FB_ASSERT(opened.ok(), opened.ToString());
-    db_.reset(db);
-  }
+  explicit Rocks(const std::string& folder) : RocksStore(folder) {}
   // Without a log, for filling.
   void put_unlogged(uint64_t from, uint64_t count) {
     rocksdb::WriteOptions options;
@@ -147,22 +108,13 @@ class Rocks {
     }
     return found;
   }
-  double bytes() const {
-    uint64_t bytes = 0;
-    for (const auto& file : std::filesystem::directory_iterator(folder_)) {
-      if (file.path().extension() == ".sst") bytes += file.file_size();
-    }
-    return static_cast<double>(bytes);
-  }
+  double bytes() const { return static_cast<double>(stored_bytes()); }
 
  private:
-  static rocksdb::Slice slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
   bool put_one(const rocksdb::WriteOptions& options, uint64_t number, Value& values) {
     const Key key(number);
     return db_->Put(options, slice(key.view()), slice(values.of(number))).ok();
   }
-  std::string folder_;
-  std::unique_ptr<rocksdb::DB> db_;
 #else
   explicit Rocks(const std::string&) {}
   void put_unlogged(uint64_t, uint64_t) {}

@@ -51,6 +51,15 @@ Lsn append_decided(J& journal, std::string_view record) {
     return journal.append(record);
   }
 }
+// Whether a sink that knows a bound has room for what may be appended and need not be: another merge.
+template <JournalSink J>
+bool may_append_more(const J& journal) {
+  if constexpr (requires { journal.may_append_more(); }) {
+    return journal.may_append_more();
+  } else {
+    return true;
+  }
+}
 template <JournalSink J>
 class DecidedSink {
  public:
@@ -68,7 +77,8 @@ enum class Outcome : uint8_t {
   kept,                  // the decision was to change nothing
   missing,               // Answer::page is not in memory: load it and start again
   no_frames,             // no frame for a new page: make some free and start again
-  too_large,             // a key or value over its limit; a value is to be spilled by the caller
+  too_large,             // a key or value over its limit (a value is to be spilled by the caller), or more
+                         // in one commit than the page has room for that it goes to
   source_missing,        // rename: nothing at the source
   destination_occupied,  // rename of a prefix: something lies under the destination
   into_itself,           // rename: the destination begins with the source

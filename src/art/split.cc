@@ -13,6 +13,7 @@ struct Item {
   uint32_t parent = 0;  // index
   uint32_t bytes = 0;   // with all beneath
   uint8_t byte = 0;     // that leads here
+  uint32_t links = 0;   // beneath
 };
 
 // All blocks but values, parents before children, with the sizes of their subtrees.
@@ -21,13 +22,17 @@ std::vector<Item> list_blocks(const PageView& page) {
   for (uint32_t i = 0; i < items.size(); ++i) {
     const Block block = page.block(items[i].offset);
     items[i].bytes = block.bytes;
+    items[i].links = block.kind == BlockKind::link ? 1 : block.kind == BlockKind::range ? block.count() : 0;
     if (!block.node()) continue;
     if (block.value_offset() != 0) items[i].bytes += page.block(block.value_offset()).bytes;
     for (ChildSlot child = block.next(0); child.slot != 0; child = block.next(child.byte + 1u)) {
       items.push_back({block.child(child.slot), i, 0, static_cast<uint8_t>(child.byte)});
     }
   }
-  for (size_t i = items.size(); i-- > 1;) items[items[i].parent].bytes += items[i].bytes;
+  for (size_t i = items.size(); i-- > 1;) {
+    items[items[i].parent].bytes += items[i].bytes;
+    items[items[i].parent].links += items[i].links;
+  }
   return items;
 }
 
@@ -124,6 +129,37 @@ SplitPlan choose_split(const PageView& page, bool has_parent) {
   if (largest_gain > 0) return subtree(largest);
   if (root_cut.score > 0) return root_range;
   return {};
+}
+
+SplitPlan choose_split_of_links(const PageView& page, bool has_parent) {
+  constexpr uint32_t kLinksMin = 2;
+  const std::vector<Item> items = list_blocks(page);
+  const uint32_t total = items[0].bytes;
+  const uint32_t least = total / 8;
+  const Cut root_cut = best_cut(page, items, 0, total);
+  if (has_parent && root_cut.score >= 2 * least)
+    return {SplitPlan::Kind::root_range, {}, items[0].offset, root_cut.byte};
+  uint32_t best = 0;
+  uint32_t best_score = 0;
+  for (uint32_t i = 1; i < items.size(); ++i) {
+    const uint32_t score = std::min(items[i].bytes, total - items[i].bytes);
+    const bool both = items[i].links >= kLinksMin && items[0].links - items[i].links >= kLinksMin;
+    if (page.block(items[i].offset).kind != BlockKind::link && both && score > best_score) {
+      best_score = score;
+      best = i;
+    }
+  }
+  if (best_score >= least)
+    return {SplitPlan::Kind::subtree, path_of(page, items, best), items[best].offset, 0};
+  // One node has nearly all.
+  uint32_t heavy = 0;
+  for (uint32_t i = 1; i < items.size(); ++i) {
+    if (items[i].parent == heavy && items[i].bytes > total / 2 && page.block(items[i].offset).node())
+      heavy = i;
+  }
+  const Cut heavy_cut = best_cut(page, items, heavy, items[heavy].bytes);
+  if (heavy_cut.score < 2 * least || items[heavy].links < kLinksMin) return {};
+  return {SplitPlan::Kind::inner_range, path_of(page, items, heavy), items[heavy].offset, heavy_cut.byte};
 }
 
 }  // namespace fb::art

@@ -25,8 +25,16 @@ struct SplitPlan {
 // Pages with less than this are joined with others.
 inline bool is_sparse(const PageView& page) { return page.live_bytes() < page.capacity_bytes() * 2 / 5; }
 
+// Whether what two pages hold becomes one page: that leaves room to grow, lest it is split again at once.
+inline bool fit_together(uint32_t live_bytes, uint32_t other_live_bytes, uint32_t capacity_bytes) {
+  return live_bytes + other_live_bytes <= capacity_bytes * 4 / 5;
+}
+
 // The division that comes closest to the middle; a subtree rather than a range where both are as good,
 // because it needs no room in the parent. Tells nothing only of a page with nothing to move.
 SplitPlan choose_split(const PageView& page, bool has_parent);
+// The same where the page is divided so that pages beneath it can be joined with its parts: either part has
+// links of its own, and an eighth of the page. What is only values was such a page itself, perhaps.
+SplitPlan choose_split_of_links(const PageView& page, bool has_parent);
 
 }  // namespace fb::art

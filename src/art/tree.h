@@ -114,10 +114,16 @@ class Tree {
   template <class Decide>
   Answer rename_key(std::string_view from, std::string_view to, Decide&& decide);
 
-  // Removes garbage from a page, in a record of its own, where there is some. For the background.
-  Answer compact(Frame* frame);
-  // Joins the page in which the key's path ends with its parent or a neighbour, if both are sparse. For the
-  // background; erasing does the same.
+  // For the background, of a page and on a path that were seen just now; they may have moved since.
+  // Lays a page out anew, in a record of its own, where it holds garbage.
+  Answer compact(const PathStep& step);
+  // Joins the path's pages, from the last one upwards, with their parents or neighbours as far as they are
+  // sparse and what they are joined with is in memory; how many pages that has made unnecessary.
+  uint32_t merge_along(const Path& path, std::string_view key);
+  // Where the last page is sparse and hangs by a link of its own, and its parent lacks the room that would
+  // join them, divides the parent: then it and its neighbours beneath may be joined with what is left.
+  bool split_above(const Path& path, std::string_view key);
+  // The same on the path of a key. Erasing does it, too.
   Answer merge_at(std::string_view key);
 
  private:
@@ -162,7 +168,11 @@ class Tree {
 
   // Room in path[i]: splits the page, or one above it that is in the way. Always ends in a restart or an
   // answer.
-  Step split(const Path& path, size_t i, std::string_view key, Answer& answer);
+  Step split(const Path& path, size_t i, std::string_view key, Answer& answer) {
+    return split(path, i, key, answer, choose_split);
+  }
+  using ChooseSplit = SplitPlan (*)(const PageView& page, bool has_parent);
+  Step split(const Path& path, size_t i, std::string_view key, Answer& answer, ChooseSplit choose);
   Step split_root_range(const Path& path, size_t i, std::string_view key, const SplitPlan& plan,
                         Answer& answer);
   bool image_of(const PageView& from, uint32_t offset, uint8_t first = 0, uint8_t last = 255);
@@ -178,7 +188,8 @@ class Tree {
                    Answer& answer);
   bool remove_empty_pages();
   void merge_after_split();
-  void merge_upwards(const Path& path, size_t i, std::string_view key, Answer& answer);
+  uint32_t merge_upwards(const Path& path, size_t i, std::string_view key, Answer& answer);
+  bool split_helps(const Path& path, std::string_view key);
   bool try_merge(const PathStep& above, const PathStep& step, std::string_view key, Answer& answer);
   Step make_room(Placed placed, const Path& path, std::string_view key, Answer& answer);
 

@@ -14,7 +14,8 @@ bool Tree<Source, Journal>::image_of(const PageView& from, uint32_t offset, uint
 }
 
 template <PageSource Source, JournalSink Journal>
-auto Tree<Source, Journal>::split(const Path& path, size_t i, std::string_view key, Answer& answer) -> Step {
+auto Tree<Source, Journal>::split(const Path& path, size_t i, std::string_view key, Answer& answer,
+                                  ChooseSplit choose) -> Step {
   const PathStep step = path[i];
   const auto failed_with = [&](Outcome outcome) {
     change_.abandon();
@@ -27,9 +28,10 @@ auto Tree<Source, Journal>::split(const Path& path, size_t i, std::string_view k
   }
   const PageView view(*step.frame);
   const uint32_t page_bytes = step.frame->page_bytes;
-  const SplitPlan plan = choose_split(view, i > 0);
+  const SplitPlan plan = choose(view, i > 0);
   answer.page = step.frame->page_id.load(std::memory_order_relaxed);
-  if (plan.kind == SplitPlan::Kind::none) return failed_with(Outcome::damaged);
+  // Nothing in it can be moved: what is to come is too much for one page. Of a commit with many keys.
+  if (plan.kind == SplitPlan::Kind::none) return failed_with(Outcome::too_large);
   if (plan.kind == SplitPlan::Kind::root_range) return split_root_range(path, i, key, plan, answer);
   const auto new_page = [&](PageOp& link) -> Frame* {
     const PageView image(image_.data(), page_bytes);
@@ -132,11 +134,10 @@ auto Tree<Source, Journal>::split_root_range(const Path& path, size_t i, std::st
 }
 
 template <PageSource Source, JournalSink Journal>
-Answer Tree<Source, Journal>::compact(Frame* frame) {
+Answer Tree<Source, Journal>::compact(const PathStep& step) {
   Answer answer{.outcome = Outcome::kept};
-  const uint64_t version = frame->latch.version();
-  if (change_.lock(frame, version) && PageView(*frame).header().garbage_bytes != 0) {
-    const auto compacted = change_.apply(frame, {.kind = PageOp::Kind::compact});
+  if (change_.lock(step.frame, step.version) && PageView(*step.frame).header().garbage_bytes != 0) {
+    const auto compacted = change_.apply(step.frame, {.kind = PageOp::Kind::compact});
     FB_ASSERT(compacted.has_value());
     answer = {.lsn = change_.commit(journal_)};
   }
@@ -164,16 +165,59 @@ Answer Tree<Source, Journal>::merge_at(std::string_view key) {
   return answer;
 }
 
-// Joins the pages from path[i] upwards as far as they are sparse. What a page lost to those beneath it is
-// often nearly all of it: were it left alone, every look-up would pass through it.
 template <PageSource Source, JournalSink Journal>
-void Tree<Source, Journal>::merge_upwards(const Path& path, size_t i, std::string_view key, Answer& answer) {
+uint32_t Tree<Source, Journal>::merge_along(const Path& path, std::string_view key) {
+  Answer answer;
+  return merge_upwards(path, path.size() - 1, key, answer);
+}
+
+// What the page and its parent hold is more than is joined: so the parent's two parts are not joined again
+// once one of them has the page, and there are no more pages than before. The next sparse page beneath them
+// then finds room, which is what this is for.
+template <PageSource Source, JournalSink Journal>
+bool Tree<Source, Journal>::split_above(const Path& path, std::string_view key) {
+  if (path.size() < 2) return false;
+  const size_t i = path.size() - 2;
+  const bool worth = change_.lock(path[i].frame, path[i].version) &&
+                     change_.lock(path[i + 1].frame, path[i + 1].version) && split_helps(path, key);
+  change_.abandon();
+  if (!worth) return false;
+  Answer answer;
+  (void)split(path, i, key, answer, choose_split_of_links);
+  return !std::exchange(split_key_, {}).empty();
+}
+
+// Of a path whose last two pages are latched.
+template <PageSource Source, JournalSink Journal>
+bool Tree<Source, Journal>::split_helps(const Path& path, std::string_view key) {
+  const PathStep& step = path.back();
+  const PathStep& above = path[path.size() - 2];
+  const PageView parent(*above.frame);
+  const PageView page(*step.frame);
+  const Stop at = walk(parent, key.substr(above.depth, step.depth - above.depth + (step.by_range ? 1 : 0)));
+  if (step.by_range && parent.block(at.block).count() != 1) return false;
+  // Half of the parent, give or take an eighth of it.
+  const uint32_t half = parent.live_bytes() / 8 * 5;
+  return is_sparse(page) && !fit_together(page.live_bytes(), parent.live_bytes(), page.capacity_bytes()) &&
+         fit_together(page.live_bytes(), half, page.capacity_bytes()) &&
+         choose_split_of_links(parent, path.size() > 2).kind != SplitPlan::Kind::none;
+}
+
+// Joins the pages from path[i] upwards as far as they are sparse, and the journal's credit lasts. What a page
+// lost to those beneath it is often nearly all of it: were it left alone, every look-up would pass through
+// it.
+template <PageSource Source, JournalSink Journal>
+uint32_t Tree<Source, Journal>::merge_upwards(const Path& path, size_t i, std::string_view key,
+                                              Answer& answer) {
+  uint32_t joined = 0;
   for (; i > 0; --i) {
-    for (bool more = true; more;) {
+    for (bool more = true; more && may_append_more(journal_);) {
       more = try_merge(path[i - 1], path[i], key, answer);
       change_.abandon();
+      joined += more;
     }
   }
+  return joined;
 }
 
 // Joins the page that the key's path enters from `above` (at `step`) with its parent or a neighbour. Does
@@ -181,9 +225,8 @@ void Tree<Source, Journal>::merge_upwards(const Path& path, size_t i, std::strin
 template <PageSource Source, JournalSink Journal>
 bool Tree<Source, Journal>::try_merge(const PathStep& above, const PathStep& step, std::string_view key,
                                       Answer& answer) {
-  // Both together leave room to grow, lest the page is split again at once.
   const auto fits = [](const PageView& a, const PageView& b) {
-    return a.live_bytes() + b.live_bytes() <= a.capacity_bytes() * 4 / 5;
+    return fit_together(a.live_bytes(), b.live_bytes(), a.capacity_bytes());
   };
   const std::string_view link_path = key.substr(above.depth, step.depth - above.depth);
   const std::string_view way = key.substr(above.depth, link_path.size() + (step.by_range ? 1 : 0));
@@ -207,6 +250,8 @@ bool Tree<Source, Journal>::try_merge(const PathStep& above, const PathStep& ste
   }
   if (!change_.lock(above.frame, above.frame->latch.version())) return false;
   const PageView parent(*above.frame);
+  // Nothing has held it since the way down: its frame may be free by now, or be loading another page.
+  if (!(parent.page_id() == above.frame->page_id.load(std::memory_order_relaxed))) return false;
   Frame* child = child_of(parent, at);
   if (child == nullptr || !change_.lock(child, child->latch.version())) return false;
   const PageView page(*child);

@@ -150,6 +150,16 @@ void write_names(Page& page, const Partition::Statistics& names, const JournalCl
   page.counter("namespace_freed_blobs_total", "Blobs freed from the ledger.", names.freed_blobs);
   page.counter("namespace_swept_blobs_total", "Blobs of ended processes that no record named.",
                names.swept_blobs);
+  page.gauge("namespace_compacting", "1 while a walk joins sparse pages.", names.compacting ? 1 : 0);
+  page.counter("namespace_compact_walks_total", "Walks over a tree that came to their end.",
+               names.compact_walks);
+  page.counter("namespace_compact_looks_total", "Pages that walks looked at.", names.compact_looks);
+  page.counter("namespace_compact_reads_total", "Pages that walks read.", names.compact_reads);
+  page.counter("namespace_compact_joined_total", "Sparse pages joined with others by walks.",
+               names.compact_joined);
+  page.counter("namespace_compact_split_total", "Pages divided by walks to join what is beneath.",
+               names.compact_split);
+  page.counter("namespace_compact_laid_out_total", "Pages laid out anew by walks.", names.compact_laid_out);
   page.counter("namespace_checkpoints_total", "Checkpoints written.", names.checkpoints);
   page.gauge("namespace_redo_pages", "Pages that lack changes of the journal as yet, after a start.",
              names.redo_pages);

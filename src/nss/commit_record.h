@@ -72,9 +72,11 @@ class CommitJournal {
   bool has(uint64_t bytes) const { return credit_.bytes() >= bytes; }
   void give_back() { credit_ = {}; }
   // What must be left for the operation's own record and one more split. Where the credit has come near to
-  // that, no new page is given, so that the operation ends, gets new credit and starts again.
+  // that, no new page is given, so that the operation ends, gets new credit and starts again; and no pages
+  // are joined behind it.
   void set_floor(uint64_t bytes) { floor_ = bytes; }
-  bool may_create() const { return credit_.bytes() >= floor_; }
+  bool may_create() const { return may_append_more(); }
+  bool may_append_more() const { return credit_.bytes() >= floor_; }
 
   // Up to where records are on the medium.
   uint64_t durable() const { return port_.durable(); }

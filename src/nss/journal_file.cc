@@ -74,7 +74,7 @@ void JournalFile::start_group(Group& group) {
   group.frame_count = 0;
 }
 
-bool JournalFile::has_room(size_t payload_bytes, bool use_reserve) const {
+bool JournalFile::has_room(size_t payload_bytes) const {
   FB_ASSERT(payload_bytes <= frame_size_max(), payload_bytes);
   if (failed_ || closing_) return false;
   const Group& group = groups_[filling_];
@@ -82,22 +82,18 @@ bool JournalFile::has_room(size_t payload_bytes, bool use_reserve) const {
   if (group.frame_count != 0 && size > std::min<size_t>(kGroupBytesMax, options_.segment_bytes / 2))
     return false;
   if (ahead_ != nullptr) return true;
-  if (refuses_puts() && !use_reserve) return false;
   const uint64_t free_bytes = options_.segment_bytes - segments_.back()->end_bytes;
-  const uint64_t reserve = use_reserve ? kMarkBlocks * kJournalBlock : options_.segment_bytes / 2;
-  return align_up(size, kJournalBlock) + reserve <= free_bytes;
+  return align_up(size, kJournalBlock) + kMarkBlocks * kJournalBlock <= free_bytes;
 }
 
-Task<Result<void>> JournalFile::wait_for_room(const CallContext& context, size_t payload_bytes,
-                                              bool use_reserve) {
-  while (!has_room(payload_bytes, use_reserve)) {
+Task<Result<void>> JournalFile::wait_for_room(const CallContext& context, size_t payload_bytes) {
+  while (!has_room(payload_bytes)) {
     if (failed_ || closing_) co_return JournalError::unavailable;
     if (context.deadline <= env_.now()) co_return JournalError::timed_out;
     const bool group_full = groups_[filling_].frame_count != 0 && ahead_ != nullptr;
-    // What erases need, a snapshot and a trim give back.
+    // A trim would give room back, where there is something to trim and somebody who does it.
     const bool nothing_to_trim = segments_.size() == 1 && spares_.empty();
-    const bool hopeless = trim_stalled_ || (prepare_failed_ && nothing_to_trim) || low_handler_ == nullptr;
-    const bool stuck = refuses_puts() && (!use_reserve || hopeless);
+    const bool stuck = prepare_failed_ && (nothing_to_trim || low_handler_ == nullptr);
     if (stuck && !group_full && !writing_ && groups_[filling_].frame_count == 0) co_return JournalError::full;
     // A journal that was at its limit when it was opened has told nobody yet.
     if (low_handler_ != nullptr && at_size_limit() && segments_.size() > 1) low_handler_();
@@ -120,8 +116,7 @@ uint64_t JournalFile::enqueue(std::string_view payload) {
 
 Task<Result<uint64_t>> JournalFile::append(const CallContext& context, std::span<const std::byte> payload) {
   if (payload.size() > frame_size_max()) co_return JournalError::full;
-  // Who appends has admitted it before; there is no way back for it.
-  FB_CO_CHECK(co_await wait_for_room(context, payload.size(), true));
+  FB_CO_CHECK(co_await wait_for_room(context, payload.size()));
   const uint64_t sequence = enqueue({reinterpret_cast<const char*>(payload.data()), payload.size()});
   FB_CO_CHECK(co_await durable(sequence));
   co_return sequence;
@@ -307,11 +302,6 @@ Task<Result<void>> JournalFile::read_run(Segment& segment, uint64_t sequence, si
     }
   }
   co_return Result<void>();
-}
-
-void JournalFile::set_trim_stalled(bool stalled) {
-  trim_stalled_ = stalled;
-  room_.notify_all();
 }
 
 Task<Result<void>> JournalFile::close() {

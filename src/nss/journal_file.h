@@ -28,9 +28,8 @@
 // generation,
 //   whose nonce makes every old group invalid.
 // - A segment file gets its name only when its header and its content (zeros, or stale groups) are durable.
-// - While no segment is ready ahead, puts leave the second half of the current one to erases, and everything
-// leaves
-//   kMarkBlocks to marks, so that a journal on a full disk can always be opened, trimmed and go on.
+// - While no segment is ready ahead, frames leave kMarkBlocks of the current one to marks, so that a journal
+//   on a full disk can always be opened, trimmed and go on.
 // - While idle a group without frames follows the last one, so that rot in the last acknowledged group is
 // found, too.
 //
@@ -67,10 +66,10 @@ class JournalFile final : public JournalClient {
 
   // The same in two steps, for an owner that must know a frame's sequence without waiting.
   size_t frame_size_max() const;
-  // Whether enqueue() may be called. `use_reserve`: also from what a full disk leaves for erases.
-  bool has_room(size_t payload_bytes, bool use_reserve) const;
+  // Whether enqueue() may be called.
+  bool has_room(size_t payload_bytes) const;
   // Until has_room(); JournalError::full where the disk is full, unavailable after a failure.
-  Task<Result<void>> wait_for_room(const CallContext& context, size_t payload_bytes, bool use_reserve);
+  Task<Result<void>> wait_for_room(const CallContext& context, size_t payload_bytes);
   uint64_t enqueue(std::string_view payload);
   uint64_t last_sequence() const { return next_sequence_ - 1; }
   uint64_t durable_sequence() const { return durable_sequence_; }
@@ -102,9 +101,6 @@ class JournalFile final : public JournalClient {
   // `co_await journal.durable(sequence)`: no suspension where it is durable already.
   DurableAwaiter durable(uint64_t sequence) { return DurableAwaiter(*this, sequence); }
 
-  // Whether the owner cannot trim now: then has_room's waiters at the size limit are told `full` instead of
-  // waiting.
-  void set_trim_stalled(bool stalled);
   // Called where trimming would give a segment back that cannot be had otherwise: the disk is full, or the
   // journal at its limit while somebody waits for room.
   void set_low_handler(std::function<void()> handler) { low_handler_ = std::move(handler); }
@@ -162,7 +158,6 @@ class JournalFile final : public JournalClient {
     return !failed_ && spares_.size() < kSparesMax &&
            (spares_.empty() || held * options_.segment_bytes < options_.size_bytes_max);
   }
-  bool refuses_puts() const { return prepare_failed_ || (trim_stalled_ && at_size_limit()); }
 
   static Task<void> run_writer(JournalFile* self);
   static Task<void> run_marker(JournalFile* self);
@@ -198,7 +193,6 @@ class JournalFile final : public JournalClient {
   bool closing_ = false;
   bool closed_ = false;
   bool prepare_failed_ = false;
-  bool trim_stalled_ = false;
   std::function<void()> low_handler_;
   Notification writer_wake_;
   Notification preparer_wake_;

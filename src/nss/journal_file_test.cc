@@ -45,8 +45,7 @@ Task<void> fill(Env& env, JournalFile& journal, uint64_t count, uint64_t& acknow
     for (int i = 0; i < 8; ++i) {
       // The payload depends on the sequence, so it is enqueued at once.
       const std::string bytes = payload(journal.last_sequence() + 1);
-      if (!journal.has_room(bytes.size(), false))
-        CO_CHECK_OK(co_await journal.wait_for_room({}, bytes.size(), false));
+      if (!journal.has_room(bytes.size())) CO_CHECK_OK(co_await journal.wait_for_room({}, bytes.size()));
       const uint64_t sequence = journal.enqueue(payload(journal.last_sequence() + 1));
       const Result<void> durable = i == 7 ? co_await journal.durable(sequence) : Result<void>();
       if (i == 7 && durable) acknowledged = sequence;
@@ -194,7 +193,7 @@ TEST(JournalFile, BitFlipsAreDetectedOrHarmless) {
     world.node.start([&](Env& env) -> Task<void> {
       auto journal = co_await open_journal(env);
       CO_CHECK_OK(journal);
-      while (!(*journal)->has_room(100, false)) (void)co_await sleep_for(env, Duration::seconds(1));
+      while (!(*journal)->has_room(100)) (void)co_await sleep_for(env, Duration::seconds(1));
       (void)co_await sleep_for(env, Duration::seconds(1));
       for (int i = 0; i < 3; ++i) co_await append_one(journal->get(), &acknowledged);
       if (end == End::killed_idle) (void)co_await sleep_for(env, Duration::seconds(1));
@@ -235,7 +234,7 @@ TEST(JournalFile, AFullDiskRefusesWhatDoesNotFitAndRecovers) {
     }
     EXPECT_TRUE(appended.error().is(JournalError::full));
     EXPECT_TRUE(journal.low());
-    EXPECT_FALSE(journal.has_room(bytes.size(), true));
+    EXPECT_FALSE(journal.has_room(bytes.size()));
     EXPECT_LT(journal.room_bytes(), bytes.size() + kJournalBlock);
     world.node.disk().set_capacity(1 * kGiB);
     (void)co_await sleep_for(env, Duration::seconds(2));
@@ -258,18 +257,18 @@ TEST(JournalFile, OneThatIsOpenedAtItsLimitAsksToBeTrimmed) {
       CO_CHECK_OK(co_await journal.seal({}, static_cast<uint64_t>(life) + 1));
       const std::string bytes(3000, 'p');
       if (life == 0) {
-        while (journal.has_room(bytes.size(), true)) {
+        while (journal.has_room(bytes.size())) {
           const uint64_t sequence = journal.enqueue(bytes);
           CO_CHECK_OK(co_await journal.durable(sequence));
           (void)co_await sleep_for(env, Duration::milliseconds(1));
         }
       } else {
         (void)co_await sleep_for(env, Duration::seconds(1));
-        CO_CHECK(!journal.has_room(bytes.size(), true));
+        CO_CHECK(!journal.has_room(bytes.size()));
         bool asked = false;
         journal.set_low_handler([&] { asked = true; });
         co_await when_all(
-            [&]() -> Task<void> { CO_CHECK_OK(co_await journal.wait_for_room({}, bytes.size(), true)); },
+            [&]() -> Task<void> { CO_CHECK_OK(co_await journal.wait_for_room({}, bytes.size())); },
             [&]() -> Task<void> {
               (void)co_await sleep_for(env, Duration::milliseconds(1));
               CO_CHECK(asked);

@@ -153,8 +153,8 @@ struct Session {
     co_await front->close();
     co_return co_await partition->close();
   }
-  Task<void> verify() {
-    const auto report = co_await partition->verify();
+  Task<void> verify(bool in_use = false) {
+    const auto report = co_await partition->verify(in_use);
     CO_CHECK_OK(report);
     for (const std::string& problem : report->problems) ADD_FAILURE() << problem;
   }
@@ -170,5 +170,28 @@ struct Session {
   std::unique_ptr<PartitionFront> front;
   uint64_t redo_pages = 0;  // when it began to serve
 };
+
+// One process that does `body` and ends in order.
+using SessionBody = std::function<Task<void>(Session&)>;
+inline void in_session(World& world, FakeBlobs& blobs, SessionBody body,
+                       const Partition::Options& options = small_options()) {
+  world.run([&](Env& env) -> Task<void> {
+    Session session(env);
+    CO_CHECK_OK(co_await session.open(blobs, options));
+    co_await body(session);
+    CO_CHECK_OK(co_await session.close());
+  });
+}
+// The first one of a store, with a bucket.
+inline void in_new_bucket(World& world, FakeBlobs& blobs, SessionBody body,
+                          const Partition::Options& options = small_options()) {
+  in_session(
+      world, blobs,
+      [&](Session& session) -> Task<void> {
+        CO_CHECK_OK(co_await session.front->create_tree({}, kBucket));
+        co_await body(session);
+      },
+      options);
+}
 
 }  // namespace fb

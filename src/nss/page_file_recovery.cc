@@ -86,8 +86,9 @@ Task<Result<void>> PageFile::create() {
   }
   FB_CO_CHECK(co_await log_.create(options_.log_bytes));
   FB_CO_CHECK(co_await reserve_table(0));
-  TableWrite first = table_now(1, false);
-  FB_CO_CHECK(co_await write_table(first));
+  // Into both files, so that a store that never came to a checkpoint has two as well.
+  const TableWrite first = table_now(1, false);
+  for (size_t i = 0; i < tables_.size(); ++i) FB_CO_CHECK(co_await write_table(first));
   FB_CO_CHECK(co_await sync_directory(env_, options_.directory));
   FB_CO_CHECK(co_await replace_small_file(env_, path_of(kSuperblockName), encode_page_superblock(superblock_),
                                           0600, FileRole::other));

@@ -30,6 +30,13 @@ CountChange TreeState::Counts::take() {
   return {.objects = objects.exchange(0), .bytes = bytes.exchange(0), .uploads = uploads.exchange(0)};
 }
 
+CountChange TreeState::counts_now() const {
+  CountChange all = base;
+  all += counts[0].now();
+  all += counts[1].now();
+  return all;
+}
+
 Partition::Partition(Env& env, const Options& options)
     : env_(env),
       options_(options),
@@ -99,10 +106,7 @@ void Partition::add_garbage(std::span<const Garbage> garbage) {
 Partition::Statistics Partition::statistics() const {
   Statistics statistics = statistics_;
   for (const auto& [bucket, tree] : trees_) {
-    CountChange counts = tree->base;
-    counts += tree->counts[0].now();
-    counts += tree->counts[1].now();
-    if (bucket != kSystemTree.value) statistics.objects += static_cast<uint64_t>(counts.objects);
+    if (bucket != kSystemTree.value) statistics.objects += static_cast<uint64_t>(tree->counts_now().objects);
   }
   const BufferStatistics& buffers = buffers_->statistics();
   statistics.trees = trees_.size();
@@ -129,6 +133,7 @@ void Partition::start_background(BlobClient& blobs) {
   use_blobs(blobs);
   background_.spawn(&run_freeing, this);
   background_.spawn(&run_sweep, this);
+  background_.spawn(&run_compaction, this);
 }
 
 Task<Result<void>> Partition::close() {

@@ -23,7 +23,7 @@
 
 // The namespace engine: the trees of all buckets over one page store and one journal. Every core works on
 // the trees by itself (PartitionFront); this is what they share, and what goes on beside them on core 0:
-// write-behind, checkpoints, freeing garbage, the sweep. docs/namespace_engine.md has the whole.
+// write-behind, checkpoints, freeing garbage, the sweep, compaction. docs/namespace_engine.md has the whole.
 //
 // Invariants
 // - A page is changed only by operations of the record that is appended under the same latches.
@@ -61,7 +61,10 @@ struct TreeState {
     CountChange take();
   };
   Counts counts[2];
-  CountChange base;  // core 0's: what is in neither
+  CountChange base;                // core 0's: what is in neither
+  CountChange counts_now() const;  // on core 0
+  // Keys, since the last walk of compaction began, or since the start.
+  std::atomic<uint64_t> erased{0};
 };
 
 class Partition {
@@ -79,6 +82,10 @@ class Partition {
     uint64_t sweep_blobs_max = 2'000'000;                  // marked in memory at a time
     Duration free_delay = Duration::milliseconds(200);     // between rounds that free garbage
     Duration checkpoint_tick = Duration::milliseconds(5);  // how often is looked whether one is due
+    uint64_t compact_erased_min = 1000;                    // keys, before a tree is walked over,
+    uint64_t compact_erased_share = 4;                     // and this share of those it holds: a quarter
+    Duration compact_tick = Duration::milliseconds(100);   // in which a walk takes its share
+    Duration compact_delay = Duration::seconds(1);         // between looks at which trees are due
   };
   static constexpr uint64_t kJournalBytesMax = 256 * kMiB;
   static constexpr uint64_t kJournalSegmentsMin = 4;
@@ -94,12 +101,19 @@ class Partition {
   // New pages one operation may need at first.
   static constexpr uint32_t kOperationFrames = 8;
   static constexpr size_t kFreeBatchMax = 256;  // blobs erased in one call
+  // What a walk of compaction does in one tick at most: pages looked at, read, and changed (joined with
+  // others or laid out anew).
+  static constexpr int kCompactLooks = 200;
+  static constexpr int kCompactReads = 20;
+  static constexpr int kCompactChanges = 10;
+  // It lays out anew a page of which so large a share is garbage.
+  static constexpr uint32_t kCompactGarbageShare = 4;
 
   // NamespaceError::damaged or unsupported with a line in the log that names the place, or an IoError.
   static Task<Result<std::unique_ptr<Partition>>> open(Env& env, const Options& options);
   ~Partition();
 
-  // Freeing of garbage and, after an unclean end, the sweep. `blobs` is core 0's.
+  // Freeing of garbage, compaction and, after an unclean end, the sweep. `blobs` is core 0's.
   void start_background(BlobClient& blobs);
   // After every front was closed: ends the background work, writes everything, closes the files.
   Task<Result<void>> close();
@@ -122,12 +136,16 @@ class Partition {
     uint64_t redo_pages = 0;     // that still lack changes of replayed records
     uint64_t journal_bytes = 0;  // that a start would replay
     bool sweep_done = false;
+    bool compacting = false;                        // a walk is under way
+    uint64_t compact_walks = 0;                     // that came to their end
+    uint64_t compact_looks = 0, compact_reads = 0;  // pages
+    uint64_t compact_joined = 0, compact_split = 0, compact_laid_out = 0;
   };
   Statistics statistics() const;
 
-  // Every invariant of all trees, the counts and the ledger. Core 0. With `in_use` others may change them
-  // meanwhile: what such a change explains is no problem, counts are compared only where nothing came
-  // between, and what was read stays stored until the report goes.
+  // Every invariant of all trees, the counts and the ledger. Core 0. Compaction stands still. With `in_use`
+  // it does not, and others may change them meanwhile: what such a change explains is no problem, counts are
+  // compared only where nothing came between, and what was read stays stored until the report goes.
   struct VerifyReport {
     std::vector<std::string> problems;  // at most kVerifyProblemsMax
     uint64_t trees = 0, pages = 0, keys = 0;
@@ -269,6 +287,10 @@ class Partition {
     return id.incarnation < incarnation_ && id.shard % sweep_passes_ == sweep_pass_;
   }
 
+  // partition_compact.cc
+  struct Compactor;
+  static Task<void> run_compaction(Partition* self);
+
   // partition_verify.cc
   struct Verifier;
 
@@ -324,6 +346,7 @@ class Partition {
   std::unique_ptr<PartitionFront> own_front_;  // the background's way into the trees
   Scope background_;
   CancelSource stop_sleeps_;
+  unsigned compaction_holds_ = 0;  // while not 0, no walk changes anything
 
   unsigned sweep_pass_ = 0;
   unsigned sweep_passes_ = 1;

@@ -229,6 +229,13 @@ void PartitionFront::leave_marks(Handle& handle, uint64_t generation, const art:
   const bool settled = answer.outcome == art::Outcome::done || answer.outcome == art::Outcome::kept ||
                        answer.outcome == art::Outcome::absent;
   if (!settled) return;
+  if (answer.outcome == art::Outcome::done) {
+    const auto erases = [](const art::KeyEdit& edit) {
+      return edit.decision.action == art::Decision::Action::erase && edit.present.exists;
+    };
+    const auto erased = std::ranges::count_if(plan_.edits(), erases);
+    if (erased != 0) handle.state->erased.fetch_add(static_cast<uint64_t>(erased), std::memory_order_relaxed);
+  }
   if (plan_.counts() != CountChange()) handle.state->counts[generation & 1].add(plan_.counts());
   garbage_.insert(garbage_.end(), plan_.garbage().begin(), plan_.garbage().end());
 }

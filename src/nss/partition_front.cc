@@ -147,6 +147,8 @@ Task<Result<void>> PartitionFront::make_ready(const CallContext& context, uint64
   if (partition_.closing() || closed_) co_return NamespaceError::unavailable;
   if (adds && partition_.refuses_puts()) co_return NamespaceError::full;
   while (!ready(bytes)) {
+    // While it closes, nobody makes room in the journal any more.
+    if (partition_.closing() || closed_) co_return NamespaceError::unavailable;
     if (partition_.journal_buffer().failed()) co_return NamespaceError::unavailable;
     if (context.deadline <= env_.now()) co_return NamespaceError::timed_out;
     if (partition_.journal_tight()) {

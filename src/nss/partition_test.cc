@@ -33,9 +33,7 @@ TEST(Partition, PutGetEraseConditionsAndRestart) {
   World world;
   FakeBlobs blobs;
   Version version;
-  world.run([&](Env& env) -> Task<void> {
-    Session session(env);
-    CO_CHECK_OK(co_await session.open(blobs));
+  in_session(world, blobs, [&](Session& session) -> Task<void> {
     EXPECT_TRUE((co_await session.front->get({}, kBucket, Space::objects, "a"))
                     .error()
                     .is(NamespaceError::no_such_tree));
@@ -73,11 +71,8 @@ TEST(Partition, PutGetEraseConditionsAndRestart) {
     EXPECT_TRUE((co_await session.put(std::string(1025, 'k'), inline_object("x")))
                     .error()
                     .is(NamespaceError::key_too_long));
-    CO_CHECK_OK(co_await session.close());
   });
-  world.run([&](Env& env) -> Task<void> {
-    Session session(env);
-    CO_CHECK_OK(co_await session.open(blobs));
+  in_session(world, blobs, [&](Session& session) -> Task<void> {
     EXPECT_EQ(session.partition->incarnation().value, 2u);
     EXPECT_EQ(session.partition->statistics().replayed_records, 0u);
     {
@@ -88,7 +83,6 @@ TEST(Partition, PutGetEraseConditionsAndRestart) {
     }
     CO_CHECK_OK(co_await session.erase("a"));
     CO_CHECK_OK(co_await session.front->drop_tree({}, kBucket));
-    CO_CHECK_OK(co_await session.close());
   });
 }
 
@@ -286,10 +280,7 @@ TEST(Partition, CrashesAtEveryChangeOfTheDiskLoseNothingAcknowledged) {
 TEST(Partition, ReplacedBlobsAreFreedAfterTheirReaders) {
   World world;
   FakeBlobs blobs;
-  world.run([&](Env& env) -> Task<void> {
-    Session session(env);
-    CO_CHECK_OK(co_await session.open(blobs));
-    CO_CHECK_OK(co_await session.front->create_tree({}, kBucket));
+  in_new_bucket(world, blobs, [&](Session& session) -> Task<void> {
     const BlobId old_blob = blobs.new_blob();
     const BlobId new_blob = blobs.new_blob();
     const BlobId unnamed = blobs.new_blob();
@@ -299,19 +290,18 @@ TEST(Partition, ReplacedBlobsAreFreedAfterTheirReaders) {
       const auto reader = co_await session.front->get({}, kBucket, Space::objects, "a");
       CO_CHECK_OK(reader);
       CO_CHECK_OK(co_await session.put("a", object_naming(new_blob)));
-      (void)co_await sleep_for(env, Duration::seconds(1));
+      (void)co_await sleep_for(session.env, Duration::seconds(1));
       EXPECT_TRUE(blobs.live.contains({old_blob, 0}));
     }
     session.front->discard_blob(unnamed, 1);
-    (void)co_await sleep_for(env, Duration::seconds(1));
+    (void)co_await sleep_for(session.env, Duration::seconds(1));
     EXPECT_EQ(blobs.live, (std::set<BlobKey>{{new_blob, 0}}));
     // Taken over within a commit: not garbage.
     const std::string moved = object_naming(new_blob);
     const Mutation move[] = {{.kind = Mutation::Kind::erase, .key = "a"}, {.key = "b", .record = moved}};
     CO_CHECK_OK(co_await session.front->commit({}, kBucket, move));
-    (void)co_await sleep_for(env, Duration::seconds(1));
+    (void)co_await sleep_for(session.env, Duration::seconds(1));
     EXPECT_TRUE(blobs.live.contains({new_blob, 0}));
-    CO_CHECK_OK(co_await session.close());
   });
 }
 
@@ -359,13 +349,34 @@ TEST(Partition, SweepFreesOnlyWhatDeadWritersLeft) {
   });
 }
 
+// Found by crashes during compaction: the checkpoint of the orderly end was still the last one.
+TEST(Partition, SweepFollowsACrashBeforeTheFirstCheckpointAfterAnOrderlyEnd) {
+  World world;
+  FakeBlobs blobs;
+  in_new_bucket(world, blobs, [&](Session& session) -> Task<void> {
+    (void)co_await sleep_for(session.env, Duration::seconds(1));
+  });
+  bool written = false;
+  world.node.start([&](Env& env) -> Task<void> {
+    Session session(env);
+    CO_CHECK_OK(co_await session.open(blobs));
+    EXPECT_TRUE(session.partition->statistics().sweep_done);
+    blobs.write(blobs.new_blob());
+    written = true;
+    (void)co_await sleep_for(env, Duration::seconds(1000));
+  });
+  ASSERT_TRUE(world.simulation.run_until([&] { return written; }, Duration::seconds(100)));
+  world.node.crash(sim::CrashKind::kill);
+  in_session(world, blobs, [&](Session& session) -> Task<void> {
+    (void)co_await sleep_for(session.env, Duration::seconds(1));
+    EXPECT_TRUE(blobs.live.empty());
+  });
+}
+
 TEST(Partition, DroppedTreesFreeWhatTheirUploadsNamed) {
   World world;
   FakeBlobs blobs;
-  world.run([&](Env& env) -> Task<void> {
-    Session session(env);
-    CO_CHECK_OK(co_await session.open(blobs));
-    CO_CHECK_OK(co_await session.front->create_tree({}, kBucket));
+  in_new_bucket(world, blobs, [&](Session& session) -> Task<void> {
     const BlobId blob = blobs.new_blob();
     blobs.write(blob);
     PartRecord part{.size_bytes = 5,
@@ -377,9 +388,8 @@ TEST(Partition, DroppedTreesFreeWhatTheirUploadsNamed) {
     CO_CHECK_OK(co_await session.front->commit({}, kBucket, both));
     EXPECT_EQ((co_await session.front->tree_statistics({}, kBucket))->uploads, 1u);
     CO_CHECK_OK(co_await session.front->drop_tree({}, kBucket));
-    (void)co_await sleep_for(env, Duration::seconds(1));
+    (void)co_await sleep_for(session.env, Duration::seconds(1));
     EXPECT_TRUE(blobs.live.empty());
-    CO_CHECK_OK(co_await session.close());
   });
 }
 
@@ -388,10 +398,7 @@ TEST(Partition, DroppedTreesFreeWhatTheirUploadsNamed) {
 TEST(Partition, ATreeIsDroppedWhileWhatItDetachedIsBeingFreed) {
   World world;
   FakeBlobs blobs;
-  world.run([&](Env& env) -> Task<void> {
-    Session session(env);
-    CO_CHECK_OK(co_await session.open(blobs));
-    CO_CHECK_OK(co_await session.front->create_tree({}, kBucket));
+  in_new_bucket(world, blobs, [&](Session& session) -> Task<void> {
     const BlobId blob = blobs.new_blob();
     blobs.write(blob);
     const PartRecord part{.size_bytes = 5,
@@ -402,21 +409,17 @@ TEST(Partition, ATreeIsDroppedWhileWhatItDetachedIsBeingFreed) {
     blobs.erase_delay = Duration::milliseconds(50);
     CO_CHECK_OK(co_await session.front->apply(
         {}, kBucket, {.kind = Mutation::Kind::erase_prefix, .space = Space::parts, .key = "u"}));
-    (void)co_await sleep_for(env, Duration::milliseconds(30));
+    (void)co_await sleep_for(session.env, Duration::milliseconds(30));
     CO_CHECK_OK(co_await session.front->drop_tree({}, kBucket));
     EXPECT_TRUE(blobs.live.empty());
-    CO_CHECK_OK(co_await session.close());
   });
 }
 
 TEST(Partition, AFullDiskRefusesPutsKeepsErasingAndRecovers) {
   World world;
   FakeBlobs blobs;
-  world.run([&](Env& env) -> Task<void> {
-    Session session(env);
-    CO_CHECK_OK(co_await session.open(blobs));
-    CO_CHECK_OK(co_await session.front->create_tree({}, kBucket));
-    (void)co_await sleep_for(env, Duration::seconds(1));
+  in_new_bucket(world, blobs, [&](Session& session) -> Task<void> {
+    (void)co_await sleep_for(session.env, Duration::seconds(1));
     world.node.disk().set_capacity(world.node.disk().used_bytes());
     const std::string record = inline_object(std::string(900, 'x'));
     Result<MutationResult> put(MutationResult{});
@@ -431,9 +434,39 @@ TEST(Partition, AFullDiskRefusesPutsKeepsErasingAndRecovers) {
     CO_CHECK_OK(co_await session.front->get({}, kBucket, Space::objects, "k0"));
     CO_CHECK_OK(co_await session.erase("k0"));
     world.node.disk().set_capacity(1 * kGiB);
-    (void)co_await sleep_for(env, Duration::seconds(3));
+    (void)co_await sleep_for(session.env, Duration::seconds(3));
     CO_CHECK_OK(co_await session.put("again", record));
-    CO_CHECK_OK(co_await session.close());
+  });
+}
+
+// A page is divided by what is in it, not by what is to come. No S3 operation makes such a commit.
+TEST(Partition, ACommitWithMoreThanAPageTakesIsRefusedAndHarmsNothing) {
+  World world;
+  FakeBlobs blobs;
+  in_new_bucket(world, blobs, [&](Session& session) -> Task<void> {
+    Model model;
+    std::vector<std::string> keys;
+    for (int i = 0; i < 300; ++i) keys.push_back("k" + std::to_string(1000 + i));
+    const std::string record = inline_object(std::string(100, 'x'));
+    std::vector<Mutation> puts;
+    for (const std::string& key : keys) puts.push_back({.key = key, .record = record});
+    // Into an empty tree, and where something is.
+    for (int round = 0; round < 2; ++round) {
+      const auto made = co_await session.front->commit({}, kBucket, puts);
+      CO_CHECK(!made);
+      EXPECT_TRUE(made.error().is(NamespaceError::record_too_large)) << made.error().to_string();
+      co_await expect_model(session, model);
+      const auto put = co_await session.put("k1007", record);
+      CO_CHECK_OK(put);
+      model["k1007"] = {put->version.value, record};
+    }
+    // As much as a page takes; then there are enough pages for all of it.
+    for (size_t i = 0; i < puts.size(); i += 10)
+      CO_CHECK_OK(co_await session.front->commit({}, kBucket, std::span(puts).subspan(i, 10)));
+    const auto made = co_await session.front->commit({}, kBucket, puts);
+    CO_CHECK_OK(made);
+    for (size_t i = 0; i < puts.size(); ++i) model[keys[i]] = {(*made)[i].version.value, record};
+    co_await expect_model(session, model);
   });
 }
 
@@ -441,10 +474,7 @@ TEST(Partition, AFullDiskRefusesPutsKeepsErasingAndRecovers) {
 TEST(Partition, AKeyMayComeUpTwiceInACommit) {
   World world;
   FakeBlobs blobs;
-  world.run([&](Env& env) -> Task<void> {
-    Session session(env);
-    CO_CHECK_OK(co_await session.open(blobs));
-    CO_CHECK_OK(co_await session.front->create_tree({}, kBucket));
+  in_new_bucket(world, blobs, [&](Session& session) -> Task<void> {
     BlobId ids[5];
     for (BlobId& id : ids) blobs.write(id = blobs.new_blob());
     std::string records[5];
@@ -465,7 +495,7 @@ TEST(Partition, AKeyMayComeUpTwiceInACommit) {
                                 {.kind = Mutation::Kind::erase_prefix, .space = Space::parts, .key = "c/"}};
     EXPECT_TRUE(
         (co_await session.front->commit({}, kBucket, beneath)).error().is(NamespaceError::unsupported));
-    (void)co_await sleep_for(env, Duration::seconds(1));
+    (void)co_await sleep_for(session.env, Duration::seconds(1));
     EXPECT_EQ(blobs.live, (std::set<BlobKey>{{ids[1], 0}, {ids[2], 0}}));
     const Mutation erases[] = {{.kind = Mutation::Kind::erase, .key = "a"},
                                {.kind = Mutation::Kind::erase, .key = "a"},
@@ -474,10 +504,9 @@ TEST(Partition, AKeyMayComeUpTwiceInACommit) {
     CO_CHECK_OK(erased);
     EXPECT_TRUE((*erased)[0].existed);
     EXPECT_FALSE((*erased)[1].existed);
-    (void)co_await sleep_for(env, Duration::seconds(1));
+    (void)co_await sleep_for(session.env, Duration::seconds(1));
     EXPECT_TRUE(blobs.live.empty());
     co_await session.verify();
-    CO_CHECK_OK(co_await session.close());
   });
 }
 
@@ -557,11 +586,8 @@ TEST(Partition, AFailedJournalWriteEndsAnswers) {
     world.node.disk().faults().write_error_ppm = 0;
     (void)co_await session.close();
   });
-  world.run([&](Env& env) -> Task<void> {
-    Session session(env);
-    CO_CHECK_OK(co_await session.open(blobs));
+  in_session(world, blobs, [&](Session& session) -> Task<void> {
     CO_CHECK_OK(co_await session.front->get({}, kBucket, Space::objects, "a"));
-    CO_CHECK_OK(co_await session.close());
   });
 }
 

@@ -255,6 +255,10 @@ Partition::Options threads_options(const SharedRun& run) {
   options.segment_bytes = 1 * kMiB;
   options.journal_bytes_max = 8 * kMiB;
   options.checkpoint_tick = Duration::milliseconds(5);
+  options.compact_erased_min = 20;
+  options.compact_erased_share = 100;
+  options.compact_tick = Duration::milliseconds(2);
+  options.compact_delay = Duration::milliseconds(10);
   return options;
 }
 
@@ -324,6 +328,11 @@ Task<void> run_first(Env& env, SharedRun& run) {
   EXPECT_TRUE(blobs.erased == gone) << blobs.erased.size() << " are erased, not " << gone.size();
   EXPECT_GT(partition.statistics().evictions, 100u);
   EXPECT_GT(partition.statistics().checkpoints, 3u);
+  const Partition::Statistics statistics = partition.statistics();
+  GTEST_LOG_(INFO) << fmt::format("{} walks of compaction, {} pages looked at, {} joined, {} divided",
+                                  statistics.compact_walks, statistics.compact_looks,
+                                  statistics.compact_joined, statistics.compact_split);
+  EXPECT_GT(statistics.compact_walks, 0u);
   co_await front->close();
   CO_CHECK_OK(co_await partition.close());
 }

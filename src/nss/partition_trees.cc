@@ -199,9 +199,7 @@ Task<Result<TreeStatistics>> Partition::tree_statistics(CallContext, BucketId bu
     co_return NamespaceError::no_such_tree;
   }
   const uint64_t seen = journal_->tail();
-  CountChange counts = tree->base;
-  counts += tree->counts[0].now();
-  counts += tree->counts[1].now();
+  const CountChange counts = tree->counts_now();
   FB_CO_CHECK(co_await own_front_->durable(seen));
   co_return TreeStatistics{.objects = static_cast<uint64_t>(counts.objects),
                            .bytes = static_cast<uint64_t>(counts.bytes),

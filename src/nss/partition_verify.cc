@@ -63,10 +63,11 @@ struct Partition::Verifier {
   }
 
   Task<Result<void>> enter(PageId id, const art::FoundLink& by, uint32_t above) {
-    const bool first = seen.insert(id.value).second;
+    const PageId parent = open.empty() ? PageId() : open.back().id;
+    const auto [known, first] = seen.emplace(id.value, parent);
     if (!first) {
-      // A rename may have moved it to where the walk came later.
-      if (tree->gate.unchanged(gate_noted)) wrong_page(id, "more than one link leads to it");
+      FB_CO_TRY(const bool twice, co_await hangs_twice(id, known->second, parent));
+      if (twice) wrong_page(id, "more than one link leads to it");
       co_return Result<void>();
     }
     OpenPage entered{.id = id, .above = above, .by = by};
@@ -87,6 +88,28 @@ struct Partition::Verifier {
     report.depth_max = std::max<uint64_t>(report.depth_max, open.size() + 1);
     open.push_back(std::move(entered));
     co_return Result<void>();
+  }
+
+  // A rename, or pages that were joined, may have moved it to where the walk came later.
+  Task<Result<bool>> hangs_twice(PageId id, PageId parent, PageId other_parent) {
+    if (!in_use || parent == other_parent) co_return true;
+    for (const PageId above : {parent, other_parent}) {
+      FB_CO_TRY(const bool hangs, co_await still_hangs(id, above));
+      if (!hangs) co_return false;
+    }
+    co_return true;
+  }
+
+  // Whether the way on which a page was met leads to it from the root. A page that left the tree may be
+  // stored still, with its links.
+  Task<Result<bool>> still_hangs(PageId id, PageId parent) {
+    while (id != tree->root_page) {
+      FB_CO_TRY(const auto link, co_await link_now(parent, id));
+      if (!link) co_return false;
+      id = parent;
+      parent = seen[id.value];
+    }
+    co_return true;
   }
 
   std::string look_at(const art::PageView& page, OpenPage& entered) {
@@ -127,7 +150,6 @@ struct Partition::Verifier {
   // What the tree's pages say of themselves and of one another.
   Task<Result<void>> pages() {
     seen.clear();
-    gate_noted = tree->gate.note();
     FB_CO_CHECK(co_await enter(tree->root_page, {}, 0));
     while (!open.empty()) {
       if (open.back().next < open.back().links.size()) {
@@ -212,9 +234,7 @@ struct Partition::Verifier {
       }
       if (answer.outcome != art::Outcome::renamed) break;
     }
-    CountChange recorded = tree->base;
-    recorded += tree->counts[0].now();
-    recorded += tree->counts[1].now();
+    const CountChange recorded = tree->counts_now();
     if (in_use && (self.journal_->tail() != tail_before || !tree->gate.unchanged(gate_before))) {
       ++report.counts_not_compared;
     } else if (recorded != counted) {
@@ -254,9 +274,8 @@ struct Partition::Verifier {
   const bool in_use;
   VerifyReport report;
   std::shared_ptr<TreeState> tree;
-  uint64_t gate_noted = 0;
   std::vector<OpenPage> open;
-  std::unordered_set<uint64_t> seen;
+  std::unordered_map<uint64_t, PageId> seen;  // and the page that led there
   CountChange counted;
   const std::unordered_set<BlobId>* wanted = nullptr;  // only to find who names these
   std::vector<std::string> keys_found;
@@ -275,7 +294,10 @@ Task<Result<std::vector<std::string>>> Partition::keys_naming(const std::unorder
 
 Task<Result<Partition::VerifyReport>> Partition::verify(bool in_use) {
   Verifier verifier(*this, in_use);
-  FB_CO_CHECK(co_await verifier.run());
+  compaction_holds_ += in_use ? 0 : 1;
+  const Result<void> verified = co_await verifier.run();
+  compaction_holds_ -= in_use ? 0 : 1;
+  FB_CO_CHECK(verified);
   co_return std::move(verifier.report);
 }
 

@@ -40,6 +40,7 @@ struct Area {
   Tree known;
   std::optional<TreeChange> pending;  // the change under way
   uint64_t uploads_begun = 0;
+  uint64_t thin_percent = 0;  // of the keys that are filled in go again
 
   uint64_t buckets_made = 0;
 
@@ -77,6 +78,25 @@ class Client {
       puts.push_back({.key = std::string_view(key).substr(1), .record = *record});
     for (const auto& made : co_await session_.front->apply_each({}, kBucket, puts)) CO_CHECK_OK(made);
     apply_change(area_.known, change);
+  }
+  // Erases objects, many in one commit, so that pages stay sparse.
+  Task<void> thin_out(uint64_t percent) {
+    std::vector<std::string> keys;
+    for (const auto& [key, record] : area_.known) {
+      if (key.starts_with(static_cast<char>(Space::objects)) && random_() % 100 < percent)
+        keys.push_back(key.substr(1));
+    }
+    std::ranges::shuffle(keys, random_);
+    for (size_t i = 0; i < keys.size(); i += 20) {
+      std::vector<Mutation> erases;
+      TreeChange change;
+      for (const std::string& key : std::span(keys).subspan(i, std::min<size_t>(20, keys.size() - i))) {
+        erases.push_back({.kind = Mutation::Kind::erase, .key = key});
+        change.emplace_back(in_space(Space::objects, key), std::nullopt);
+      }
+      begins(std::move(change));
+      ends(co_await commit(erases));
+    }
   }
   Task<void> work(int steps) {
     for (int i = 0; i < steps && !testing::Test::HasFailure(); ++i) {
@@ -354,6 +374,7 @@ inline Task<void> run_client(Session* session, FakeBlobs* blobs, Area* area, Cou
                              uint64_t seed, int steps, int fills) {
   Client client(*session, *blobs, *area, *counters, seed);
   if (fills > 0) co_await client.fill(fills);
+  if (fills > 0) co_await client.thin_out(area->thin_percent);
   co_await client.work(steps);
 }
 
@@ -426,14 +447,14 @@ inline Task<void> check_pages(Session& session) {
 }
 
 // Everything that ends by itself has ended: what is there is what is named.
-inline Task<void> check_blobs(Session& session, FakeBlobs& blobs) {
+inline Task<void> check_blobs(Session& session, FakeBlobs& blobs, bool in_use) {
   for (int waited = 0;; ++waited) {
     CO_CHECK(waited < 10'000);
     (void)co_await sleep_for(session.env, Duration::milliseconds(10));
     const Partition::Statistics statistics = session.partition->statistics();
     if (statistics.sweep_done && statistics.ledger_blobs == 0 && waited > 2) break;
   }
-  const auto report = co_await session.partition->verify();
+  const auto report = co_await session.partition->verify(in_use);
   CO_CHECK_OK(report);
   for (const std::string& problem : report->problems) ADD_FAILURE() << problem;
   std::set<BlobKey> named;
@@ -470,16 +491,21 @@ struct CrashRun {
       if (!opened) shared.gone = true;
       CO_CHECK_OK(opened);
       (void)co_await session.front->create_tree({}, kBucket);
-      co_await session.verify();
+      co_await session.verify(awaits_walk);
       if (after_clean) co_await check_pages(session);
       for (Area& area : areas) co_await check_area(session, area, counters);
-      if (settles) co_await check_blobs(session, blobs);
+      if (settles) co_await check_blobs(session, blobs, awaits_walk);
       shared.partition = session.partition.get();
       Scope clients(env);
       for (unsigned i = 0; i + 1 < kClients; ++i)
         clients.spawn(&run_client, &session, &blobs, &areas[i], &counters, seed_of(i), steps, fills);
       co_await clients.join();
       while (!shared.done) (void)co_await sleep_for(env, Duration::milliseconds(1));
+      // None may be due: the process before may have come to its end with it.
+      for (int waited = 0; awaits_walk && waited < 300; ++waited) {
+        if (session.partition->statistics().compact_walks != 0) break;
+        (void)co_await sleep_for(env, Duration::milliseconds(10));
+      }
       if (checks_again) {
         co_await session.verify();
         for (Area& area : areas) co_await check_area(session, area, counters);
@@ -515,6 +541,7 @@ struct CrashRun {
   uint64_t boots = 0;
   int fills = 0;              // keys of each client, before anything else
   bool checks_again = false;  // at the end, too
+  bool awaits_walk = false;   // of compaction
   Partition::Statistics statistics;
 };
 
