@@ -45,12 +45,16 @@ template <PageSource Source>
     return below.started() && read.valid() ? Found::arrived : Found::restart;
   }
   page = link.word.page_id();
+  source.point("art.find");
   child = source.find(page);
-  if (child == nullptr) return Found::missing;
+  // Where the link has changed meanwhile, the page may have left the tree instead: nobody could load it.
+  if (child == nullptr) return read.valid() ? Found::missing : Found::restart;
   if constexpr (Source::kSwizzles) {
     const uint64_t version = read.version();
     read.end();
+    source.point("art.swizzle.found");
     if (!parent->latch.try_upgrade(version)) return Found::restart;
+    source.point("art.swizzle.parent");
     if (!child->latch.try_exclusive()) {
       parent->latch.release(false);
       return Found::restart;
@@ -58,14 +62,17 @@ template <PageSource Source>
     const bool same = child->page_id.load(std::memory_order_relaxed) == page;
     if (same) {
       child->parent.store(parent, std::memory_order_relaxed);
+      source.point("art.swizzle.linked");
       store64(parent->bytes + link.word_offset, LinkWord::of(child).word());
     }
     child->latch.release(false);
+    source.point("art.swizzle.done");
     read = OptimisticRead(parent->latch, parent->latch.release(same));
     if (!same || !read.started()) return Found::restart;
   }
   below = OptimisticRead(child->latch);
   if (!below.started()) return Found::restart;
+  source.point("art.follow");
   if (!(child->page_id.load(std::memory_order_relaxed) == page)) return Found::restart;
   return read.valid() ? Found::arrived : Found::restart;
 }

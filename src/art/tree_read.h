@@ -43,6 +43,7 @@ Answer Tree<Source, Journal>::get(std::string_view key, Take&& take) {
       }
       const Block value = stop.kind == StopKind::value ? value_at(view, stop) : Block{};
       if (value.ok()) take(value.value_flags(), value.value());
+      source_.point("art.get.taken");
       answer.lsn = std::max(view.lsn(), gate_.last_rename());
       answer.outcome = value.ok() ? Outcome::done : Outcome::absent;
       answer.page = frame->page_id.load(std::memory_order_relaxed);
@@ -56,6 +57,7 @@ Answer Tree<Source, Journal>::get(std::string_view key, Take&& take) {
     }
     if (found == Found::restart) continue;
     if (found != Found::arrived) answer.outcome = failed(found);
+    source_.point("art.get.gate");
     if (gate_.unchanged(noted)) return answer;
   }
 }
@@ -124,6 +126,7 @@ auto Tree<Source, Journal>::lookup_turn(Lookup& lookup, Answer& answer, Take&& t
   }
   const Block value = stop.kind == StopKind::value ? value_at(view, stop) : Block{};
   if (value.ok()) take(lookup.index, value.value_flags(), value.value());
+  source_.point("art.get_many.taken");
   answer.lsn = std::max(view.lsn(), gate_.last_rename());
   answer.page = lookup.frame->page_id.load(std::memory_order_relaxed);
   if (!lookup.read.valid()) return Step::restart;
