@@ -168,6 +168,7 @@ class Cursor {
       Level& top = levels_.back();
       OptimisticRead read(top.frame->latch, top.version);
       if (!read.started()) return Move::restart;
+      source_.point("art.cursor.page");
       const PageView view(*top.frame);
       const Block block = view.block(top.offset);
       Move move = Move::on;

@@ -41,6 +41,7 @@ template <PageSource Source>
       below = OptimisticRead(child->latch);
       prefetch_page(child->bytes);
     }
+    source.point("art.follow.frame");
     // The link was still there when the child's version was read: it is the child's version.
     return below.started() && read.valid() ? Found::arrived : Found::restart;
   }
@@ -87,6 +88,7 @@ Found descend(Source& source, std::string_view key, bool at_link, Path& path, St
   OptimisticRead read(step.frame->latch);
   if (!read.started()) return Found::restart;
   for (;;) {
+    source.point("art.descend.page");
     const PageView view(*step.frame);
     stop = walk(view, key.substr(step.depth));
     const bool on = stop.kind == StopKind::range ||

@@ -69,8 +69,8 @@ std::string key_of(int i) { return "key/" + std::to_string(100 + i); }
 std::string value_of(int i) { return std::string(30, static_cast<char>('a' + i % 26)); }
 constexpr int kKeys = 60;
 
-void fill(TwoCores& cores) {
-  for (int i = 0; i < kKeys; ++i) ASSERT_EQ(cores.other.put(key_of(i), value_of(i)).outcome, Outcome::done);
+void fill(TwoCores& cores, int keys = kKeys) {
+  for (int i = 0; i < keys; ++i) ASSERT_EQ(cores.other.put(key_of(i), value_of(i)).outcome, Outcome::done);
   ASSERT_GT(cores.pages.pages(), 3u);
 }
 // Only one key is left: pages leave the tree.
@@ -124,11 +124,13 @@ TEST(TreePoints, APageThatLeavesTheTreeIsNotMissing) {
 
 // A rename of the folder at any point of an operation on a key in it: before or after, never in between.
 TEST(TreePoints, ARenameComesBeforeOrAfter) {
+  constexpr int kMoreKeys = 400;  // three pages above one another, of which the rename changes the first
   for (const bool writes : {false, true}) {
     std::map<std::string, int> points;
     {
       TwoCores cores;
-      fill(cores);
+      fill(cores, kMoreKeys);
+      ASSERT_GE(verify_tree(cores.pages).depth_pages, 3u);
       cores.source.at_point = [&](std::string_view name) { ++points[std::string(name)]; };
       if (writes) {
         EXPECT_EQ(cores.tree.put(key_of(7), "new").outcome, Outcome::done);
@@ -144,9 +146,11 @@ TEST(TreePoints, ARenameComesBeforeOrAfter) {
         continue;
       for (int n = 1; n <= count; ++n) {
         TwoCores cores;
-        fill(cores);
+        fill(cores, kMoreKeys);
+        const std::string moved = "moved/there/" + key_of(7).substr(4);
         cores.at(name, n, [&] {
           EXPECT_EQ(cores.other.rename_prefix("key/", "moved/there/").outcome, Outcome::done);
+          EXPECT_EQ(cores.other.put(moved, "newer").outcome, Outcome::done);
         });
         Answer answer;
         if (writes) {
@@ -154,8 +158,10 @@ TEST(TreePoints, ARenameComesBeforeOrAfter) {
           EXPECT_TRUE(cores.happened);
           cores.source.at_point = nullptr;
           EXPECT_EQ(cores.read(key_of(7), answer), "new") << name << " " << n;
-          EXPECT_EQ(cores.read("moved/there/" + key_of(7).substr(4), answer), value_of(7));
+          EXPECT_EQ(cores.read(moved, answer), "newer");
         } else {
+          // Were it answered from the page that the folder has taken along, it would be what was put
+          // elsewhere.
           (void)cores.read(key_of(7), answer);
           EXPECT_TRUE(cores.happened);
           EXPECT_EQ(answer.outcome, Outcome::absent) << name << " " << n;

@@ -19,6 +19,7 @@ Answer Tree<Source, Journal>::get(std::string_view key, Take&& take) {
     Found found = Found::arrived;
     Answer answer;
     for (uint32_t pages = 0;; ++pages) {
+      source_.point("art.get.page");
       const PageView view(*frame);
       const Stop stop = walk(view, rest);
       if (stop.kind == StopKind::link || stop.kind == StopKind::range) {
@@ -88,6 +89,7 @@ auto Tree<Source, Journal>::lookup_turn(Lookup& lookup, Answer& answer, Take&& t
       return Step::done;
     }
   }
+  source_.point("art.get_many.page");
   const PageView view(*lookup.frame);
   Stop stop;
   const auto far_away = [&](uint32_t offset) {

@@ -295,11 +295,12 @@ TEST(BufferManager, ATreeOfManyTimesTheFrames) {
 
 // All cores take frames from one another, left at any point of it.
 TEST(BufferManager, CoresThatEvictInTheMiddleOfLoads) {
-  for (uint64_t seed = 1; seed <= 80; ++seed) {
-    Machine machine(3, 66, 200);
+  constexpr uint64_t kSeeds = 100;
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    Machine machine(3, 66, 400);
     machine.evicts_more = true;
     World world(seed, 3);
-    world.simulation.set_switch_chance(300'000);
+    world.simulation.set_switch_chance(100'000);
     world.run([&](Env& env) { return machine.run_core(env); });
     check_stored(machine);
   }

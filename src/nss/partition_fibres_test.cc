@@ -16,16 +16,11 @@ constexpr uint64_t kSeeds = 4;
 #else
 constexpr uint64_t kSeeds = 20;
 #endif
-constexpr unsigned kFolders = 3;
-constexpr unsigned kClientsPerCore = 3;
-constexpr unsigned kFillersPerCore = 160;  // in each folder
-constexpr int kBoots = 4;
-constexpr int kSteps = 100;  // of each client in each boot
-// About as many while a process starts, and while the clients work.
-constexpr uint64_t kPointsOfStart = 50'000;
-constexpr uint64_t kResumptionsOfStart = 5'000;
-constexpr uint64_t kPointsOfWork = 40'000;
-constexpr uint64_t kResumptionsOfWork = 6'000;
+constexpr unsigned kFolders = 2;
+constexpr unsigned kClients = 8;           // of all cores together; more make too many orders
+constexpr unsigned kFillersPerCore = 240;  // in each folder
+constexpr int kBoots = 6;
+constexpr int kSteps = 150;  // of each client in each boot
 
 using Kind = FolderOperation::Kind;
 using End = FolderOperation::End;
@@ -46,14 +41,19 @@ struct Run {
     world.simulation.set_switch_chance(kChances[seed / 3 % 3]);
   }
   unsigned fillers() const { return kFillersPerCore * cores; }
-  // Within so many from now on.
-  void plan_crash(uint64_t resumptions, uint64_t points) {
+  struct Length {
+    uint64_t resumptions = 0, points = 0;
+  };
+  Length until_now() const { return {world.node.resumptions(), world.node.points()}; }
+  // Within what took so long in the first process.
+  void plan_crash(Length length) {
     const auto kind = random() % 2 == 0 ? sim::CrashKind::kill : sim::CrashKind::power_loss;
     if (random() % 2 == 0) {
-      world.node.crash_at(sim::SimNode::CrashPoint::point, world.node.points() + 1 + random() % points, kind);
+      const uint64_t n = world.node.points() + 1 + random() % length.points;
+      world.node.crash_at(sim::SimNode::CrashPoint::point, n, kind);
     } else {
-      world.node.crash_at(sim::SimNode::CrashPoint::resume,
-                          world.node.resumptions() + 1 + random() % resumptions, kind);
+      const uint64_t n = world.node.resumptions() + 1 + random() % length.resumptions;
+      world.node.crash_at(sim::SimNode::CrashPoint::resume, n, kind);
     }
   }
 
@@ -70,6 +70,7 @@ struct Run {
   std::array<unsigned, kFolders> places{};  // where each was last seen to go
   std::map<uint32_t, Version> versions;     // of values
   uint64_t boots = 0, crashes = 0, evictions = 0, renames = 0, lists = 0, answered = 0, unanswered = 0;
+  Length start, work;  // of the first process
   // Of this process.
   Partition* partition = nullptr;
   unsigned working = 0;
@@ -98,7 +99,7 @@ class Client {
         co_await rename_folder();
       } else if (kind < 27) {
         co_await get(below(kFolderSlots));
-      } else if (kind < 31 || below(6) != 0) {
+      } else if (kind < 31 || below(24) != 0) {
         co_await get_filler();
       } else {
         co_await list(folder_);
@@ -140,7 +141,10 @@ class Client {
   // Mostly where the folder was last seen to go.
   unsigned any_place() { return below(3) != 0 ? run_.places[folder_] : below(kFolderPlaces); }
   unsigned free_name() { return kFixedNames + below(kFolderNames - kFixedNames); }
-  unsigned free_slot() { return slot_of(any_place(), free_name()); }
+  // What is put elsewhere keeps the folder from going there.
+  unsigned free_slot() {
+    return slot_of(below(8) != 0 ? run_.places[folder_] : below(kFolderPlaces), free_name());
+  }
   uint32_t new_value() {
     const uint32_t value = run_.last_value + 1;
     run_.last_value += 2;  // put_two takes both
@@ -184,11 +188,10 @@ class Client {
   }
 
   Task<void> change_one() {
-    FolderOperation operation{.slot = free_slot()};
+    FolderOperation operation{.slot = slot_of(any_place(), free_name())};
     const unsigned kind = below(8);
     operation.kind = kind < 4 ? Kind::put : kind < 6 ? Kind::erase : Kind::put_if_absent;
-    // What lies elsewhere keeps the folder from going there.
-    if (operation.slot / kFolderNames != run_.places[folder_] && below(4) != 0) operation.kind = Kind::erase;
+    if (operation.slot / kFolderNames != run_.places[folder_] && below(8) != 0) operation.kind = Kind::erase;
     if (operation.kind != Kind::erase) operation.value = new_value();
     const std::string key = key_of(operation.slot);
     const std::string record = operation.value == 0 ? std::string() : record_of(operation.value);
@@ -254,13 +257,15 @@ class Client {
     const std::string from = folder_at(folder_, operation.slot);
     const std::string to = folder_at(folder_, operation.other);
     const unsigned folder = folder_;
+    // Others put where it goes before anybody knows that it has arrived.
+    run_.places[folder] = operation.other;
     const size_t number = begins(operation);
     const auto renamed =
         co_await front_.rename({}, {.bucket = kBucket, .source = from, .destination = to, .prefix = true});
     ends(folder, number, end_of(renamed));
-    if (!renamed) co_return;
-    ++run_.renames;
-    run_.places[folder] = operation.other;
+    run_.renames += renamed.has_value();
+    if (renamed || run_.places[folder] != operation.other) co_return;
+    run_.places[folder] = operation.slot;
   }
   Task<uint32_t> get(unsigned slot) {
     const unsigned folder = folder_;
@@ -332,7 +337,7 @@ Task<void> run_client(Env* env, Run* run, PartitionFront* front, uint64_t seed) 
 }
 Task<void> run_clients(Env& env, Run& run, PartitionFront& front) {
   Scope scope(env);
-  for (unsigned client = 0; client < kClientsPerCore; ++client) {
+  for (unsigned client = 0; client < kClients / run.cores; ++client) {
     const uint64_t seed = (run.seed * 100 + run.boots) * 100 + env.core() * 10 + client;
     scope.spawn(&run_client, &env, &run, &front, seed);
   }
@@ -358,13 +363,17 @@ Task<void> run_home(Env& env, Run& run) {
   co_await session.verify();
   co_await own.look_at_all();
   run.partition = session.partition.get();
-  if (run.crashes_at_work) run.plan_crash(kResumptionsOfWork, kPointsOfWork);
+  const Run::Length before = run.until_now();
+  if (run.boots == 1) run.start = before;
+  if (run.crashes_at_work) run.plan_crash(run.work);
   {
     Scope scope(env);
     scope.spawn(&run_checkpoints, &env, &run);
     co_await run_clients(env, run, *session.front);
     co_await scope.join();
   }
+  const Run::Length after = run.until_now();
+  if (run.boots == 1) run.work = {after.resumptions - before.resumptions, after.points - before.points};
   while (run.open_fronts > 0) (void)co_await sleep_for(env, Duration::milliseconds(1));
   co_await session.verify();
   co_await own.look_at_all();
@@ -388,7 +397,7 @@ void boot(Run& run, bool crashes) {
   run.open_fronts = run.cores - 1;
   for (auto& operations : run.operations) operations.clear();
   run.crashes_at_work = crashes && run.random() % 4 != 0;
-  if (crashes && !run.crashes_at_work) run.plan_crash(kResumptionsOfStart, kPointsOfStart);
+  if (crashes && !run.crashes_at_work) run.plan_crash(run.start);
   run.world.run([&run](Env& env) { return env.core() == 0 ? run_home(env, run) : run_beside(env, run); });
   run.world.node.forget_planned_crash();
   run.crashes += run.world.node.crashed();

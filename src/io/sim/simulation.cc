@@ -16,7 +16,7 @@ constexpr uint64_t kResumeNsMin = 50;
 constexpr uint64_t kResumeNsMax = 1'000;
 // How long a core is away from a turn that it has been taken from.
 constexpr uint64_t kAbsenceNs = 2'000;
-constexpr uint64_t kAbsenceDoublings = 9;
+constexpr uint64_t kAbsenceDoublings = 12;
 
 enum Stream : uint64_t { kScheduler = 1, kDisk, kNetwork, kProgram, kDriver };
 
@@ -173,7 +173,8 @@ bool Simulation::draws_switch() {
   return true;
 }
 
-// Mostly for a few turns of the others; sometimes for as long as several operations of the disk take.
+// Half of the time for a few turns of the others, else for up to several milliseconds, as a thread is that
+// the kernel has taken its core from.
 Duration Simulation::draw_absence() {
   const uint64_t longest =
       scheduler_random_.coin() ? kAbsenceNs : kAbsenceNs << scheduler_random_.below(kAbsenceDoublings);
