@@ -24,6 +24,7 @@ constexpr std::string_view kHelp =
   --crash-at-io N      a short run with one crash at the N-th change of the disk
   --crash-at-io sweep  the same for every N, before and after the change, by kill and by power loss
   --operations N       answered operations per seed (default 1000)
+  --switch-chance N    of a million points in latched sections, how many a core is left at (default 50000; 0: none)
   --verbose            print the nodes' logs as they come
 )";
 
@@ -49,11 +50,13 @@ struct Totals {
   std::map<std::string, uint64_t> modes;
   uint64_t runs = 0;
   uint64_t steps = 0;
+  uint64_t switches = 0;
   uint64_t traces = 0;  // of all seeds together
 
   void add(const RunResult& result) {
     ++runs;
     steps += result.steps;
+    switches += result.switches;
     traces ^= result.trace;
     faults.merge(result.faults);
     ++modes[std::string(to_string(result.mode))];
@@ -62,7 +65,8 @@ struct Totals {
   }
 };
 
-bool parse_number(std::string_view text, uint64_t& out) {
+template <class Number>
+bool parse_number(std::string_view text, Number& out) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
   return error == std::errc() && end == text.data() + text.size();
 }
@@ -87,6 +91,7 @@ bool parse_option(std::string_view name, const std::optional<std::string_view>& 
   if (name == "--seeds") return parse_number(*value, out.seeds);
   if (name == "--from") return parse_number(*value, out.from);
   if (name == "--operations") return parse_number(*value, out.run.operations);
+  if (name == "--switch-chance") return parse_number(*value, out.run.switch_ppm);
   if (name == "--seed") {
     out.seeds = 1;
     return parse_number(*value, out.from);
@@ -123,6 +128,8 @@ std::string command_of(const RunOptions& run) {
   if (run.omit != OmitFlush::none) command += fmt::format(" --omit-flush {}", to_string(run.omit));
   if (run.crash_at) command += fmt::format(" --crash-at-io {}", run.crash_at->n);
   if (run.operations != RunOptions().operations) command += fmt::format(" --operations {}", run.operations);
+  if (run.switch_ppm != RunOptions().switch_ppm)
+    command += fmt::format(" --switch-chance {}", run.switch_ppm);
   return command;
 }
 
@@ -219,8 +226,8 @@ int run_seeds(const Options& options) {
     return 1;
   }
   const bool complete = print_table(totals, false);
-  fmt::print("\n{} seeds, {} failed, {} steps, traces {:016x}\n", options.seeds, failures, totals.steps,
-             totals.traces);
+  fmt::print("\n{} seeds, {} failed, {} steps, {} switches in sections, traces {:016x}\n", options.seeds,
+             failures, totals.steps, totals.switches, totals.traces);
   return failures == 0 && complete ? 0 : 1;
 }
 

@@ -63,6 +63,7 @@ class Run {
     for (unsigned client = 0; client < options.clients; ++client) {
       for (const std::string& key : Workload::keys_of(client)) world_.keys.try_emplace(key);
     }
+    simulation_.set_switch_chance(options.switch_ppm);
     if (options.verbose) {
       simulation_.set_log_sink([](const std::string& line) { fmt::print("{}\n", line); });
     }
@@ -288,6 +289,7 @@ class Run {
     result.answered = world_.answered;
     result.reported_damage = world_.reported_damage;
     result.steps = simulation_.steps();
+    result.switches = simulation_.switches();
     result.trace = simulation_.trace_hash();
     result.crashed_as_planned = crashed_as_planned_;
     result.lost = lost_;

@@ -21,6 +21,8 @@ struct RunOptions {
   OmitFlush omit = OmitFlush::none;
   uint64_t operations = 1'000;
   unsigned clients = 4;
+  // How many of a million points in latched sections the server's cores are left at for one another.
+  uint32_t switch_ppm = 50'000;
   // One crash, exactly there, instead of crashes at random.
   struct CrashAt {
     SimNode::CrashPoint point;
@@ -40,6 +42,7 @@ struct RunResult {
   uint64_t answered = 0;
   uint64_t reported_damage = 0;
   uint64_t steps = 0;
+  uint64_t switches = 0;
   uint64_t trace = 0;
   bool crashed_as_planned = false;
   bool lost = false;             // ended early: what is damaged is a reason not to start

@@ -104,6 +104,7 @@ class ChangeSet {
     }
     const Lsn lsn = journal.append(std::string_view(record_));
     for (size_t i = 0; i < used_; ++i) {
+      source_.point("art.change.apply");
       Entry& entry = entries_[i];
       if (entry.action == ChangePage::Action::retire) {
         source_.retire(*entry.frame);
@@ -123,6 +124,7 @@ class ChangeSet {
     for (size_t i = 0; i < used_; ++i) {
       const Entry& entry = entries_[i];
       entry.frame->latch.release(entry.edited || entry.action != ChangePage::Action::change);
+      source_.point("art.change.release");
     }
     used_ = 0;
     return lsn;

@@ -83,6 +83,7 @@ class Cursor {
       move = look_up();
     }
     Answer answer{.page = page_, .lsn = lsn_};
+    source_.point("art.cursor.gate");
     if (!gate_.unchanged(noted_)) {
       answer.outcome = Outcome::renamed;
     } else if (move == Move::missing) {
@@ -153,6 +154,7 @@ class Cursor {
       levels_.push_back({frame, read.version(), offset, key_bytes_, 0});
       const Block value = block.value_offset() != 0 ? view.block(block.value_offset()) : Block{};
       if (value.kind == BlockKind::leaf) take_value(view, value);
+      source_.point("art.cursor.taken");
       lsn_ = std::max(lsn_, view.lsn());
       if (!read.valid()) return Move::restart;
       return value.kind == BlockKind::leaf ? Move::found : Move::on;
@@ -166,6 +168,7 @@ class Cursor {
       Level& top = levels_.back();
       OptimisticRead read(top.frame->latch, top.version);
       if (!read.started()) return Move::restart;
+      source_.point("art.cursor.page");
       const PageView view(*top.frame);
       const Block block = view.block(top.offset);
       Move move = Move::on;

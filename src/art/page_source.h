@@ -26,9 +26,10 @@ concept PageSource = requires(S& source, Frame& frame, PageId id, const char* na
   source.retire(frame);
   // The page has just been changed (its LSN is set); still latched.
   source.changed(frame);
-  // Between two attempts: lets others go on.
+  // Between two attempts: lets others go on. Every spin calls it.
   source.pause();
-  // A name for a place between two steps that others may come between; nothing in release.
+  // A name for a place between two steps that others may come between: the simulator lets them. On the way of
+  // every look-up, so next to nothing elsewhere.
   source.point(name);
   // Whether links in pages may hold pointers to frames.
   { S::kSwizzles } -> std::convertible_to<bool>;

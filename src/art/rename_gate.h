@@ -40,8 +40,14 @@ class RenameGate {
   }
 
   bool enter(uint32_t core, uint64_t noted) {
+    return enter(core, noted, [] {});
+  }
+  // `between` the two steps.
+  template <class Between>
+  bool enter(uint32_t core, uint64_t noted, Between&& between) {
     FB_ASSERT(core < cores_, core, cores_);
     slots_[core].taken.store(1, std::memory_order_seq_cst);
+    between();
     if (counter_.load(std::memory_order_seq_cst) == noted && !is_closed(noted)) return true;
     leave(core);
     return false;

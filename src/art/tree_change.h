@@ -46,21 +46,24 @@ auto Tree<Source, Journal>::try_mutate(std::string_view key, Decide&& decide, An
   Frame& frame = *last.frame;
   source_.point("art.mutate.latch");
   if (!frame.latch.try_upgrade(last.version)) return Step::restart;
+  source_.point("art.mutate.latched");
   PageEditor page(frame);
   // Where a new value goes, while the rest is decided and the record made.
   prefetch_for_write(frame.bytes + page.header().heap_end, kPrefetchedValueBytes);
   const Block value = stop.kind == StopKind::value ? value_at(page.view(), stop) : Block{};
   Present present;
   if (value.ok()) present = {true, value.value_flags(), value.value()};
-  if (!gate_.enter(options_.core, noted)) {
+  if (!gate_.enter(options_.core, noted, [this] { source_.point("art.gate.enter"); })) {
     frame.latch.release(false);
     return Step::restart;
   }
   const auto leave = [&](bool changed) {
     gate_.leave(options_.core);
+    source_.point("art.gate.left");
     frame.latch.release(changed);
   };
   const Decision decision = decide(std::as_const(present));
+  source_.point("art.mutate.decided");
   answer.page = frame.page_id.load(std::memory_order_relaxed);
   answer.lsn = std::max(page.view().lsn(), gate_.last_rename());
   const bool erase = decision.action == Decision::Action::erase;
@@ -109,10 +112,13 @@ auto Tree<Source, Journal>::try_mutate(std::string_view key, Decide&& decide, An
     answer.outcome = Outcome::damaged;
     return Step::answered;
   }
+  source_.point("art.mutate.append");
   const Lsn lsn = append_decided(journal_, record_);
+  source_.point("art.mutate.appended");
   page.header().lsn_epoch = lsn.epoch;
   page.header().lsn_position = lsn.position;
   source_.changed(frame);
+  source_.point("art.mutate.changed");
   const bool sparse = erase && path_.size() > 1 && is_sparse(page.view());
   leave(true);
   answer.outcome = Outcome::done;
@@ -194,6 +200,7 @@ auto Tree<Source, Journal>::try_commit(std::span<KeyEdit> edits, std::span<const
   for (size_t i = 0; i < count; ++i) {
     const PathStep& last = paths_[i].back();
     if (!change_.lock(last.frame, last.version)) return restart();
+    source_.point("art.commit.latched");
     answer.lsn = std::max(answer.lsn, PageView(*last.frame).lsn());
   }
   for (size_t i = 0; i < edits.size(); ++i) {
@@ -243,14 +250,18 @@ auto Tree<Source, Journal>::try_commit(std::span<KeyEdit> edits, std::span<const
   source_.point("art.commit.gate");
   DecidedSink<Journal> decided(journal_);
   if (moves.empty()) {
-    if (!gate_.enter(options_.core, noted)) return restart();
+    if (!gate_.enter(options_.core, noted, [this] { source_.point("art.gate.enter"); })) return restart();
     answer.lsn = change_.commit(decided);
+    source_.point("art.commit.done");
     gate_.leave(options_.core);
   } else {
     if (!gate_.try_close(noted)) return restart();
+    source_.point("art.gate.closed");
     gate_.wait_for_writers([&] { source_.pause(); });
+    source_.point("art.gate.alone");
     answer.lsn = change_.commit(decided);
     for (const PrefixMove& move : moves) gate_.moved(answer.lsn, move.to);
+    source_.point("art.gate.open");
     gate_.open(answer.lsn);
   }
   answer.outcome = Outcome::done;

@@ -41,16 +41,21 @@ template <PageSource Source>
       below = OptimisticRead(child->latch);
       prefetch_page(child->bytes);
     }
+    source.point("art.follow.frame");
     // The link was still there when the child's version was read: it is the child's version.
     return below.started() && read.valid() ? Found::arrived : Found::restart;
   }
   page = link.word.page_id();
+  source.point("art.find");
   child = source.find(page);
-  if (child == nullptr) return Found::missing;
+  // Where the link has changed meanwhile, the page may have left the tree instead: nobody could load it.
+  if (child == nullptr) return read.valid() ? Found::missing : Found::restart;
   if constexpr (Source::kSwizzles) {
     const uint64_t version = read.version();
     read.end();
+    source.point("art.swizzle.found");
     if (!parent->latch.try_upgrade(version)) return Found::restart;
+    source.point("art.swizzle.parent");
     if (!child->latch.try_exclusive()) {
       parent->latch.release(false);
       return Found::restart;
@@ -58,14 +63,17 @@ template <PageSource Source>
     const bool same = child->page_id.load(std::memory_order_relaxed) == page;
     if (same) {
       child->parent.store(parent, std::memory_order_relaxed);
+      source.point("art.swizzle.linked");
       store64(parent->bytes + link.word_offset, LinkWord::of(child).word());
     }
     child->latch.release(false);
+    source.point("art.swizzle.done");
     read = OptimisticRead(parent->latch, parent->latch.release(same));
     if (!same || !read.started()) return Found::restart;
   }
   below = OptimisticRead(child->latch);
   if (!below.started()) return Found::restart;
+  source.point("art.follow");
   if (!(child->page_id.load(std::memory_order_relaxed) == page)) return Found::restart;
   return read.valid() ? Found::arrived : Found::restart;
 }
@@ -80,6 +88,7 @@ Found descend(Source& source, std::string_view key, bool at_link, Path& path, St
   OptimisticRead read(step.frame->latch);
   if (!read.started()) return Found::restart;
   for (;;) {
+    source.point("art.descend.page");
     const PageView view(*step.frame);
     stop = walk(view, key.substr(step.depth));
     const bool on = stop.kind == StopKind::range ||

@@ -19,6 +19,7 @@ Answer Tree<Source, Journal>::get(std::string_view key, Take&& take) {
     Found found = Found::arrived;
     Answer answer;
     for (uint32_t pages = 0;; ++pages) {
+      source_.point("art.get.page");
       const PageView view(*frame);
       const Stop stop = walk(view, rest);
       if (stop.kind == StopKind::link || stop.kind == StopKind::range) {
@@ -43,6 +44,7 @@ Answer Tree<Source, Journal>::get(std::string_view key, Take&& take) {
       }
       const Block value = stop.kind == StopKind::value ? value_at(view, stop) : Block{};
       if (value.ok()) take(value.value_flags(), value.value());
+      source_.point("art.get.taken");
       answer.lsn = dependency(key, view.lsn());
       answer.outcome = value.ok() ? Outcome::done : Outcome::absent;
       answer.page = frame->page_id.load(std::memory_order_relaxed);
@@ -56,6 +58,7 @@ Answer Tree<Source, Journal>::get(std::string_view key, Take&& take) {
     }
     if (found == Found::restart) continue;
     if (found != Found::arrived) answer.outcome = failed(found);
+    source_.point("art.get.gate");
     if (gate_.unchanged(noted)) return answer;
   }
 }
@@ -87,6 +90,7 @@ auto Tree<Source, Journal>::lookup_turn(Lookup& lookup, std::string_view key, An
       return Step::done;
     }
   }
+  source_.point("art.get_many.page");
   const PageView view(*lookup.frame);
   Stop stop;
   const auto far_away = [&](uint32_t offset) {
@@ -125,6 +129,7 @@ auto Tree<Source, Journal>::lookup_turn(Lookup& lookup, std::string_view key, An
   }
   const Block value = stop.kind == StopKind::value ? value_at(view, stop) : Block{};
   if (value.ok()) take(lookup.index, value.value_flags(), value.value());
+  source_.point("art.get_many.taken");
   answer.lsn = dependency(key, view.lsn());
   answer.page = lookup.frame->page_id.load(std::memory_order_relaxed);
   if (!lookup.read.valid()) return Step::restart;

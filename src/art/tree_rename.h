@@ -153,6 +153,7 @@ auto Tree<Source, Journal>::longer_than(const PageView& page, uint32_t offset, u
     }
     // Latched until the rename has happened, so that nothing longer comes in between.
     const PageId id = next.word.page_id();
+    source_.point("art.rename.beneath");
     if (!change_.lock(frame, frame->latch.version())) return Step::restart;
     if (!(frame->page_id.load(std::memory_order_relaxed) == id)) return Step::restart;
     const PageView view(*frame);

@@ -26,6 +26,7 @@ auto Tree<Source, Journal>::split(const Path& path, size_t i, std::string_view k
     change_.abandon();
     return Step::restart;
   }
+  source_.point("art.split");
   const PageView view(*step.frame);
   const uint32_t page_bytes = step.frame->page_bytes;
   const SplitPlan plan = choose(view, i > 0);
@@ -248,6 +249,7 @@ bool Tree<Source, Journal>::try_merge(const PathStep& above, const PathStep& ste
     OptimisticRead below(child->latch);
     if (!below.started() || !is_sparse(PageView(*child)) || !below.valid()) return false;
   }
+  source_.point("art.merge");
   if (!change_.lock(above.frame, above.frame->latch.version())) return false;
   const PageView parent(*above.frame);
   // Nothing has held it since the way down: its frame may be free by now, or be loading another page.

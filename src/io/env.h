@@ -91,8 +91,23 @@ class Env {
   // True while a simulated crash tears this process down: closing assertions and give-backs are passed over
   // then.
   bool abandoned() const { return abandoned_; }
-  // In `sim`: a named place where the seeded scheduler may switch or crash. Nothing in release.
-  virtual void point(const char*) {}
+  // A named place between two steps that another core may come between. In `sim` the seed decides whether one
+  // does, and a crash can be planned there; elsewhere it is one look at a member.
+  void point(const char* name) {
+    if (simulated_) [[unlikely]]
+      at_point(name);
+  }
+  // Between two looks at what another core is about to change: every spin calls it. In `sim` the others go on
+  // meanwhile.
+  void pause() {
+    if (simulated_) [[unlikely]] {
+      at_pause();
+    } else {
+      __builtin_ia32_pause();
+    }
+  }
+  // For those who pass over points on their own (see TreeSource).
+  bool simulated() const { return simulated_; }
 
   TimerQueue& timers() { return timers_; }
   BufferPool& buffers() { return buffers_; }
@@ -102,7 +117,11 @@ class Env {
   // For implementations: sets the result, stops deadline and cancellation, and schedules the waiter.
   void complete(IoRequest& request, int64_t result);
 
+  virtual void at_point(const char*) {}
+  virtual void at_pause() {}
+
   bool abandoned_ = false;
+  bool simulated_ = false;
   EnvStats stats_;
   TimerQueue timers_;
 

@@ -120,13 +120,16 @@ Task<Result<void>> BufferManager::read_page(Env& env, PageId id) {
     port.give(*frame);
     co_return usable;
   }
-  const bool latched = frame->latch.try_exclusive();
-  FB_ASSERT(latched);
+  // As in create(): who picked the frame for the page it held before may try its latch still.
+  while (!frame->latch.try_exclusive()) env.pause();
   frame->page_id.store(id, std::memory_order_relaxed);
   frame->parent.store(nullptr, std::memory_order_relaxed);
-  if (lacked != 0) mark_dirty(*frame, lacked);
-  frame->latch.release();
+  if (lacked != 0) mark_dirty(port, *frame, lacked);
+  env.point("buffer.load.latched");
+  // Still latched: whoever picks the frame to evict it must find it in its chain.
   resident_.insert(*frame);
+  env.point("buffer.load.entered");
+  frame->latch.release();
   statistics_.loads.fetch_add(1, std::memory_order_relaxed);
   co_return Result<void>();
 }
@@ -170,9 +173,10 @@ Result<void> BufferManager::check_loaded(Env& env, PageId id, BufferFrame& frame
 
 // --- writing, on the owner's core ---
 
-void BufferManager::mark_dirty(BufferFrame& frame, uint64_t position) {
+void BufferManager::mark_dirty(BufferPort& port, BufferFrame& frame, uint64_t position) {
   uint64_t clean = 0;
   if (!frame.dirty_from.compare_exchange_strong(clean, position)) return;
+  port.point("buffer.dirty");
   note_dirty(frame);
   dirty_count_.fetch_add(1, std::memory_order_relaxed);
 }
@@ -201,7 +205,9 @@ uint32_t BufferManager::next_dirty(uint32_t index) {
     const BufferFrame& frame = frames_[index];
     const auto in_use = [&frame] { return frame.dirty_from.load() != 0 || frame.writing_from.load() != 0; };
     if (in_use()) return index;
+    owner().point("buffer.next_dirty.look");
     dirty_bits_[index / 64].fetch_and(~(uint64_t{1} << (index % 64)));
+    owner().point("buffer.next_dirty.cleared");
     if (in_use()) note_dirty(frame);
   }
   return options_.frame_count;
@@ -209,11 +215,13 @@ uint32_t BufferManager::next_dirty(uint32_t index) {
 
 // Takes a copy of a dirty page as it is now. From then on further changes make it dirty anew.
 bool BufferManager::copy_page(BufferFrame& frame, uint64_t position, std::vector<Copy>& out) {
+  BufferPort& port = owner();
   const uint64_t dirty_from = frame.dirty_from.load();
   if (dirty_from == 0 || dirty_from > position || frame.writing_from.load() != 0) return false;
   Buffer buffer = pool_->try_allocate(pages_.page_memory_bytes());
   if (!buffer || !frame.latch.try_exclusive()) return false;
   const uint64_t from = frame.dirty_from.load();
+  port.point("buffer.copy.latched");
   if (from == 0) {  // it has left its tree meanwhile
     frame.latch.release(false);
     return false;
@@ -221,6 +229,7 @@ bool BufferManager::copy_page(BufferFrame& frame, uint64_t position, std::vector
   const art::PageView page(frame);
   art::write_page_image(page, buffer.data());
   frame.writing_from.store(from);
+  port.point("buffer.copy.writing");
   frame.dirty_from.store(0);
   dirty_count_.fetch_sub(1, std::memory_order_relaxed);
   out.push_back(
@@ -245,14 +254,18 @@ Task<Result<void>> BufferManager::write_copies(JournalPort& journal, std::vector
   for (size_t i = 0; i < copies.size(); ++i) {
     BufferFrame& frame = *copies[i].frame;
     const bool failed = !written && (!writes[i].result || written.error().is(JournalError::unavailable));
+    owner().point("buffer.written");
     if (failed) {
       statistics_.write_errors.fetch_add(1, std::memory_order_relaxed);
-      // Older than what made it dirty again meanwhile.
+      // Older than what made it dirty again meanwhile. Latched, so that it does not leave its tree just now:
+      // a frame without a page must not be dirty.
+      while (!frame.latch.try_exclusive()) owner().pause();
       if (frame.page_id.load(std::memory_order_relaxed) == writes[i].id &&
           frame.dirty_from.exchange(frame.writing_from.load()) == 0) {
         note_dirty(frame);
         dirty_count_.fetch_add(1, std::memory_order_relaxed);
       }
+      frame.latch.release(false);
     } else {
       statistics_.pages_written.fetch_add(1, std::memory_order_relaxed);
     }
@@ -419,18 +432,20 @@ art::Frame* BufferPort::create() {
   BufferFrame* frame = take_free();
   if (frame == nullptr) return nullptr;
   // Who followed a link to what the frame held before may try its latch for a moment.
-  while (!frame->latch.try_exclusive()) __builtin_ia32_pause();
+  while (!frame->latch.try_exclusive()) env_.pause();
   const PageId id{manager_.next_page_id_.fetch_add(1, std::memory_order_relaxed)};
   frame->page_id.store(id, std::memory_order_relaxed);
   frame->parent.store(nullptr, std::memory_order_relaxed);
   art::PageEditor(*frame).format(id);
   manager_.resident_.insert(*frame);
+  env_.point("buffer.create");
   return frame;
 }
 
 void BufferPort::discard(art::Frame& frame_in) {
   auto& frame = static_cast<BufferFrame&>(frame_in);
   manager_.resident_.erase(frame);
+  env_.point("buffer.discard");
   frame.page_id.store(PageId{}, std::memory_order_relaxed);
   give(frame);
 }
@@ -438,12 +453,13 @@ void BufferPort::discard(art::Frame& frame_in) {
 void BufferPort::retire(art::Frame& frame_in) {
   auto& frame = static_cast<BufferFrame&>(frame_in);
   retired_.push_back({frame.page_id.load(std::memory_order_relaxed), manager_.journal_.tail()});
+  env_.point("buffer.retire");
   if (frame.dirty_from.exchange(0) != 0) manager_.dirty_count_.fetch_sub(1, std::memory_order_relaxed);
   discard(frame);
 }
 
 void BufferPort::changed(art::Frame& frame) {
-  manager_.mark_dirty(static_cast<BufferFrame&>(frame), art::PageView(frame).lsn().position);
+  manager_.mark_dirty(*this, static_cast<BufferFrame&>(frame), art::PageView(frame).lsn().position);
 }
 
 Task<Result<void>> BufferPort::load(const CallContext& context, PageId id) {
@@ -514,12 +530,15 @@ void BufferPort::cool_random() {
     BufferFrame* frame = &manager_.frames_[env_.random() % manager_.options_.frame_count];
     for (unsigned step = 0; step < kChildStepsMax && frame != nullptr; ++step) {
       if (frame->page_id.load(std::memory_order_relaxed).value == 0) break;
+      env_.point("buffer.cool.look");
       if (!frame->latch.try_exclusive()) break;
+      env_.point("buffer.cool.latched");
       BufferFrame* child = swizzled_child(*frame);
       const bool cooled = child == nullptr && cool(*frame);
       frame->latch.release(false);
       if (cooled) return;
       frame = child;
+      env_.point("buffer.cool.child");
     }
   }
 }
@@ -544,6 +563,7 @@ bool BufferPort::cool(BufferFrame& frame) {
   if (id.value == 0 || frame.pins.load() != 0 || frame.cooling.load(std::memory_order_relaxed)) return false;
   art::Frame* parent = frame.parent.load(std::memory_order_relaxed);
   if (parent != nullptr) {
+    env_.point("buffer.cool.parent");
     if (!parent->latch.try_exclusive()) return false;
     uint32_t word_offset = 0;
     if (parent->page_id.load(std::memory_order_relaxed).value != 0) {
@@ -552,9 +572,11 @@ bool BufferPort::cool(BufferFrame& frame) {
           art::PageView(*parent), [word](art::LinkWord link) { return link.word() == word; }, blocks_);
     }
     if (word_offset != 0) art::store64(parent->bytes + word_offset, art::LinkWord::of(id).word());
+    env_.point("buffer.cool.unlinked");
     frame.parent.store(nullptr, std::memory_order_relaxed);
     parent->latch.release(word_offset != 0);
   }
+  env_.point("buffer.cool.done");
   cooling_.push_back({&frame, id});
   frame.cooling.store(true, std::memory_order_relaxed);
   manager_.statistics_.cooled.fetch_add(1, std::memory_order_relaxed);
@@ -567,10 +589,12 @@ bool BufferPort::evict_coolest() {
   cooling_.pop_front();
   BufferFrame& frame = *coolest.frame;
   frame.cooling.store(false, std::memory_order_relaxed);
+  env_.point("buffer.evict.look");
   if (!frame.latch.try_exclusive()) return false;
   const bool same = frame.page_id.load(std::memory_order_relaxed) == coolest.id;
   const bool dirty = frame.dirty_from.load() != 0 || frame.writing_from.load() != 0;
   const bool used = frame.parent.load(std::memory_order_relaxed) != nullptr || frame.pins.load() != 0;
+  env_.point("buffer.evict.decided");
   if (!same || used || dirty || swizzled_child(frame) != nullptr) {
     frame.latch.release(false);
     if (same && !used && dirty) {
@@ -583,8 +607,10 @@ bool BufferPort::evict_coolest() {
     return false;
   }
   manager_.resident_.erase(frame);
+  env_.point("buffer.evict.erased");
   frame.page_id.store(PageId{}, std::memory_order_relaxed);
   frame.latch.release();
+  env_.point("buffer.evict.free");
   give(frame);
   manager_.statistics_.evictions.fetch_add(1, std::memory_order_relaxed);
   return true;

@@ -116,7 +116,8 @@ class BufferManager {
   bool too_dirty() const {
     return dirty_count() * 100 > uint64_t{options_.frame_count} * options_.dirty_percent;
   }
-  void mark_dirty(BufferFrame& frame, uint64_t position);
+  BufferPort& owner() { return *ports_[options_.owner_core].load(std::memory_order_relaxed); }
+  void mark_dirty(BufferPort& port, BufferFrame& frame, uint64_t position);
   void note_dirty(const BufferFrame& frame);
   void want_clean(const BufferFrame& frame);
   // The first frame from `index` on that may be dirty or being written; frame_count where there is none.
@@ -164,6 +165,8 @@ class BufferPort {
   void retire(art::Frame& frame);
   void changed(art::Frame& frame);
   void point(const char* name) { env_.point(name); }
+  void pause() { env_.pause(); }
+  bool simulated() const { return env_.simulated(); }
 
   // Brings a page into memory. PageError::damaged, also where the store does not have it, or the store's
   // error.
@@ -212,7 +215,8 @@ class BufferPort {
 class TreeSource {
  public:
   static constexpr bool kSwizzles = true;
-  TreeSource(BufferPort& port, BufferFrame& root) : port_(&port), root_(&root) {}
+  TreeSource(BufferPort& port, BufferFrame& root)
+      : port_(&port), root_(&root), simulated_(port.simulated()) {}
   art::Frame* root() { return root_; }
   art::Frame* find(PageId id) { return port_->find(id); }
   const std::byte* place_of(const art::Frame* frame) const { return port_->place_of(frame); }
@@ -220,12 +224,17 @@ class TreeSource {
   void discard(art::Frame& frame) { port_->discard(frame); }
   void retire(art::Frame& frame) { port_->retire(frame); }
   void changed(art::Frame& frame) { port_->changed(frame); }
-  void pause() { __builtin_ia32_pause(); }
-  void point(const char* name) { port_->point(name); }
+  void pause() { port_->pause(); }
+  // On the way of every look-up: where there is no simulation, one look at what stands beside the root.
+  void point(const char* name) {
+    if (simulated_) [[unlikely]]
+      port_->point(name);
+  }
 
  private:
   BufferPort* port_;
   BufferFrame* root_;
+  bool simulated_;
 };
 static_assert(art::PageSource<TreeSource>);
 

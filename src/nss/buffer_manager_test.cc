@@ -154,7 +154,7 @@ struct Machine {
     working.fetch_sub(1);
     while (working.load() != 0) (void)co_await sleep_for(env, Duration::milliseconds(1));
     EXPECT_EQ(manager->verify(), "");
-    CO_CHECK_OK(co_await manager->flush(env, port, journal.published()));
+    CO_CHECK_OK(co_await manager->flush(env, port, journal.published(env)));
     EXPECT_EQ(manager->dirty_count(), 0U);
     EXPECT_EQ(manager->verify(), "");
     manager->stop();
@@ -222,6 +222,7 @@ struct Machine {
       }
       appender.reservation = {};
       if (n % 16 == 0) co_await yield(env);
+      if (self.evicts_more) CO_CHECK_OK(co_await buffer.make_room({}, 1 + random() % 11));
     }
   }
 
@@ -235,6 +236,7 @@ struct Machine {
   std::unique_ptr<NoJournal> no_journal;
   std::unique_ptr<BufferManager> manager;
   BufferFrame* root = nullptr;
+  bool evicts_more = false;
   std::atomic<bool> begun{false};
   std::atomic<bool> over{false};
   std::atomic<unsigned> working{0};
@@ -287,6 +289,19 @@ TEST(BufferManager, ATreeOfManyTimesTheFrames) {
     EXPECT_GT(machine.owned_pages->pages.size(), 150U);
     EXPECT_GT(machine.manager->statistics().evictions.load(), 500U);
     EXPECT_GT(machine.manager->statistics().second_chances.load(), 0U);
+    check_stored(machine);
+  }
+}
+
+// All cores take frames from one another, left at any point of it.
+TEST(BufferManager, CoresThatEvictInTheMiddleOfLoads) {
+  constexpr uint64_t kSeeds = 100;
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    Machine machine(3, 66, 400);
+    machine.evicts_more = true;
+    World world(seed, 3);
+    world.simulation.set_switch_chance(100'000);
+    world.run([&](Env& env) { return machine.run_core(env); });
     check_stored(machine);
   }
 }

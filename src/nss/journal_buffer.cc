@@ -72,27 +72,35 @@ void JournalBuffer::copy_out(uint64_t position, std::span<std::byte> out) const 
   if (first < out.size()) std::memcpy(out.data() + first, ring_.get(), out.size() - first);
 }
 
-Lsn JournalBuffer::append(unsigned core, JournalRecordKind kind, std::span<const std::byte> body) {
+Lsn JournalBuffer::append(Env& env, JournalRecordKind kind, std::span<const std::byte> body) {
   FB_ASSERT(record_bytes(body.size()) <= kJournalRecordBytesMax, body.size());
   JournalRecordHeader header{.body_bytes = static_cast<uint32_t>(body.size()), .kind = kind};
   const uint64_t hash = xxh3(body);
-  std::atomic<uint64_t>& active = active_[core].value;
-  FB_ASSERT(active.load(std::memory_order_relaxed) == kIdle, core);
-  active.store(tail_.value.load());
+  std::atomic<uint64_t>& active = active_[env.core()].value;
+  FB_ASSERT(active.load(std::memory_order_relaxed) == kIdle, env.core());
+  const uint64_t before = tail_.value.load();
+  env.point("journal.append.look");
+  active.store(before);
+  env.point("journal.append.shown");
   const uint64_t size = record_bytes(body.size());
   const uint64_t position = tail_.value.fetch_add(size);
+  env.point("journal.append.placed");
   header.checksum = journal_record_checksum(hash, header.body_bytes, kind, position);
   std::byte encoded[kJournalRecordHeaderBytes];
   header.encode(encoded);
   copy_in(position, encoded);
+  env.point("journal.append.copying");
   copy_in(position + sizeof(encoded), body);
   active.store(kIdle, std::memory_order_release);
   return {.epoch = options_.epoch, .position = position + size};
 }
 
-uint64_t JournalBuffer::published() const {
+uint64_t JournalBuffer::published(Env& env) const {
   uint64_t end = tail_.value.load();
-  for (unsigned core = 0; core < options_.core_count; ++core) end = std::min(end, active_[core].value.load());
+  for (unsigned core = 0; core < options_.core_count; ++core) {
+    env.point("journal.published");
+    end = std::min(end, active_[core].value.load());
+  }
   return end;
 }
 
@@ -130,6 +138,7 @@ void JournalBuffer::settle(Env& env, uint64_t end, const Result<uint64_t>& writt
     statistics_.bytes += bytes;
     written_ = end;
     durable_.value.store(end);
+    env.point("journal.durable");
     const uint64_t before = free_.value.fetch_add(bytes);
     FB_ASSERT(before + bytes <= options_.ring_bytes, before, bytes);
   } else {
@@ -144,12 +153,16 @@ Task<void> JournalBuffer::run(Env& env, JournalBuffer& self, JournalClient& jour
   self.work_ = &work;
   std::vector<std::byte> frame(kJournalFrameHeaderBytes + self.options_.frame_bytes_max);
   while (!self.failed()) {
-    uint64_t end = self.published();
-    if (end == self.written_) {
-      if (self.stopping_) break;
+    uint64_t end = self.published(env);
+    if (end <= self.written_) {
+      // Nothing was appended, or what comes first is still being copied: that takes no longer than a look at
+      // other work, and who has copied it need not wait for it.
       self.writer_idle_.store(true);
-      if (self.published() == self.written_) co_await work.wait();
+      const bool nothing = self.tail_.value.load() == self.written_;
+      if (nothing && self.stopping_) break;
+      if (nothing) co_await work.wait();
       self.writer_idle_.store(false);
+      if (!nothing) co_await yield(env);
       continue;
     }
     end = std::min(end, self.written_ + self.options_.frame_bytes_max);
@@ -226,6 +239,7 @@ void JournalPort::DurableAwaiter::await_suspend(std::coroutine_handle<> waiter) 
   next_ = port_.waiters_;
   port_.waiters_ = this;
   port_.waiting_.store(true);
+  port_.env_.point("journal.wait");
   port_.buffer_.wake_writer(port_.env_);
   // It may have become durable before the writer could see that somebody waits.
   if (port_.settled(position_)) port_.send_wake(port_.env_);
@@ -252,6 +266,7 @@ Task<Result<JournalPort::Reservation>> JournalPort::reserve(const CallContext& c
     buffer_.room_waiters_.fetch_add(1);
     for (;;) {
       waiting_.store(true);  // before looking again: room that comes after that look is told
+      env_.point("journal.reserve");
       reserved = try_reserve(context, bytes);
       if (!reserved || *reserved) break;
       co_await room_.wait();
@@ -266,7 +281,7 @@ Lsn JournalPort::append(Reservation& reservation, JournalRecordKind kind, std::s
   const uint64_t bytes = JournalBuffer::record_bytes(body.size());
   FB_ASSERT(reservation.bytes_ >= bytes, reservation.bytes_, bytes);
   reservation.bytes_ -= bytes;
-  return buffer_.append(env_.core(), kind, body);
+  return buffer_.append(env_, kind, body);
 }
 
 JournalPort::Reservation& JournalPort::Reservation::operator=(Reservation&& other) noexcept {

@@ -26,7 +26,8 @@
 // nor fails, because the caller reserved the space before it latched anything. Each core shows in active_
 // where the record that it is copying may begin; published() is the least of these and of the tail, which is
 // read first. A core shows its word before it takes its place, so a place taken before that reading is either
-// copied or seen.
+// copied or seen. The word may be an old one, of a tail that has been written out since: then published() is
+// below `written` for a moment.
 //
 // Everything below `published` goes to the JournalClient as one frame; what arrives meanwhile goes into the
 // next one (group commit). When a frame is durable, each core that has waiters gets one message. After a
@@ -127,14 +128,14 @@ class JournalBuffer {
   static constexpr uint64_t record_bytes(uint64_t body_bytes) {
     return kJournalRecordHeaderBytes + body_bytes;
   }
-  // Appends one record within what `core` has reserved; its LSN. Call JournalPort::wait_durable() once the
+  // Appends one record within what the core has reserved; its LSN. Call JournalPort::wait_durable() once the
   // latches are free.
-  Lsn append(unsigned core, JournalRecordKind kind, std::span<const std::byte> body);
+  Lsn append(Env& env, JournalRecordKind kind, std::span<const std::byte> body);
   uint64_t durable() const { return durable_.value.load(std::memory_order_acquire); }
   uint64_t tail() const { return tail_.value.load(std::memory_order_acquire); }
   uint64_t epoch() const { return options_.epoch; }
   bool failed() const { return failed_.load(std::memory_order_acquire); }
-  uint64_t published() const;
+  uint64_t published(Env& env) const;
   // The disk, or the journal's bound, has no room for what is in the ring.
   bool stalled() const { return stalled_.load(std::memory_order_relaxed); }
 

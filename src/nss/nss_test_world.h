@@ -33,7 +33,11 @@ namespace fb {
 class World {
  public:
   explicit World(uint64_t seed = 1, unsigned cores = 1)
-      : simulation(seed), node(simulation.add_node({.name = "nss", .cores = cores})) {}
+      : simulation(seed), node(simulation.add_node({.name = "nss", .cores = cores})) {
+    simulation.set_switch_chance(kSwitchPpm);
+  }
+  static constexpr uint32_t kSwitchPpm =
+      30'000;  // of points in latched sections, where there are several cores
   // Runs `main` to its end, or to a planned crash.
   void run(std::function<Task<void>(Env&)> main) {
     node.start(std::move(main));

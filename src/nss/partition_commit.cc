@@ -176,6 +176,7 @@ art::Answer PartitionFront::attempt(Commit& commit) {
   const Partition::Section section(partition_, env_.core());
   commit.tree_gone = commit.handle->state->state.load() != TreeState::State::open;
   commit.must_tell_sweep = false;
+  env_.point("nss.section");
   if (commit.tree_gone) return {};
   return attempt_in_section(commit);
 }
@@ -218,6 +219,7 @@ art::Answer PartitionFront::attempt_in_section(Commit& commit) {
   } else {
     answer = handle.tree.commit(edits, commit.moves, decide);
   }
+  env_.point("nss.commit.made");
   const bool undecided = plan_.refusal() || plan_.spilled_unknown() || commit.must_tell_sweep;
   if (!undecided) leave_marks(handle, generation, answer);
   if (answer.outcome == art::Outcome::done && !commit.moves.empty()) handle.state->has_detached.store(true);

@@ -130,6 +130,7 @@ art::Answer PartitionFront::attempt(Renaming& renaming) {
   const Partition::Section section(partition_, env_.core());
   renaming.tree_gone = handle.state->state.load() != TreeState::State::open;
   renaming.must_tell_sweep = partition_.sweeping() && !renaming.told_sweep;
+  env_.point("nss.section");
   if (renaming.tree_gone || renaming.must_tell_sweep) return {};
   const uint64_t generation = partition_.generation();
   journal_.set_floor(renaming.own_bytes + Partition::kSplitBytes);
@@ -151,6 +152,7 @@ art::Answer PartitionFront::attempt(Renaming& renaming) {
     moves.push_back({renaming.keys[2], renaming.keys[3], true});
   }
   const art::Answer answer = handle.renames.commit(plan_.edits(), moves, decide);
+  env_.point("nss.rename.made");
   if (!plan_.refusal() && !plan_.spilled_unknown() && answer.outcome == art::Outcome::done)
     leave_marks(handle, generation, answer);
   return answer;

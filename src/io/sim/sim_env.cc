@@ -1,12 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/sim/sim_env.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "io/sim/simulation.h"
 
 namespace fb::sim {
+namespace {
+
+constexpr uint64_t kSpinNs = 50;
+constexpr uint32_t kSpinsEach = 4;  // before the time doubles
+constexpr uint32_t kSpinsMax = 40;
+
+}  // namespace
 
 SimEnv::SimEnv(Simulation& simulation, SimNode& node, Options options)
-    : Env(options), simulation_(simulation), node_(node) {}
+    : Env(options), simulation_(simulation), node_(node) {
+  simulated_ = true;
+}
 
 SimEnv::~SimEnv() { FB_ASSERT(abandoned_ || pooled_free_.size() == pooled_.size(), pooled_.size()); }
 
@@ -15,7 +27,7 @@ void SimEnv::assert_own_core() const {
   FB_ASSERT(simulation_.current() == nullptr || simulation_.current() == this, core());
 }
 
-Instant SimEnv::now() const { return simulation_.now(); }
+Instant SimEnv::now() const { return in_turn() ? turn_began_ : simulation_.now(); }
 UnixTime SimEnv::wall_clock() const { return simulation_.wall_clock(); }
 uint64_t SimEnv::random() { return simulation_.program_random().next(); }
 void SimEnv::random_bytes(std::span<std::byte> out) { simulation_.program_random().fill(out); }
@@ -89,8 +101,65 @@ void SimEnv::write_log(std::string_view line) {
   simulation_.write_log(node_.name(), line);
 }
 
-void SimEnv::point(const char*) {
-  if (!abandoned_) node_.at_point();
+// --- turns ---
+
+// Where nobody could come between, no fibre is needed.
+void SimEnv::run_turn(Fibre::Work work, void* argument) {
+  FB_ASSERT(!in_turn(), core());
+  if (!simulation_.switches(node_)) {
+    SimEnv* const before = simulation_.exchange_current(this);
+    work(argument);
+    simulation_.exchange_current(before);
+    return;
+  }
+  fibre_ = simulation_.take_fibre();
+  turn_began_ = simulation_.now();
+  pauses_ = 0;
+  SimEnv* const before = simulation_.exchange_current(this);
+  fibre_->start(work, argument);
+  simulation_.exchange_current(before);
+  end_turn();
+}
+
+void SimEnv::go_on() {
+  FB_ASSERT(in_turn(), core());
+  place_ = nullptr;
+  SimEnv* const before = simulation_.exchange_current(this);
+  fibre_->go_on();
+  simulation_.exchange_current(before);
+  end_turn();
+}
+
+void SimEnv::end_turn() {
+  if (fibre_->idle()) simulation_.give_fibre(*std::exchange(fibre_, nullptr));
+}
+
+// The event may come too late: where a crash has let the turn go on before.
+void SimEnv::leave_turn(const char* place, Duration length) {
+  FB_ASSERT(simulation_.current() == this, core());
+  place_ = place;
+  const uint64_t number = ++times_left_;
+  simulation_.at(simulation_.now() + length, this, [this, number] {
+    if (in_turn() && times_left_ == number) go_on();
+  });
+  fibre_->leave();
+}
+
+// While the process ends, turns go on to their end.
+void SimEnv::at_point(const char* name) {
+  if (abandoned_) return;
+  node_.at_point();
+  if (!in_turn() || node_.ending() || !simulation_.draws_switch()) return;
+  leave_turn(name, simulation_.draw_absence());
+}
+
+// The longer it spins, the longer the others get.
+void SimEnv::at_pause() {
+  if (!in_turn() || simulation_.turns_under_way() < 2) return;
+  const uint32_t spins = std::min(pauses_++, kSpinsMax);
+  const auto longest = static_cast<uint64_t>(kSpinNs) << (spins / kSpinsEach);
+  leave_turn("spin", Duration::nanoseconds(
+                         static_cast<int64_t>(simulation_.scheduler_random().between(kSpinNs, longest))));
 }
 
 void SimEnv::abandon() {

@@ -142,11 +142,16 @@ void SimNode::start(Main main) {
   }
   for (const auto& core : cores_) {
     // The first step of a main is a step of the scheduler like any other.
-    simulation_.at(simulation_.now(), core->env.get(), [this, raw = core.get()] {
-      raw->main = run_main(main_, *raw->env);
-      raw->main.start([](void* node) { --static_cast<SimNode*>(node)->running_mains_; }, this);
-    });
+    simulation_.at(simulation_.now(), core->env.get(),
+                   [raw = core.get()] { raw->env->run_turn(&SimNode::start_main, raw); });
   }
+}
+
+void SimNode::start_main(void* core_in) {
+  Core& core = *static_cast<Core*>(core_in);
+  SimNode& node = core.env->node();
+  core.main = run_main(node.main_, *core.env);
+  core.main.start([](void* ended) { --static_cast<SimNode*>(ended)->running_mains_; }, &node);
 }
 
 bool SimNode::reached(CrashPoint point, uint64_t count) {
@@ -169,7 +174,7 @@ void SimNode::settle() {
     crash(pending_kind_);
     return;
   }
-  if (running_mains_ > 0) return;
+  if (running_mains_ > 0 || in_turn()) return;
   FB_ASSERT(operations_.empty(), operations_.size());
   end_process();
 }
@@ -183,6 +188,7 @@ void SimNode::crash(CrashKind kind) {
     pending_kind_ = kind;
     return;
   }
+  end_turns();
   simulation_.faults().add(kind == CrashKind::kill ? Fault::kill : Fault::power_loss);
   simulation_.write_log(options_.name, kind == CrashKind::kill ? "(killed)" : "(power lost)");
   finish_in_flight(kind);
@@ -196,6 +202,21 @@ void SimNode::crash(CrashKind kind) {
     powered_ = false;
   }
   simulation_.network().crash(*this, kind);
+}
+
+bool SimNode::in_turn() const {
+  return std::ranges::any_of(cores_, [](const auto& core) { return core->env->in_turn(); });
+}
+
+// What stands on a core's stack is not unwound, so turns that were left in the middle go on to their
+// suspension, side by side, since one may spin for another. Nothing they do has effect any more.
+void SimNode::end_turns() {
+  crash_pending_ = true;
+  while (in_turn()) {
+    for (const auto& core : cores_) {
+      if (core->env->in_turn()) core->env->go_on();
+    }
+  }
 }
 
 // What was asked for and not yet answered has happened, or not, or in part; in any order.
@@ -243,6 +264,7 @@ std::string SimNode::describe_waiting() const {
   std::string text;
   for (const auto& core : cores_) {
     text += fmt::format("core {}: {} timers", core->env->core(), core->env->timers().size());
+    if (core->env->in_turn()) text += fmt::format(", in a turn left at {}", core->env->place());
     for (const auto& [number, operation] : operations_) {
       if (operation.env != core->env.get()) continue;
       text += fmt::format(", operation {} {}", static_cast<int>(operation.request->kind),

@@ -64,6 +64,7 @@ class SimNode {
   // Counted since the process started.
   uint64_t changes() const { return changes_; }
   uint64_t resumptions() const { return resumptions_; }
+  uint64_t points() const { return points_; }
   unsigned cores() const { return static_cast<unsigned>(cores_.size()); }
   SimEnv& env(unsigned core) { return *cores_[core]->env; }
 
@@ -108,6 +109,9 @@ class SimNode {
   };
 
   static RootTask run_main(const Main& main, Env& env);
+  static void start_main(void* core);
+  bool in_turn() const;
+  void end_turns();
   Duration file_latency(const IoRequest& request);
   void run_file_operation(uint64_t operation);
   int64_t perform(IoRequest& request);

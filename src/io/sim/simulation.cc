@@ -14,6 +14,9 @@ constexpr int64_t kEpochNs = 1'767'225'600'000'000'000;
 // What a resumption takes of virtual time.
 constexpr uint64_t kResumeNsMin = 50;
 constexpr uint64_t kResumeNsMax = 1'000;
+// How long a core is away from a turn that it has been taken from.
+constexpr uint64_t kAbsenceNs = 2'000;
+constexpr uint64_t kAbsenceDoublings = 12;
 
 enum Stream : uint64_t { kScheduler = 1, kDisk, kNetwork, kProgram, kDriver };
 
@@ -94,7 +97,8 @@ SimEnv* Simulation::next_timer(Instant& time) const {
   for (const auto& node : nodes_) {
     for (unsigned core = 0; core < node->cores(); ++core) {
       SimEnv& env = node->env(core);
-      if (env.timers().next() >= time) continue;
+      // Those of a core in the middle of a turn fire when it has ended.
+      if (env.in_turn() || env.timers().next() >= time) continue;
       time = env.timers().next();
       earliest = &env;
     }
@@ -107,16 +111,13 @@ void Simulation::run_ready(size_t index) {
   ready_[index] = ready_.back();
   ready_.pop_back();
   trace(ready.number);
-  current_ = ready.env;
-  if (ready.handle) {
-    if (ready.env->node().before_resume()) {
-      ++ready.env->stats().turns;
-      ready.handle.resume();
-    }
-  } else {
-    ready.env->run_messages();
+  if (!ready.handle) {
+    ready.env->run_turn([](void* env) { static_cast<SimEnv*>(env)->run_messages(); }, ready.env);
+  } else if (ready.env->node().before_resume()) {
+    ++ready.env->stats().turns;
+    ready.env->run_turn([](void* frame) { std::coroutine_handle<>::from_address(frame).resume(); },
+                        ready.handle.address());
   }
-  current_ = nullptr;
   now_ = now_ +
          Duration::nanoseconds(static_cast<int64_t>(scheduler_random_.between(kResumeNsMin, kResumeNsMax)));
 }
@@ -147,16 +148,50 @@ void Simulation::settle() {
   }
 }
 
+// How many of those that are ready could run: they come first. The others are of cores in the middle of a
+// turn.
+size_t Simulation::runnable() {
+  if (turns_under_way() == 0) return ready_.size();
+  const auto waiting =
+      std::ranges::partition(ready_, [](const Ready& ready) { return !ready.env->in_turn(); });
+  return ready_.size() - waiting.size();
+}
+
+Fibre* Simulation::take_fibre() {
+  if (idle_fibres_.empty()) {
+    fibres_.push_back(std::make_unique<Fibre>());
+    return fibres_.back().get();
+  }
+  Fibre* const fibre = idle_fibres_.back();
+  idle_fibres_.pop_back();
+  return fibre;
+}
+
+bool Simulation::draws_switch() {
+  if (!scheduler_random_.chance(switch_ppm_)) return false;
+  ++switches_;
+  return true;
+}
+
+// Half of the time for a few turns of the others, else for up to several milliseconds, as a thread is that
+// the kernel has taken its core from.
+Duration Simulation::draw_absence() {
+  const uint64_t longest =
+      scheduler_random_.coin() ? kAbsenceNs : kAbsenceNs << scheduler_random_.below(kAbsenceDoublings);
+  return Duration::nanoseconds(static_cast<int64_t>(scheduler_random_.between(kResumeNsMin, longest)));
+}
+
 bool Simulation::step() {
   Instant next;
   next_timer(next);
   if (!events_.empty()) next = std::min(next, events_.front().time);
   const bool due = next <= now_;
-  if (ready_.empty() && next.is_never()) return false;
+  const size_t ready = runnable();
+  if (ready == 0 && next.is_never()) return false;
   ++steps_;
-  const size_t choices = ready_.size() + (due ? 1 : 0);
+  const size_t choices = ready + (due ? 1 : 0);
   const size_t choice = choices == 0 ? 0 : scheduler_random_.below(choices);
-  if (choice < ready_.size()) {
+  if (choice < ready) {
     run_ready(choice);
   } else {
     run_event();

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "io/sim/sim_network.h"
@@ -16,7 +17,8 @@
 namespace fb::sim {
 
 // A world of machines in one thread and in virtual time, wholly decided by its seed: at each step one ready
-// coroutine of any core of any node is resumed, or the next event in time happens. Nothing looks at a real
+// coroutine of any core of any node is resumed, or the next event in time happens. A core may be left at a
+// point in the middle of a resumption and gone on with later. Nothing looks at a real
 // clock, an address or the order of a hash map, so that the same seed gives the same run; trace_hash() covers
 // every step, event and byte of I/O and proves it.
 //
@@ -28,6 +30,7 @@ namespace fb::sim {
 class Simulation {
  public:
   static constexpr size_t kLogLinesMax = 400;
+  static constexpr uint32_t kSwitchPpm = 0;
 
   explicit Simulation(uint64_t seed, const FaultPlan& plan = {});
   ~Simulation();
@@ -55,6 +58,10 @@ class Simulation {
   FaultCounts& faults() { return faults_; }
   // What was under way when nodes crashed: "write journal" -> how often.
   const std::map<std::string, uint64_t>& crash_points() const { return crash_points_; }
+  // How many of a million points of a process with several cores are left for another core's turn. 0: cores
+  // take turns at awaits only.
+  void set_switch_chance(uint32_t ppm) { switch_ppm_ = ppm; }
+  uint64_t switches() const { return switches_; }
   // For those who drive the simulation: a stream of chance that no node draws from.
   Random& random() { return driver_random_; }
   // The last lines of all nodes' logs, with virtual time and node.
@@ -70,6 +77,14 @@ class Simulation {
   void trace_bytes(std::span<const std::byte> bytes);
   void note_crash_point(std::string what) { ++crash_points_[std::move(what)]; }
   SimEnv* current() const { return current_; }
+  SimEnv* exchange_current(SimEnv* env) { return std::exchange(current_, env); }
+  // Turns that can be left in the middle.
+  bool switches(const SimNode& node) const { return switch_ppm_ > 0 && node.cores() > 1; }
+  size_t turns_under_way() const { return fibres_.size() - idle_fibres_.size(); }
+  Fibre* take_fibre();
+  void give_fibre(Fibre& fibre) { idle_fibres_.push_back(&fibre); }
+  bool draws_switch();
+  Duration draw_absence();
   uint64_t next_operation() { return ++operations_; }
   Random& scheduler_random() { return scheduler_random_; }
   Random& program_random() { return program_random_; }
@@ -90,6 +105,7 @@ class Simulation {
     return a.time != b.time ? a.time > b.time : a.number > b.number;
   }
   SimEnv* next_timer(Instant& time) const;
+  size_t runnable();
   void run_ready(size_t index);
   void run_event();
   void settle();
@@ -108,7 +124,11 @@ class Simulation {
   uint64_t events_made_ = 0;
   uint64_t ready_made_ = 0;
   uint64_t operations_ = 0;
+  uint32_t switch_ppm_ = kSwitchPpm;
+  uint64_t switches_ = 0;
   SimEnv* current_ = nullptr;
+  std::vector<std::unique_ptr<Fibre>> fibres_;
+  std::vector<Fibre*> idle_fibres_;
   std::vector<Ready> ready_;
   std::vector<Event> events_;  // a heap
   std::map<std::string, uint64_t> crash_points_;

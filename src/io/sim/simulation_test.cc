@@ -33,7 +33,7 @@ Task<void> write_some(Env& env) {
     if (i % 5 == 0) (void)co_await rename_file(env, path, path + "-renamed");
     if (i % 7 == 0) (void)co_await sync_directory(env, "/");
     (void)co_await sleep_for(env, Duration::microseconds(static_cast<int64_t>(env.random() % 500)));
-    env.point("written");
+    for (int point = 0; point < 5; ++point) env.point("written");
     const unsigned other = (env.core() + 1) % env.core_count();
     co_await call_on(env, other, [](Env& there) -> Task<void> { co_await yield(there); });
   }
@@ -106,6 +106,7 @@ Outcome run_world(uint64_t seed) {
   plan.network.reset_ppm = 1000;
   plan.network.segment_dropped_ppm = 1000;
   Simulation simulation(seed, plan);
+  simulation.set_switch_chance(seed % 2 == 0 ? 200'000 : 0);
   SimNode& server = simulation.add_node({.name = "server", .cores = 3});
   SimNode& client = simulation.add_node({.name = "client"});
   server.start(&serve);
