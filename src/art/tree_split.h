@@ -136,7 +136,8 @@ template <PageSource Source, JournalSink Journal>
 Answer Tree<Source, Journal>::compact(Frame* frame) {
   Answer answer{.outcome = Outcome::kept};
   const uint64_t version = frame->latch.version();
-  if (change_.lock(frame, version) && PageView(*frame).header().garbage_bytes != 0) {
+  const auto holds_page = [frame] { return frame->page_id.load(std::memory_order_relaxed).value != 0; };
+  if (change_.lock(frame, version) && holds_page() && PageView(*frame).header().garbage_bytes != 0) {
     const auto compacted = change_.apply(frame, {.kind = PageOp::Kind::compact});
     FB_ASSERT(compacted.has_value());
     answer = {.lsn = change_.commit(journal_)};
@@ -208,11 +209,14 @@ bool Tree<Source, Journal>::try_merge(const PathStep& above, const PathStep& ste
   }
   source_.point("art.merge");
   if (!change_.lock(above.frame, above.frame->latch.version())) return false;
+  // A frame that was given away meanwhile still holds the bytes of the page that it had.
+  const auto page_of = [](const Frame* frame) { return frame->page_id.load(std::memory_order_relaxed); };
+  if (page_of(above.frame).value == 0) return false;
   const PageView parent(*above.frame);
   Frame* child = child_of(parent, at);
   if (child == nullptr || !change_.lock(child, child->latch.version())) return false;
   const PageView page(*child);
-  if (!(page.page_id() == link_at(parent, at).word.page_id())) return false;
+  if (!(page_of(child) == link_at(parent, at).word.page_id())) return false;
   if (page.entries() == 0 || !is_sparse(page)) return false;
   const Block range = parent.block(at.block);
   if (!step.by_range || range.count() == 1) {
