@@ -251,13 +251,16 @@ bool Tree<Source, Journal>::try_merge(const PathStep& above, const PathStep& ste
   }
   source_.point("art.merge");
   if (!change_.lock(above.frame, above.frame->latch.version())) return false;
+  // A frame that was given away meanwhile still holds the bytes of the page that it had.
+  const auto page_of = [](const Frame* frame) { return frame->page_id.load(std::memory_order_relaxed); };
+  if (page_of(above.frame).value == 0) return false;
   const PageView parent(*above.frame);
   // Nothing has held it since the way down: its frame may be free by now, or be loading another page.
   if (!(parent.page_id() == above.frame->page_id.load(std::memory_order_relaxed))) return false;
   Frame* child = child_of(parent, at);
   if (child == nullptr || !change_.lock(child, child->latch.version())) return false;
   const PageView page(*child);
-  if (!(page.page_id() == link_at(parent, at).word.page_id())) return false;
+  if (!(page_of(child) == link_at(parent, at).word.page_id())) return false;
   if (page.entries() == 0 || !is_sparse(page)) return false;
   const Block range = parent.block(at.block);
   if (!step.by_range || range.count() == 1) {

@@ -448,6 +448,8 @@ void run_seeds(uint64_t from, uint64_t count) {
 }
 
 TEST(PartitionFibres, SomeOrderExplainsEveryAnswer) { run_seeds(1, kSeeds); }
+// A page was joined with its parent in a frame that had been given away.
+TEST(PartitionFibres, ASeedThatFailedOnce) { run_seeds(1231, 1); }
 TEST(PartitionFibres, DISABLED_ManySeeds) { run_seeds(1000, 1000); }
 
 }  // namespace
