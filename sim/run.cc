@@ -55,7 +55,9 @@ class Run {
         simulation_(options.seed),
         server_(simulation_.add_node({.name = "server",
                                       .cores = kServerCores,
-                                      .disk = {.capacity_bytes = kDiskBytes, .omit = options.omit},
+                                      .disk = {.capacity_bytes = kDiskBytes,
+                                               .omit = options.omit,
+                                               .power_loss_protection = has_protected_drive(options.seed)},
                                       .buffers = {.limit_bytes = 32 * kMiB}})),
         clients_(simulation_.add_node({.name = "clients", .buffers = {.limit_bytes = 4 * kMiB}})),
         world_{

@@ -7,11 +7,13 @@
 #include "base/time.h"
 #include "base/units.h"
 #include "client/types.h"
+#include "io/durability.h"
 
 namespace fb::bss {
 
 struct BlobStoreOptions {
   std::string directory;
+  Durability durability = Durability::strict;
   Incarnation incarnation;  // of the names new_blob() gives; never used before
 
   // Fixed when the store is made; an existing store keeps its own.

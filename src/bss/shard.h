@@ -81,6 +81,15 @@ struct Segment {
   uint64_t tombstones = 0;
   bool fresh = false;  // its extents may be merely allocated: zeros are written ahead of `end`
   uint64_t zeroed_to = kSegmentDataOffset;  // where fresh
+  // Blocks ahead of `end` that have been written and synced since: what is put there needs no flush of the
+  // file system.
+  uint64_t settled_from = kSegmentDataOffset;
+  uint64_t settled_to = kSegmentDataOffset;
+  bool has_gaps = false;        // batches overtook the zeros, or were there before them
+  bool wholly_settled = false;  // zeroed from end to end, and synced: for the generations to come, too
+  bool settled(uint64_t offset, uint64_t bytes) const {
+    return offset >= settled_from && offset + bytes <= settled_to;
+  }
   uint32_t readers = 0;
   uint32_t writers = 0;
 };
@@ -199,6 +208,7 @@ class Shard {
   static Task<void> run_compactor(Shard& self);
   Task<Result<void>> create_segment();
   Task<Result<void>> recycle(Segment& segment);
+  bool wants_settling(const Segment& segment) const;
   Segment* pick_victim();
   Task<bool> compact(Segment& victim);
   Task<bool> move_entries(Segment& victim, std::vector<WriteOp>& moves, uint64_t bytes);

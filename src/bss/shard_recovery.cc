@@ -83,7 +83,10 @@ class SegmentScanner {
 
 Task<Result<void>> Shard::open_segment(uint32_t number) {
   FB_CO_TRY(File file, co_await File::open(env(), path(fmt::format("segment-{:08}", number)),
-                                           {.write = true, .direct = true, .role = FileRole::data}));
+                                           {.write = true,
+                                            .direct = true,
+                                            .role = FileRole::data,
+                                            .durability = context_.options.durability}));
   Segment& segment = *segments_[number];
   segment.file = std::move(file);
   segment.state = Segment::State::damaged;
@@ -390,6 +393,11 @@ void Shard::settle_segments(const std::vector<ScannedBatch>& batches,
     newest->state = Segment::State::active;
     active_ = newest;
     newest->zeroed_to = newest->end;
+    if (newest->file.keeps_overwrites()) {
+      newest->fresh = true;
+      newest->has_gaps = true;
+      newest->settled_from = newest->settled_to = newest->end;
+    }
   }
   std::ranges::sort(unused, {}, &Segment::generation);
   for (Segment* segment : unused) {

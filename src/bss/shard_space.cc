@@ -15,6 +15,7 @@ namespace {
 constexpr uint64_t kZeroChunkBytes = kMiB;
 constexpr uint64_t kZeroAheadBytesMin = 4 * kMiB;
 constexpr uint64_t kZeroAheadBytesMax = 32 * kMiB;
+constexpr uint64_t kSettleBytes = 8 * kMiB;  // zeros between two syncs, where batches are far behind
 constexpr Duration kCreationRetry = Duration::milliseconds(200);
 constexpr Duration kRecyclePoll = Duration::milliseconds(1);
 constexpr Duration kCompactionRetry = Duration::milliseconds(20);
@@ -77,10 +78,13 @@ Task<Result<void>> Shard::create_segment() {
   const auto number = static_cast<uint32_t>(segments_.size());
   const std::string name = path(fmt::format("segment-{:08}", number));
   const std::string new_name = name + ".new";
-  FB_CO_TRY(File file,
-            co_await File::open(
-                env(), new_name,
-                {.write = true, .create = true, .truncate = true, .direct = true, .role = FileRole::data}));
+  FB_CO_TRY(File file, co_await File::open(env(), new_name,
+                                           {.write = true,
+                                            .create = true,
+                                            .truncate = true,
+                                            .direct = true,
+                                            .role = FileRole::data,
+                                            .durability = context_.options.durability}));
   auto segment = std::make_unique<Segment>();
   segment->number = number;
   segment->generation = next_generation_++;
@@ -126,6 +130,16 @@ Segment* Shard::segment_to_zero() {
   return next->fresh && next->zeroed_to < segment_bytes() ? next : nullptr;
 }
 
+// Whether the zeros written so far are to be synced, for batches to need no flush there (Durability::plp).
+bool Shard::wants_settling(const Segment& segment) const {
+  const bool last = segment.zeroed_to == segment_bytes();
+  if (last && &segment != active_) return true;  // in either mode: then no batch waits for it
+  if (!segment.file.keeps_overwrites()) return false;
+  const uint64_t settled = segment.settled_to - std::min(segment.settled_to, segment.end);
+  return last || (&segment == active_ && settled < kZeroAheadBytesMin) ||
+         segment.zeroed_to - segment.settled_to >= kSettleBytes;
+}
+
 // Durable writes into merely allocated extents cost far more than over written ones. Only speed depends on
 // this.
 Task<void> Shard::run_zeroer(Shard& self) {
@@ -142,19 +156,28 @@ Task<void> Shard::run_zeroer(Shard& self) {
     if (segment != self.segment_to_zero() || self.stopping_) continue;
     // Writes have overtaken: leave them a little room to go on meanwhile.
     const bool overtaken = segment == self.active_ && segment->zeroed_to <= segment->end;
-    if (overtaken) segment->zeroed_to = std::min(segment->end + chunk, self.segment_bytes());
+    if (overtaken) {
+      segment->zeroed_to = std::min(segment->end + chunk, self.segment_bytes());
+      segment->settled_from = segment->settled_to = segment->zeroed_to;
+      segment->has_gaps = true;
+    }
     const uint64_t length = std::min(chunk, self.segment_bytes() - segment->zeroed_to);
     if (length == 0) continue;
     self.zeroing_ = segment;
     self.zeroing_from_ = segment->zeroed_to;
     ++segment->writers;
     Result<void> written = co_await segment->file.write_all(zeros.span(0, length), self.zeroing_from_);
-    const bool last = self.zeroing_from_ + length == self.segment_bytes();
-    if (written && last && segment != self.active_) written = co_await segment->file.sync();
-    --segment->writers;
     self.zeroing_ = nullptr;
     segment->zeroed_to = self.zeroing_from_ + length;
+    self.work_.notify_all();
+    if (written && self.wants_settling(*segment)) {
+      written = co_await segment->file.sync();
+      if (written) segment->settled_to = segment->zeroed_to;
+    }
+    --segment->writers;
     if (!written) segment->fresh = false;
+    const bool to_the_end = segment->settled_to == self.segment_bytes();
+    segment->wholly_settled = written && to_the_end && !segment->has_gaps;
     self.work_.notify_all();
   }
 }
@@ -357,7 +380,12 @@ Task<Result<void>> Shard::recycle(Segment& segment) {
   segment.end = kSegmentDataOffset;
   segment.tombstones = 0;
   segment.moved_out = false;
-  segment.fresh = false;
+  // Where no flush is to be needed, what a batch goes to must have been written once.
+  segment.fresh = segment.file.keeps_overwrites() && !segment.wholly_settled;
+  segment.zeroed_to = kSegmentDataOffset;
+  segment.settled_from = kSegmentDataOffset;
+  segment.settled_to = segment.wholly_settled ? segment_bytes() : kSegmentDataOffset;
+  segment.has_gaps = false;
   free_.push_back(&segment);
   refuses_puts_ = false;
   co_return Result<void>();

@@ -78,7 +78,10 @@ Task<void> Shard::run_writer(Shard& self) {
     }
     self.in_flight_.push_back(&batch);
     ++batch.segment->writers;
-    const Result<size_t> written = co_await batch.segment->file.write_durable(batch.vectors, batch.offset);
+    const File& file = batch.segment->file;
+    const bool settled = batch.segment->settled(batch.offset, batch.bytes);
+    const Result<size_t> written = settled ? co_await file.overwrite_durable(batch.vectors, batch.offset)
+                                           : co_await file.write_durable(batch.vectors, batch.offset);
     self.complete(batch, written);
   }
 }

@@ -176,8 +176,8 @@ std::string ServerCounters::to_prometheus() const {
   Page page;
   page.text = fmt::format(
       "# HELP fractalbits_info Version and mode.\n# TYPE fractalbits_info gauge\n"
-      "fractalbits_info{{version=\"{}\",durability=\"strict\"}} 1\n",
-      kVersion);
+      "fractalbits_info{{version=\"{}\",durability=\"{}\"}} 1\n",
+      kVersion, to_string(durability));
   page.gauge("cores", "Worker threads.", cores);
   page.counter("allocations_total", "Calls of the memory allocator on worker threads.", allocations);
   page.gauge("request_buffer_bytes", "Memory of bodies on their way.", request_buffers_bytes);

@@ -16,6 +16,7 @@ namespace fb {
 // Everything /metrics shows: the cores' counters added up, and the state of the engines.
 struct ServerCounters {
   unsigned cores = 0;
+  Durability durability = Durability::strict;  // in effect
   EnvStats io;
   uint64_t allocations = 0;
   uint64_t request_buffers_bytes = 0;

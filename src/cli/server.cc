@@ -69,6 +69,7 @@ struct Server::Shared {
   ServerReady ready;
   std::unique_ptr<ManagementHandler> management;
   std::unique_ptr<HttpServer> management_http;
+  Durability durability = Durability::strict;  // in effect
   bool serving = false;
   std::vector<std::unique_ptr<Core>> cores;  // last: what they hold refers to the rest
 };
@@ -111,7 +112,7 @@ Task<void> Server::run_first_core(Env& env) {
          {"data_dir", settings_.data_dir},
          {"threads", settings_.threads},
          {"io", env.name()},
-         {"durability", "strict"}});
+         {"durability", to_string(shared_->durability)}});
     shared_->serving = true;
     if (on_ready_) on_ready_(shared_->ready);
     co_await serve_until_stopped(env);
@@ -144,6 +145,7 @@ Task<ConfigResult<void>> Server::start_store(Env& env) {
   auto directory = co_await DataDirectory::open(env, settings_.data_dir);
   if (!directory) co_return std::unexpected(directory.error());
   shared_->directory = std::move(*directory);
+  co_await choose_durability(env);
 
   KeyInfo root{.owner = std::string(kRootOwner), .owner_display_name = std::string(kRootDisplayName)};
   ServerReady& ready = shared_->ready;
@@ -165,6 +167,7 @@ Task<ConfigResult<void>> Server::start_store(Env& env) {
 
   Partition::Options names{.directory = shared_->directory->namespace_path(),
                            .store_id = shared_->directory->store_id(),
+                           .durability = shared_->durability,
                            .memory_bytes = settings_.namespace_memory_bytes};
   const StoreTuning& tuning = settings_.tuning;
   if (tuning.journal_segment_bytes != 0) names.segment_bytes = tuning.journal_segment_bytes;
@@ -181,6 +184,7 @@ Task<ConfigResult<void>> Server::start_store(Env& env) {
   shared_->partition = std::move(*partition);
 
   bss::BlobStoreOptions blobs{.directory = shared_->directory->blobs_path(),
+                              .durability = shared_->durability,
                               .incarnation = shared_->partition->incarnation(),
                               .capacity_bytes = settings_.capacity_bytes,
                               .cache_bytes = settings_.cache_bytes / settings_.threads};
@@ -196,6 +200,22 @@ Task<ConfigResult<void>> Server::start_store(Env& env) {
   shared_->store = std::move(*store);
   shared_->registry = std::make_unique<EmbeddedRegistryGroup>(env.core_count());
   co_return ConfigResult<void>();
+}
+
+// Never weaker than what was asked for, and stricter where the file system would not keep to it.
+Task<void> Server::choose_durability(Env& env) {
+  shared_->durability = settings_.durability;
+  if (settings_.durability == Durability::strict) co_return;
+  const auto space = co_await file_system_space(env, settings_.data_dir);
+  if (space && space->overwrites_in_place) {
+    log(env, LogLevel::warn,
+        "durability plp: what is acknowledged is not flushed; a drive without power-loss protection loses "
+        "it");
+    co_return;
+  }
+  shared_->durability = Durability::strict;
+  log(env, LogLevel::warn, "durability plp needs ext4 or xfs: strict is used",
+      {{"data_dir", settings_.data_dir}});
 }
 
 Task<ConfigResult<void>> Server::start_core(Env& env) {
@@ -401,6 +421,7 @@ Task<std::string> Server::collect_metrics(Env& env) {
     });
   }
   counters.names = shared_->partition->statistics();
+  counters.durability = shared_->durability;
   counters.journal = shared_->partition->journal().bounds();
   if (auto space = co_await core_of(env).blobs->space({})) counters.space = *space;
   co_return counters.to_prometheus();

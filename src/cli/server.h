@@ -47,6 +47,7 @@ class Server {
   Task<void> run_first_core(Env& env);
   Task<ConfigResult<void>> start(Env& env);
   Task<ConfigResult<void>> start_store(Env& env);
+  Task<void> choose_durability(Env& env);
   Task<ConfigResult<void>> start_core(Env& env);
   Task<ConfigResult<void>> start_listening(Env& env);
   Task<ConfigResult<void>> make_buckets(Env& env);

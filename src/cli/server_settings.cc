@@ -92,6 +92,15 @@ constexpr std::array kTable = {
                 .value_name = "BYTES",
                 .default_value = "0",
                 .help = "Most bytes of objects to keep; 0: as many as the file system holds."},
+    SettingInfo{.name = "storage.durability",
+                .flag = "--durability",
+                .environment = "FRACTALBITS_DURABILITY",
+                .value_name = "MODE",
+                .default_value = "strict",
+                .help =
+                    "strict: what is acknowledged has been flushed to stable media. plp: for drives with "
+                    "power-loss protection and 4 KiB atomicity only, which keep what they have answered; no "
+                    "flush. On file systems other than ext4 and xfs strict is used all the same."},
     SettingInfo{.name = "storage.namespace_memory",
                 .flag = "--namespace-memory",
                 .environment = "FRACTALBITS_NAMESPACE_MEMORY",
@@ -237,6 +246,13 @@ ConfigResult<void> read_io(ServerSettings& out, const Settings& settings) {
   return {};
 }
 
+ConfigResult<void> read_durability(ServerSettings& out, const Settings& settings) {
+  static constexpr std::array<std::string_view, 2> kModes = {"strict", "plp"};
+  FB_CONFIG_TRY(const size_t mode, settings.choice("storage.durability", kModes));
+  out.durability = static_cast<Durability>(mode);
+  return {};
+}
+
 ConfigResult<void> read_sizes(ServerSettings& out, const Settings& settings) {
   FB_CONFIG_TRY(out.cache_bytes, settings.bytes("cache.size"));
   FB_CONFIG_TRY(out.request_memory_bytes, settings.bytes("requests.memory"));
@@ -283,7 +299,7 @@ ConfigResult<ServerSettings> resolve_server_settings(
   if (out.tls_cert.empty() != out.tls_key.empty()) {
     return std::unexpected("--tls-cert and --tls-key must be given together");
   }
-  for (const auto read : {&read_names, &read_io, &read_sizes, &read_log}) {
+  for (const auto read : {&read_names, &read_io, &read_durability, &read_sizes, &read_log}) {
     if (auto done = read(out, settings); !done) return std::unexpected(done.error());
   }
   if (auto done = read_credentials(out, environment); !done) return std::unexpected(done.error());

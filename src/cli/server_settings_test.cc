@@ -43,6 +43,13 @@ TEST(ServerSettings, Defaults) {
   EXPECT_EQ(resolved->namespace_memory_bytes, 1 * kGiB);
   EXPECT_EQ(resolved->cache_bytes, 256 * kMiB);
   EXPECT_GE(resolved->request_memory_bytes, 128 * kMiB);
+  EXPECT_EQ(resolved->durability, Durability::strict);
+}
+
+TEST(ServerSettings, Durability) {
+  EXPECT_EQ(resolve(with("storage.durability", "plp"))->durability, Durability::plp);
+  EXPECT_EQ(resolve(with("storage.durability", "strict"))->durability, Durability::strict);
+  EXPECT_NE(complaint("storage.durability", "none").find("strict"), std::string::npos);
 }
 
 // A machine with many processors starts without settings, too.

@@ -66,6 +66,7 @@ class PageFile final : public PageClient {
     uint64_t growth_bytes = 64 * kMiB;  // how much is allocated at a time
     uint64_t size_bytes_max = 0;        // of all slots; 0: what the file system gives
     uint32_t reserve_pages = 256;
+    Durability durability = Durability::strict;
   };
   static constexpr size_t kBatchPages = 64;  // written side by side, then made stored together
   static constexpr size_t kBatchErases = 1000;
