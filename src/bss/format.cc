@@ -77,8 +77,7 @@ bool valid_entry(const DescriptorEntry& entry, const DescriptorHeader& header) {
   if (entry.kind != EntryKind::put && entry.kind != EntryKind::copy) return false;
   if (entry.length == 0 || entry.length > kBlobBlockSizeMax) return false;
   const uint64_t begin = uint64_t{entry.payload_block} * kBlockBytes;
-  return begin >= header.descriptor_bytes &&
-         begin + align_up(entry.length, kBlockBytes) <= header.batch_bytes;
+  return begin >= header.descriptor_bytes && begin + stored_bytes(entry.length) <= header.batch_bytes;
 }
 
 bool valid_shape(const DescriptorHeader& header, const DescriptorPlace& place, size_t bytes_available) {
@@ -94,6 +93,22 @@ bool valid_shape(const DescriptorHeader& header, const DescriptorPlace& place, s
 }
 
 }  // namespace
+
+void finish_payload(std::span<std::byte> blocks, uint32_t length, std::span<const uint64_t> sums,
+                    std::span<std::byte> own) {
+  FB_ASSERT(blocks.size() == payload_bytes(length), blocks.size(), length);
+  FB_ASSERT(sums.size() == piece_count(length), sums.size(), length);
+  std::ranges::fill(blocks.subspan(length), std::byte{0});
+  if (sums.empty()) return;
+  const auto bytes = std::as_bytes(sums);
+  if (piece_table_fits_behind(length)) {
+    std::ranges::copy(bytes, blocks.begin() + static_cast<ptrdiff_t>(piece_table_offset(length)));
+    return;
+  }
+  FB_ASSERT(own.size() == kBlockBytes, own.size());
+  std::ranges::fill(own, std::byte{0});
+  std::ranges::copy(bytes, own.begin());
+}
 
 std::string encode_superblock(const Superblock& superblock) {
   std::string block(kBlockBytes, '\0');

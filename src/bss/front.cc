@@ -117,11 +117,20 @@ Task<Result<void>> BlobFront::put(const CallContext& context, const BlobWrite& w
   if (!ours(write.id) || write.block > kBlockNumberMax || write.length == 0) co_return BlobError::unavailable;
   if (write.length > kBlobBlockSizeMax) co_return BlobError::too_large;
   if (context.deadline <= env_.now()) co_return BlobError::timed_out;
-  const size_t padded = align_up(write.length, kBlockBytes);
+  const size_t padded = payload_bytes(write.length);
   FB_ASSERT(padded <= write.buffer.capacity(), write.length, write.buffer.capacity());
-  std::memset(write.buffer.data() + write.length, 0, padded - write.length);
+  PieceSums sums;
+  const auto pieces = piece_checksums(write.buffer.span(0, write.length), sums);
+  // What stands in memory is no longer what came in.
+  if (!pieces.empty() && checksum_of_pieces(pieces, write.length) != write.checksum)
+    co_return BlobError::damaged;
+  Buffer table;
+  if (stored_bytes(write.length) > padded) table = co_await pool_.allocate(kBlockBytes);
+  finish_payload(write.buffer.span(0, padded), write.length, pieces,
+                 table ? table.span(0, kBlockBytes) : std::span<std::byte>());
   const PutArguments arguments{.key = {.id = write.id, .block = write.block},
                                .padded = write.buffer.span(0, padded),
+                               .table = table ? table.data() : nullptr,
                                .length = write.length,
                                .checksum = write.checksum};
   const uint32_t number = shard_of(arguments.key, shard_count());
@@ -148,6 +157,7 @@ Task<Result<void>> BlobFront::put_here(PutArguments arguments) {
              .number = arguments.key.id.number,
              .checksum = arguments.checksum,
              .data = arguments.padded.data(),
+             .table = arguments.table,
              .group = &group};
   target.submit(op);
   co_await group;

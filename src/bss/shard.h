@@ -36,8 +36,9 @@ struct WriteOp {
   uint32_t incarnation = 0;
   uint64_t number = 0;
   uint64_t checksum = 0;
-  const std::byte* data = nullptr;  // padded with zeros to whole blocks
-  uint64_t place = 0;  // put, copy: where it is being written; before that, of a copy, where it was
+  std::byte* data = nullptr;   // whole blocks, finished by finish_payload()
+  std::byte* table = nullptr;  // the block with the pieces' checksums, where they need one
+  uint64_t place = 0;          // put, copy: where it is being written; before that, of a copy, where it was
   uint64_t other_generation = 0;
   uint64_t source_place = 0;  // copy
   bool move = false;          // compaction's: a copy, or a tombstone that is still needed
@@ -45,7 +46,8 @@ struct WriteOp {
   WriteGroup* group = nullptr;
   WriteOp* next = nullptr;
 
-  uint64_t padded() const { return align_up(length, kBlockBytes); }
+  uint64_t stored() const { return kind == EntryKind::tombstone ? 0 : stored_bytes(length); }
+  bool has_own_table() const { return stored() > payload_bytes(length); }
 };
 
 class WriteQueue {
@@ -131,7 +133,7 @@ class Shard {
 
   void submit(WriteOp& op);
   uint64_t payload_bytes_max() const;
-  // Whole payload into `buffer` (of the cache or of the request), verified.
+  // Verified: the whole payload, or of one with several pieces those that the range touches.
   Task<Result<BlobData>> read(const CallContext& context, const BlobKey& key, uint32_t offset,
                               uint32_t length);
   BlobPage enumerate(uint64_t cursor);
@@ -167,6 +169,19 @@ class Shard {
     uint64_t end = kSegmentDataOffset;
     uint64_t tombstones = 0;
   };
+
+  // Bytes of a payload that are read and verified together.
+  struct Extent {
+    uint32_t begin = 0;
+    uint32_t end = 0;
+    uint64_t blocks_bytes() const { return align_up(end - begin, kBlockBytes); }
+  };
+  Extent extent_to_read(uint32_t payload, uint32_t offset, uint32_t length) const;
+  enum class Verdict : uint8_t { intact, damaged, table_damaged, unreadable, timed_out };
+  static Task<Verdict> read_extent(CoreContext& core, const CallContext& context, Segment& segment,
+                                   const IndexEntry& entry, Extent extent, Buffer& buffer);
+  // A payload as it stands in a batch, with the checksums of its pieces.
+  Task<Verdict> check_payload(Segment& segment, uint64_t offset, uint32_t length, uint64_t checksum);
 
   Env& env() const { return context_.env; }
   std::string path(std::string_view name) const;
@@ -212,6 +227,7 @@ class Shard {
   Segment* pick_victim();
   Task<bool> compact(Segment& victim);
   Task<bool> move_entries(Segment& victim, std::vector<WriteOp>& moves, uint64_t bytes);
+  Task<Buffer> finish_moves(std::span<WriteOp> moves);
   static Task<Result<void>> read_moves(Segment& victim, std::span<WriteOp> moves, const Buffer& payloads);
   std::optional<WriteOp> move_of(const DescriptorEntry& entry, uint64_t batch_offset, const Segment& victim);
   bool droppable(const DescriptorEntry& tombstone, const Segment& holder) const;

@@ -279,11 +279,9 @@ Task<void> Shard::scan_into(Shard& self, Segment* segment, uint64_t from, bool w
 Task<bool> Shard::payloads_match(const ScannedBatch& batch) {
   for (const DescriptorEntry& entry : batch.entries) {
     if (entry.kind == EntryKind::tombstone) continue;
-    const Buffer buffer = co_await context_.pool.allocate(entry.length);
     const uint64_t at = batch.offset + uint64_t{entry.payload_block} * kBlockBytes;
-    const auto bytes = buffer.span(0, align_up(entry.length, kBlockBytes));
-    if (!co_await batch.segment->file.read_exactly(bytes, at)) continue;
-    if (xxh3(bytes.first(entry.length)) != entry.checksum) co_return false;
+    const Verdict verdict = co_await check_payload(*batch.segment, at, entry.length, entry.checksum);
+    if (verdict == Verdict::damaged || verdict == Verdict::table_damaged) co_return false;
   }
   co_return true;
 }
@@ -416,7 +414,7 @@ void Shard::recount_live() {
   for (size_t t = 0; t < BlobIndex::kTableCount; ++t) {
     for (const IndexEntry& entry : index_.table(t)) {
       if (entry.place == 0) continue;
-      const uint64_t bytes = align_up(entry.length(), kBlockBytes);
+      const uint64_t bytes = stored_bytes(entry.length());
       const bool inside = entry.segment() < segments_.size() && entry.offset_bytes() >= kSegmentDataOffset &&
                           entry.offset_bytes() + bytes <= segments_[entry.segment()]->end;
       if (!inside) {

@@ -254,12 +254,12 @@ Task<bool> Shard::compact(Segment& victim) {
       for (const DescriptorEntry& entry : batch.entries) {
         const auto move = move_of(entry, batch.offset, victim);
         if (!move) continue;
-        if (moves.size() == kBatchEntriesMax || bytes + move->padded() > kMoveBytesMax) {
+        if (moves.size() == kBatchEntriesMax || bytes + payload_bytes(move->length) > kMoveBytesMax) {
           if (!co_await move_entries(victim, moves, bytes)) co_return false;
           moves.clear();
           bytes = 0;
         }
-        bytes += move->padded();
+        bytes += payload_bytes(move->length);
         moves.push_back(*move);
       }
     }
@@ -309,13 +309,31 @@ Task<Result<void>> Shard::read_moves(Segment& victim, std::span<WriteOp> moves, 
     while (next < moves.size() && moves[next].kind == EntryKind::copy &&
            IndexEntry{.place = moves[next].source_place}.offset_bytes() == from + length) {
       moves[next].data = payloads.data() + filled + length;
-      length += moves[next++].padded();
+      length += payload_bytes(moves[next++].length);
     }
     FB_CO_CHECK(co_await victim.file.read_exactly(payloads.span(filled, length), from));
     filled += length;
     first = next;
   }
   co_return Result<void>();
+}
+
+// Padding and checksums of pieces, made anew from payloads that were verified.
+Task<Buffer> Shard::finish_moves(std::span<WriteOp> moves) {
+  const auto count = static_cast<size_t>(std::ranges::count_if(moves, &WriteOp::has_own_table));
+  Buffer tables;
+  if (count != 0) tables = co_await context_.pool.allocate(count * kBlockBytes);
+  size_t used = 0;
+  for (WriteOp& op : moves) {
+    if (op.kind != EntryKind::copy) continue;
+    std::span<std::byte> own;
+    if (op.has_own_table()) own = tables.span(kBlockBytes * used++, kBlockBytes);
+    op.table = own.data();
+    PieceSums sums;
+    finish_payload({op.data, payload_bytes(op.length)}, op.length,
+                   piece_checksums({op.data, op.length}, sums), own);
+  }
+  co_return tables;
 }
 
 Task<bool> Shard::move_entries(Segment& victim, std::vector<WriteOp>& moves, uint64_t bytes) {
@@ -325,9 +343,10 @@ Task<bool> Shard::move_entries(Segment& victim, std::vector<WriteOp>& moves, uin
   ++victim.readers;
   const Result<void> read = co_await read_moves(victim, moves, payloads);
   --victim.readers;
-  const bool intact = read && std::ranges::all_of(moves, [](const WriteOp& op) {
-                        return op.kind != EntryKind::copy || xxh3({op.data, op.length}) == op.checksum;
-                      });
+  const bool intact =
+      read && std::ranges::all_of(moves, [](const WriteOp& op) {
+        return op.kind != EntryKind::copy || blob_checksum({op.data, op.length}) == op.checksum;
+      });
   if (!intact) {
     ++context_.stats.damaged;
     victim.pinned = true;
@@ -335,6 +354,8 @@ Task<bool> Shard::move_entries(Segment& victim, std::vector<WriteOp>& moves, uin
     co_return false;
   }
   if (stopping_) co_return false;  // while it read, the writers may have ended: nobody would answer
+  const Buffer tables = co_await finish_moves(moves);
+  if (stopping_) co_return false;
   WriteGroup group{.remaining = moves.size(), .waiter = {}};
   for (WriteOp& op : moves) op.group = &group;
   for (WriteOp& op : moves) submit(op);

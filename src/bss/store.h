@@ -67,7 +67,8 @@ class BlobFront final : public BlobClient {
  private:
   struct PutArguments {
     BlobKey key;
-    std::span<const std::byte> padded;
+    std::span<std::byte> padded;
+    std::byte* table;  // null: none is needed
     uint32_t length;
     uint64_t checksum;
   };
