@@ -22,7 +22,8 @@ constexpr int kRestartsAfterDamageMax = 3;
 Task<void> run_client(World& world, Env& env, unsigned number) {
   Workload workload(world, env, number);
   if (number == 0) co_await workload.create_bucket();
-  while (!world.bucket_made && !world.failed()) (void)co_await sleep_for(env, Duration::milliseconds(1));
+  while (!world.bucket_made && !world.failed() && !world.stopping)
+    (void)co_await sleep_for(env, Duration::milliseconds(1));
   co_await workload.run();
   co_await workload.close();
 }

@@ -46,6 +46,7 @@ ServerSettings settings_of(uint64_t seed) {
   settings.capacity_bytes = 96 * kMiB;
   settings.namespace_memory_bytes = 2 * kMiB;  // fewer pages than are in use
   settings.durability = has_protected_drive(seed) ? Durability::plp : Durability::strict;
+  if (seed % 3 == 1) settings.scrub_period = Duration::seconds(2);
   settings.tuning = kTunings[seed % kTunings.size()];
   return settings;
 }

@@ -22,12 +22,14 @@ BlobFront::BlobFront(Env& env, BlobStore& store)
       store_(store),
       pool_(env, {.arena_bytes = 0, .limit_bytes = kEnginePoolBytes}),
       cache_(env, store.options().cache_bytes, store.options().cache_payload_bytes_max),
+      scrub_turn_(env, 1),
       context_{.env = env,
                .options = store.options(),
                .superblock = store.superblock(),
                .cache = cache_,
                .pool = pool_,
-               .stats = stats_},
+               .stats = stats_,
+               .scrub_turn = scrub_turn_},
       shards_(store.superblock().shard_count),
       workers_(env) {
   FB_ASSERT(env.core() < store.fronts_.size(), env.core());
@@ -290,6 +292,16 @@ Task<Result<BlobSpace>> BlobFront::space(const CallContext&) {
     total.available_bytes += part.available_bytes;
   }
   co_return total;
+}
+
+Task<ScrubReport> BlobFront::scrub() {
+  ScrubReport report;
+  for (Shard* shard : own_) report.add(co_await shard->scrub_now());
+  co_return report;
+}
+
+void BlobFront::stop_scrub() {
+  for (Shard* shard : own_) shard->stop_scrub();
 }
 
 uint64_t BlobFront::blob_count() const {

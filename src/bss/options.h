@@ -33,6 +33,9 @@ struct BlobStoreOptions {
   unsigned compaction_live_percent = 60;
   // Of the time; where space is short compaction does not wait.
   unsigned compaction_time_percent = 25;
+  // Everything is read once in so long; 0: never. Of the time of a core, while it is done.
+  Duration scrub_period;
+  unsigned scrub_time_percent = 10;
 };
 
 // Per core, without locks; summed when scraped.
@@ -49,6 +52,8 @@ struct BlobStats {
   uint64_t checkpoints_lost = 0;  // damaged or missing at start: every descriptor was read instead
   uint64_t compacted_segments = 0, compacted_bytes = 0;
   uint64_t puts_refused_full = 0;
+  uint64_t scrubs = 0;  // of whole shards
+  uint64_t scrub_payloads = 0, scrub_bytes = 0, scrub_damaged = 0;
 };
 
 }  // namespace fb::bss

@@ -45,6 +45,7 @@ void Shard::start(Scope& scope) {
   scope.spawn(&Shard::run_zeroer, std::ref(*this));
   scope.spawn(&Shard::run_compactor, std::ref(*this));
   scope.spawn(&Shard::run_checkpointer, std::ref(*this));
+  scope.spawn(&Shard::run_scrubber, std::ref(*this));
 }
 
 void Shard::stop() {

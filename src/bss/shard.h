@@ -12,6 +12,7 @@
 #include "bss/format.h"
 #include "bss/index.h"
 #include "bss/options.h"
+#include "bss/scrub.h"
 #include "client/blob_client.h"
 #include "io/file.h"
 #include "io/scope.h"
@@ -104,6 +105,7 @@ struct CoreContext {
   BlobCache& cache;
   BufferPool& pool;  // descriptors, scans, compaction and checkpoints: not the requests' memory
   BlobStats& stats;
+  Semaphore& scrub_turn;  // one shard at a time reads everything
 };
 
 // One shard: its segments, its index, its writers and its background work. Only its owner core touches it.
@@ -137,6 +139,9 @@ class Shard {
   Task<Result<BlobData>> read(const CallContext& context, const BlobKey& key, uint32_t offset,
                               uint32_t length);
   BlobPage enumerate(uint64_t cursor);
+  // Reads everything, at once; ends early after stop_scrub() or stop().
+  Task<ScrubReport> scrub_now();
+  void stop_scrub() { scrub_stopped_ = true; }
   // Index against segments: every entry inside a written segment, live bytes exact.
   bool verify();
 
@@ -242,6 +247,8 @@ class Shard {
   Task<Result<std::optional<Checkpoint>>> load_checkpoint();
   Task<bool> load_checkpoint_body(File& file, Checkpoint& checkpoint);
   void adopt_checkpoint(const Checkpoint& checkpoint, std::vector<Inherited>& inherited);
+  Task<Result<void>> scan_to(Segment& segment, uint64_t from, uint64_t end, bool whole,
+                             std::vector<ScannedBatch>& out);
   Task<Result<void>> scan(Segment& segment, uint64_t from, bool whole, std::vector<ScannedBatch>& out);
   static Task<void> scan_into(Shard& self, Segment* segment, uint64_t from, bool whole,
                               std::vector<ScannedBatch>* out, std::optional<Error>* error);
@@ -252,6 +259,19 @@ class Shard {
   void count_missing(const std::vector<ScannedBatch>& batches);
   void settle_segments(const std::vector<ScannedBatch>& batches, const std::vector<Inherited>& inherited);
   void recount_live();
+
+  // shard_scrub.cc
+  static Task<void> run_scrubber(Shard& self);
+  Task<void> save_scrub();
+  Task<void> scrub_pass(uint64_t from, unsigned percent, ScrubReport& report, ScrubState* state);
+  Task<void> scrub_pause(Instant since, unsigned percent);
+  Task<void> scrub_segment(Segment& segment, unsigned percent, ScrubReport& report);
+  Task<void> scrub_payload(Segment& segment, const IndexEntry& described, ScrubReport& report);
+  Task<void> scrub_undescribed(Segment& segment, const std::vector<IndexEntry>& found, uint64_t settled_end,
+                               ScrubReport& report);
+  const IndexEntry* indexed_as(const IndexEntry& described);
+  Task<bool> check_headers(Segment& segment);
+  bool scrub_stopping() const { return stopping_ || scrub_stopped_; }
 
   // shard_checkpoint.cc
   static Task<void> run_checkpointer(Shard& self);
@@ -301,6 +321,8 @@ class Shard {
   bool creation_failed_ = false;
   Instant creation_retry_;
   bool compacting_ = false;
+  ScrubState scrub_;
+  bool scrub_stopped_ = false;
   bool no_victim_ = false;  // nothing to compact until something is erased
 
   Notification work_;

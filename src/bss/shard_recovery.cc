@@ -235,7 +235,11 @@ void Shard::adopt_checkpoint(const Checkpoint& checkpoint, std::vector<Inherited
 
 Task<Result<void>> Shard::scan(Segment& segment, uint64_t from, bool whole, std::vector<ScannedBatch>& out) {
   const bool ends_here = segment.state == Segment::State::sealed;
-  const uint64_t end = ends_here ? segment.end : segment_bytes();
+  co_return co_await scan_to(segment, from, ends_here ? segment.end : segment_bytes(), whole, out);
+}
+
+Task<Result<void>> Shard::scan_to(Segment& segment, uint64_t from, uint64_t end, bool whole,
+                                  std::vector<ScannedBatch>& out) {
   SegmentScanner scanner(*this, segment, end);
   uint64_t found_to = from;
   uint64_t at = from;

@@ -147,6 +147,7 @@ TEST_F(BlobStoreTest, APayloadThatChangedInMemoryIsRefused) {
 }
 
 TEST_F(BlobStoreTest, AgreesWithAModelThroughRestarts) {
+  options_.capacity_bytes = 256 * kMiB;
   Model model;
   std::mt19937_64 random(5);
   for (int round = 0; round < 6; ++round) {

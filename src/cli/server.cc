@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <csignal>
 #include <optional>
+#include <unordered_set>
 #include <vector>
 
 #include "api/api_server.h"
@@ -187,7 +188,8 @@ Task<ConfigResult<void>> Server::start_store(Env& env) {
                               .durability = shared_->durability,
                               .incarnation = shared_->partition->incarnation(),
                               .capacity_bytes = settings_.capacity_bytes,
-                              .cache_bytes = settings_.cache_bytes / settings_.threads};
+                              .cache_bytes = settings_.cache_bytes / settings_.threads,
+                              .scrub_period = settings_.scrub_period};
   if (tuning.blob_shards != 0) blobs.shard_count = tuning.blob_shards;
   if (tuning.blob_segment_bytes != 0) blobs.segment_bytes = tuning.blob_segment_bytes;
   if (tuning.blob_checkpoint_bytes != 0) blobs.checkpoint_interval_bytes = tuning.blob_checkpoint_bytes;
@@ -301,7 +303,8 @@ Task<ConfigResult<void>> Server::start_listening(Env& env) {
       .ready = [this] { return shared_->serving; },
       .metrics = [this, &env] { return collect_metrics(env); },
       .refuses = [this, &env](const RequestHead& head) { return refuses_management(env, head); },
-      .fsck = [this, &env] { return check(env); }});
+      .fsck = [this, &env] { return check(env); },
+      .scrub = [this, &env] { return scrub(env); }});
   shared_->management_http = std::make_unique<HttpServer>(env, std::move(*listener), *shared_->management);
   core_of(env).serving.spawn(&Core::run_http, shared_->management_http.get());
   shared_->ready.url =
@@ -348,6 +351,7 @@ Task<void> Server::stop(Env& env) {
     co_await call_on(env, number, [this](Env& there) -> Task<void> {
       Core& core = core_of(there);
       if (core.http) core.http->stop(kStopGrace);
+      if (core.blobs) core.blobs->stop_scrub();
       if (there.core() == 0 && shared_->management_http) shared_->management_http->stop(Duration::seconds(1));
       co_return;
     });
@@ -408,6 +412,31 @@ Task<std::string> Server::check(Env& env) {
   const Result<FsckReport> report = co_await check_store(*shared_->partition, *core_of(env).blobs, true);
   if (!report) co_return fmt::format("the check could not be finished: {}\n", report.error().to_string());
   co_return report->to_string();
+}
+
+// All cores at once; with the names of the objects whose content is damaged.
+Task<std::string> Server::scrub(Env& env) {
+  bss::ScrubReport report;
+  Scope scope(env);
+  for (unsigned number = 0; number < env.core_count(); ++number)
+    scope.spawn(&Server::scrub_core, std::ref(*this), std::ref(env), number, &report);
+  co_await scope.join();
+  std::string text = report.to_string();
+  std::unordered_set<BlobId> damaged;
+  for (const BlobKey& key : report.keys) damaged.insert(key.id);
+  if (damaged.empty()) co_return text;
+  const auto names = co_await shared_->partition->keys_naming(damaged);
+  if (!names) co_return text + fmt::format("  whose they are was not found: {}\n", names.error().to_string());
+  for (const std::string& name : *names) text += "  of the object " + name + "\n";
+  if (names->empty()) text += "  no object is made of them: they wait to be freed\n";
+  co_return text;
+}
+
+Task<void> Server::scrub_core(Server& self, Env& env, unsigned core, bss::ScrubReport* report) {
+  const bss::ScrubReport found = co_await call_on(env, core, [&self](Env& there) -> Task<bss::ScrubReport> {
+    co_return co_await self.core_of(there).blobs->scrub();
+  });
+  report->add(found);
 }
 
 Task<std::string> Server::collect_metrics(Env& env) {

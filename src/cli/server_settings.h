@@ -47,6 +47,7 @@ struct ServerSettings {
   uint64_t cache_bytes = 0;           // of the process
   uint64_t request_memory_bytes = 0;  // of the process
   Durability durability = Durability::strict;
+  Duration scrub_period;        // 0: never
   uint64_t capacity_bytes = 0;  // of the blobs; 0: what the file system has
   uint64_t namespace_memory_bytes = 0;
   StoreTuning tuning;
