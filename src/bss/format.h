@@ -79,6 +79,9 @@ void encode_segment_header(const SegmentHeader& header, std::span<std::byte> out
 std::optional<SegmentHeader> parse_segment_header(std::span<const std::byte> bytes, const StoreId& store_id,
                                                   uint32_t shard, uint32_t segment);
 
+// One copy, whosever it is.
+std::optional<SegmentHeader> parse_any_segment_header(std::span<const std::byte> block);
+
 enum class EntryKind : uint8_t {
   put = 1,
   tombstone = 2,  // other_generation: of the segment that held the put; 0 unknown
@@ -139,6 +142,11 @@ struct DescriptorView {
 };
 std::optional<DescriptorView> parse_descriptor(std::span<const std::byte> bytes,
                                                const DescriptorPlace& place);
+
+// What looks like a descriptor at `offset`, of any shard and generation: without the nonce its checksum says
+// nothing. For showing damaged segments only.
+std::optional<DescriptorView> parse_unkeyed_descriptor(std::span<const std::byte> bytes, uint64_t offset,
+                                                       uint64_t segment_bytes);
 
 // A checkpoint: one header block, `segment_count` CheckpointSegments, `entry_count` index entries (index.h).
 struct CheckpointHeader {

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "cli/dump_command.h"
 #include "cli/fsck_command.h"
 #include "cli/mv_command.h"
 #include "cli/server.h"
@@ -175,6 +176,26 @@ void add_fsck(CLI::App& app, FsckOptions& options) {
       ->type_name("NAME");
 }
 
+void add_dump(CLI::App& app, std::string& path) {
+  CLI::App* dump =
+      app.add_subcommand("dump-segment",
+                         "Show what a segment of the blob store says: headers, batches, entries, and what is "
+                         "not intact. It is only "
+                         "read, and may be damaged.\n\n"
+                         "  fractalbits dump-segment ./fractalbits-data/blobs/shard-0003/segment-00000000");
+  dump->footer(
+      "Exit status: 0 all is intact, 1 it could not be read, 2 wrong usage, 4 something is damaged.");
+  dump->add_option("FILE", path, "A file segment-* of a data directory.")->required();
+}
+
+int run_dump(const std::string& path) {
+  const CommandOutcome outcome =
+      run_dump_segment(path, [](std::string_view line) { fmt::print("{}\n", line); });
+  if (outcome.status != kExitDamaged) return finish(outcome);
+  fmt::print("{}\n", outcome.message);
+  return outcome.status;
+}
+
 ConfigResult<ServerSettings> collect(const ServerFlags& flags) {
   const auto table = server_setting_table();
   Settings settings(table);
@@ -258,6 +279,8 @@ int run_program(int argc, char** argv) {
   add_mv(app, mv);
   FsckOptions fsck;
   add_fsck(app, fsck);
+  std::string segment;
+  add_dump(app, segment);
   if (argc <= 1) {
     fmt::print(stderr, "{}", app.help());
     return kExitUsage;
@@ -267,13 +290,15 @@ int run_program(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     return complain(fmt::format("{}\nRun `fractalbits{} --help` to see what is possible.", error.what(),
-                                app.got_subcommand(server)   ? " server"
-                                : app.got_subcommand("mv")   ? " mv"
-                                : app.got_subcommand("fsck") ? " fsck"
-                                                             : ""),
+                                app.got_subcommand(server)           ? " server"
+                                : app.got_subcommand("mv")           ? " mv"
+                                : app.got_subcommand("fsck")         ? " fsck"
+                                : app.got_subcommand("dump-segment") ? " dump-segment"
+                                                                     : ""),
                     kExitUsage);
   }
   if (app.got_subcommand(server)) return run_server(flags);
+  if (app.got_subcommand("dump-segment")) return run_dump(segment);
   if (app.got_subcommand("fsck")) {
     const CommandOutcome outcome = run_fsck(fsck, environment);
     // What is damaged is the answer that was asked for.
