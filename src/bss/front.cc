@@ -294,6 +294,23 @@ Task<Result<BlobSpace>> BlobFront::space(const CallContext&) {
   co_return total;
 }
 
+void BlobUsage::add(const BlobUsage& other) {
+  for (uint64_t BlobUsage::* field :
+       {&BlobUsage::capacity_bytes, &BlobUsage::live_bytes, &BlobUsage::garbage_bytes,
+        &BlobUsage::unwritten_bytes, &BlobUsage::free_bytes, &BlobUsage::unallocated_bytes,
+        &BlobUsage::lost_bytes, &BlobUsage::reserve_bytes, &BlobUsage::available_bytes, &BlobUsage::segments,
+        &BlobUsage::segments_free, &BlobUsage::segments_max, &BlobUsage::blobs, &BlobUsage::index_bytes,
+        &BlobUsage::checkpoint_bytes}) {
+    this->*field += other.*field;
+  }
+}
+
+BlobUsage BlobFront::usage_here() const {
+  BlobUsage usage;
+  for (const Shard* shard : own_) usage.add(shard->usage());
+  return usage;
+}
+
 Task<ScrubReport> BlobFront::scrub() {
   ScrubReport report;
   for (Shard* shard : own_) report.add(co_await shard->scrub_now());

@@ -38,6 +38,26 @@ struct BlobStoreOptions {
   unsigned scrub_time_percent = 10;
 };
 
+// Where the bytes of the segments are; headers are not counted. capacity_bytes is the sum of live, garbage,
+// unwritten, free, unallocated and lost bytes, unless a smaller capacity was set than there are segments.
+struct BlobUsage {
+  uint64_t capacity_bytes = 0;
+  uint64_t live_bytes = 0;         // payloads with their padding and the checksums of their pieces
+  uint64_t garbage_bytes = 0;      // written and not live; of full segments also the end that took no batch
+  uint64_t unwritten_bytes = 0;    // of segments that take batches
+  uint64_t free_bytes = 0;         // of segments that hold nothing
+  uint64_t unallocated_bytes = 0;  // of segments not made yet
+  uint64_t lost_bytes = 0;         // of segments whose headers are lost
+  uint64_t reserve_bytes = 0;      // which puts leave
+  uint64_t available_bytes = 0;    // for puts
+  uint64_t segments = 0, segments_free = 0, segments_max = 0;
+  uint64_t blobs = 0;
+  uint64_t index_bytes = 0;       // of memory
+  uint64_t checkpoint_bytes = 0;  // beside the segments
+
+  void add(const BlobUsage& other);
+};
+
 // Per core, without locks; summed when scraped.
 struct BlobStats {
   uint64_t puts = 0, put_bytes = 0;

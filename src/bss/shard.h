@@ -131,6 +131,7 @@ class Shard {
   uint64_t live_bytes() const { return live_bytes_; }
   uint64_t capacity_bytes() const { return segments_max_ * segment_room(); }
   uint64_t available_bytes() const;
+  BlobUsage usage() const;
   BlobIndex& index() { return index_; }
 
   void submit(WriteOp& op);

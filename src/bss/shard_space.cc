@@ -47,6 +47,40 @@ uint64_t Shard::available_bytes() const {
   return capacity > live_bytes_ + reserve ? capacity - live_bytes_ - reserve : 0;
 }
 
+BlobUsage Shard::usage() const {
+  BlobUsage usage{.capacity_bytes = capacity_bytes(),
+                  .live_bytes = live_bytes_,
+                  .reserve_bytes = kReservedSegments * segment_room(),
+                  .available_bytes = available_bytes(),
+                  .segments = segments_.size(),
+                  .segments_max = segments_max_,
+                  .blobs = index_.size(),
+                  .index_bytes = index_.memory_bytes(),
+                  .checkpoint_bytes = checkpoint_bytes_};
+  if (segments_max_ > segments_.size())
+    usage.unallocated_bytes = (segments_max_ - segments_.size()) * segment_room();
+  for (const auto& segment : segments_) {
+    switch (segment->state) {
+      case Segment::State::free:
+        usage.free_bytes += segment_room();
+        ++usage.segments_free;
+        break;
+      case Segment::State::active:
+        usage.unwritten_bytes += segment_bytes() - segment->end;
+        usage.garbage_bytes += segment->end - kSegmentDataOffset - segment->live_bytes;
+        break;
+      case Segment::State::sealed:
+      case Segment::State::recycling:
+        usage.garbage_bytes += segment_room() - segment->live_bytes;
+        break;
+      case Segment::State::damaged:
+        usage.lost_bytes += segment_room() - segment->live_bytes;
+        break;
+    }
+  }
+  return usage;
+}
+
 // Keeps one free segment beyond the reserve, and refuses what waits for space that cannot be had.
 Task<void> Shard::run_preparer(Shard& self) {
   while (!self.stopping_) {

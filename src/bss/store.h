@@ -64,6 +64,7 @@ class BlobFront final : public BlobClient {
   void stop_scrub();
 
   const BlobStats& stats() const { return stats_; }
+  BlobUsage usage_here() const;
   // This core's shards only.
   uint64_t blob_count() const;
   bool verify();

@@ -171,6 +171,34 @@ TEST_F(BlobStoreTest, AgreesWithAModelThroughRestarts) {
   }
 }
 
+// Every byte of the capacity is in one place.
+TEST_F(BlobStoreTest, UsageIsExact) {
+  options_.capacity_bytes = 4 * 20 * options_.segment_bytes;
+  Model model;
+  std::mt19937_64 random(9);
+  for (int round = 0; round < 4; ++round) {
+    with_store([&](Env& env, BlobFront& front) -> Task<void> {
+      Workload workload{.env = env, .client = front, .model = model, .random = random};
+      workload.large_max = round == 2 ? 150'000 : 0;
+      workload.erase_percent = 45;
+      for (int part = 0; part < 10; ++part) {
+        co_await workload.run(160, 8);
+        const BlobUsage usage = front.usage_here();
+        EXPECT_EQ(usage.capacity_bytes, usage.live_bytes + usage.garbage_bytes + usage.unwritten_bytes +
+                                            usage.free_bytes + usage.unallocated_bytes + usage.lost_bytes);
+        uint64_t live = 0;
+        for (const auto& [key, bytes] : model.live) live += stored_bytes(static_cast<uint32_t>(bytes.size()));
+        EXPECT_EQ(usage.live_bytes, live);
+        EXPECT_EQ(usage.blobs, model.live.size());
+        const BlobSpace space = (co_await front.space({})).value();
+        EXPECT_EQ(space.used_bytes, usage.live_bytes);
+        EXPECT_EQ(space.capacity_bytes, usage.capacity_bytes);
+        EXPECT_EQ(space.available_bytes, usage.available_bytes);
+      }
+    });
+  }
+}
+
 TEST_F(BlobStoreTest, OtherCoreCounts) {
   Model model;
   std::mt19937_64 random(6);

@@ -445,14 +445,15 @@ Task<std::string> Server::collect_metrics(Env& env) {
     co_await call_on(env, number, [&](Env& there) -> Task<void> {
       const Core& core = core_of(there);
       if (!core.http) co_return;
-      counters.add_core(there, core.api->metrics(), core.http->stats(), core.blobs->stats());
+      counters.add_core(there, core.api->metrics(), core.http->stats(), core.blobs->stats(),
+                        core.blobs->usage_here());
       co_return;
     });
   }
   counters.names = shared_->partition->statistics();
   counters.durability = shared_->durability;
-  counters.journal = shared_->partition->journal().bounds();
-  if (auto space = co_await core_of(env).blobs->space({})) counters.space = *space;
+  counters.usage.add_namespace(*shared_->partition);
+  co_await counters.usage.add_disk(env, settings_.data_dir);
   co_return counters.to_prometheus();
 }
 

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "cli/df_command.h"
 #include "cli/dump_command.h"
 #include "cli/fsck_command.h"
 #include "cli/mv_command.h"
@@ -176,6 +177,28 @@ void add_fsck(CLI::App& app, FsckOptions& options) {
       ->type_name("NAME");
 }
 
+void add_df(CLI::App& app, DfOptions& options) {
+  CLI::App* df = app.add_subcommand(
+      "df",
+      "Show where the bytes of a store are: live, garbage, free, reserved; pages and journal of the "
+      "namespace.\n\n"
+      "  fractalbits df                                          of the server that runs on this machine\n"
+      "  fractalbits df --mgmt-url http://127.0.0.1:18080        of one that runs there\n"
+      "  fractalbits df --data-dir ./fractalbits-data            of one that is stopped\n\n"
+      "A stopped store is opened as a start would open it, which redoes what its journal holds.");
+  df->footer(
+      "The names in the JSON are those of the metrics, without `fractalbits_`.\n"
+      "Exit status: 0 shown, 1 it could not be found out, 2 wrong usage.");
+  CLI::Option* directory =
+      df->add_option("--data-dir", options.data_dir, "The data directory of a server that is stopped.")
+          ->type_name("DIR");
+  df->add_option("--mgmt-url", options.mgmt_url,
+                 "The management port of a server that runs. Default: http://127.0.0.1:18080.")
+      ->type_name("URL")
+      ->excludes(directory);
+  df->add_flag("--json", options.json, "One object, in bytes and counts.");
+}
+
 void add_dump(CLI::App& app, std::string& path) {
   CLI::App* dump =
       app.add_subcommand("dump-segment",
@@ -279,6 +302,8 @@ int run_program(int argc, char** argv) {
   add_mv(app, mv);
   FsckOptions fsck;
   add_fsck(app, fsck);
+  DfOptions df;
+  add_df(app, df);
   std::string segment;
   add_dump(app, segment);
   if (argc <= 1) {
@@ -293,11 +318,16 @@ int run_program(int argc, char** argv) {
                                 app.got_subcommand(server)           ? " server"
                                 : app.got_subcommand("mv")           ? " mv"
                                 : app.got_subcommand("fsck")         ? " fsck"
+                                : app.got_subcommand("df")           ? " df"
                                 : app.got_subcommand("dump-segment") ? " dump-segment"
                                                                      : ""),
                     kExitUsage);
   }
   if (app.got_subcommand(server)) return run_server(flags);
+  if (app.got_subcommand("df")) {
+    if (df.data_dir.empty() && df.mgmt_url.empty()) df.mgmt_url = "http://127.0.0.1:18080";
+    return finish(run_df(df));
+  }
   if (app.got_subcommand("dump-segment")) return run_dump(segment);
   if (app.got_subcommand("fsck")) {
     const CommandOutcome outcome = run_fsck(fsck, environment);

@@ -103,6 +103,8 @@ class PageFile final : public PageClient {
   const PageFileStats& stats() const { return stats_; }
   uint64_t sealed_epoch() const { return sealed_epoch_; }
   uint64_t page_count() const { return table_.page_count(); }
+  // Of the pages' file.
+  uint64_t file_bytes() const { return uint64_t{table_.slot_count()} * superblock_.slot_bytes; }
   uint64_t memory_bytes() const { return table_.memory_bytes(); }
   // The table in memory agrees with itself.
   bool verify() const { return table_.verify(); }
