@@ -2,13 +2,14 @@
 // The blob engine alone, on one core and a real file system, beside fio on the same one in the same run.
 //
 //     fb_bss_bench [--directory=PATH] [--figures=a,b] [--seconds=S] [--rounds=R] [--cpu=N] [--fill=MIB]
-//     [--file=MIB]
+//     [--file=MIB] [--warm=GIB]
 //
 // Figures: put put_plp put_1m get get_1m hot. Ours and fio take turns, pinned to the same core; one line a
 // figure with the medians, the ratio, and how far the rounds lay apart. fio writes into a file that was
-// written whole before; what our puts go into is erased between rounds, so that later rounds find used
-// segments. Checksums are made of every payload, as the server makes them. CPU time is the process's
-// (getrusage), kernel workers included, while a round of ours runs.
+// written whole before; so are our segments (--warm: by default all that there may be; 0: puts go into new
+// ones, beside the zeros that are written ahead of them), and what is put is erased between rounds. Checksums
+// are made of every payload, as the server makes them. CPU time is the process's (getrusage), kernel workers
+// included, while a round of ours runs.
 #include <sched.h>
 #include <sys/resource.h>
 
@@ -33,7 +34,7 @@ constexpr unsigned kSmallWidth = 64;
 constexpr unsigned kLargeWidth = 8;
 constexpr uint32_t kSmallBytes = 4 * kKiB;
 constexpr uint32_t kLargeBytes = kMiB;
-constexpr uint64_t kCapacityBytes = 24 * kGiB;
+constexpr uint64_t kCapacityBytes = 8 * kGiB;
 constexpr size_t kHotBlobs = 8192;
 
 struct Settings {
@@ -44,6 +45,7 @@ struct Settings {
   int cpu = 0;
   uint64_t fill_mib = 1024;  // what gets read from
   uint64_t file_mib = 1024;  // fio's
+  uint64_t warm_gib = kCapacityBytes / kGiB;
 
   bool wants(const std::string& figure) const { return figures.empty() || figures.contains(figure); }
 };
@@ -215,6 +217,14 @@ void with_store(const Settings& settings, Durability durability, size_t cache_by
   std::filesystem::remove_all(directory);
 }
 
+// Writes so much and erases it again, so that segments have been used.
+Task<void> warm(const Settings& settings, Load& load) {
+  for (uint64_t i = 0; i < settings.warm_gib; ++i) {
+    (void)co_await load.run(&Load::put, kLargeWidth, kLargeBytes, 3600, kGiB / kLargeBytes);
+    co_await load.erase_all();
+  }
+}
+
 struct Rounds {
   std::vector<double> ours, cpu;
   std::vector<double> peer;
@@ -241,15 +251,16 @@ void show(const std::string& name, std::string_view unit, const Rounds& rounds, 
 void measure_put(const Settings& settings, Durability durability) {
   const bool plp = durability == Durability::plp;
   Rounds rounds;
-  double batch = 0;
+  std::vector<double> batches;  // puts in one
   with_store(settings, durability, 0, [&](Load& load, bss::BlobFront& front) -> Task<void> {
-    (void)co_await load.run(&Load::put, kSmallWidth, kSmallBytes, settings.seconds);
-    co_await load.erase_all();
+    co_await warm(settings, load);
     for (unsigned round = 0; round < settings.rounds; ++round) {
+      const bss::BlobStats before = front.stats();
       const auto rate = co_await load.run(&Load::put, kSmallWidth, kSmallBytes, settings.seconds);
       rounds.ours.push_back(rate.per_second);
       rounds.cpu.push_back(rate.cpu_micros);
-      batch = static_cast<double>(front.stats().puts) / static_cast<double>(front.stats().batches);
+      batches.push_back(static_cast<double>(front.stats().puts - before.puts) /
+                        static_cast<double>(front.stats().batches - before.batches));
       co_await load.erase_all();
       const std::string job = plp ? "--rw=randwrite --bs=4k --iodepth=64 --overwrite=1"
                                   : "--rw=randwrite --bs=4k --iodepth=32 --sync=dsync --overwrite=1";
@@ -267,15 +278,17 @@ void measure_put(const Settings& settings, Durability durability) {
   } else {
     show(name, "puts/s", rounds, "fio randwrite dsync depth 32", "2");
   }
-  print_figure(name + ": puts a batch", batch, "puts");
+  print_figure(name + ": puts a batch", median(batches), "puts");
 }
 
 void measure_large(const Settings& settings, bool puts) {
   Rounds rounds;
   with_store(settings, Durability::strict, 0, [&](Load& load, bss::BlobFront&) -> Task<void> {
-    (void)co_await load.run(&Load::put, kLargeWidth, kLargeBytes, puts ? settings.seconds : 3600,
-                            settings.fill_mib);
-    if (puts) co_await load.erase_all();
+    if (puts) {
+      co_await warm(settings, load);
+    } else {
+      (void)co_await load.run(&Load::put, kLargeWidth, kLargeBytes, 3600, settings.fill_mib);
+    }
     for (unsigned round = 0; round < settings.rounds; ++round) {
       const auto rate =
           co_await load.run(puts ? &Load::put : &Load::get, kLargeWidth, kLargeBytes, settings.seconds);
@@ -335,6 +348,8 @@ bool take_argument(Settings& settings, std::string_view argument) {
     settings.cpu = std::stoi(value);
   } else if (name == "--fill") {
     settings.fill_mib = std::stoull(value);
+  } else if (name == "--warm") {
+    settings.warm_gib = std::stoull(value);
   } else if (name == "--file") {
     settings.file_mib = std::stoull(value);
   } else if (name == "--figures") {
