@@ -30,7 +30,7 @@ struct Bench {
   static Task<void> put_some(Bench& self, int count) {
     Buffer buffer = co_await self.env.buffers().allocate(kBytes);
     std::memset(buffer.data(), 7, kBytes);
-    const uint64_t checksum = xxh3(buffer.span(0, kBytes));
+    const uint64_t checksum = blob_checksum(buffer.span(0, kBytes));
     for (int i = 0; i < count; ++i) {
       const BlobKey key{.id = self.front.new_blob()};
       const BlobWrite write{.id = key.id, .buffer = buffer, .length = kBytes, .checksum = checksum};

@@ -22,7 +22,8 @@ constexpr int kRestartsAfterDamageMax = 3;
 Task<void> run_client(World& world, Env& env, unsigned number) {
   Workload workload(world, env, number);
   if (number == 0) co_await workload.create_bucket();
-  while (!world.bucket_made && !world.failed()) (void)co_await sleep_for(env, Duration::milliseconds(1));
+  while (!world.bucket_made && !world.failed() && !world.stopping)
+    (void)co_await sleep_for(env, Duration::milliseconds(1));
   co_await workload.run();
   co_await workload.close();
 }
@@ -55,7 +56,9 @@ class Run {
         simulation_(options.seed),
         server_(simulation_.add_node({.name = "server",
                                       .cores = kServerCores,
-                                      .disk = {.capacity_bytes = kDiskBytes, .omit = options.omit},
+                                      .disk = {.capacity_bytes = kDiskBytes,
+                                               .omit = options.omit,
+                                               .power_loss_protection = has_protected_drive(options.seed)},
                                       .buffers = {.limit_bytes = 32 * kMiB}})),
         clients_(simulation_.add_node({.name = "clients", .buffers = {.limit_bytes = 4 * kMiB}})),
         world_{

@@ -45,6 +45,8 @@ ServerSettings settings_of(uint64_t seed) {
   settings.request_memory_bytes = 16 * kMiB;
   settings.capacity_bytes = 96 * kMiB;
   settings.namespace_memory_bytes = 2 * kMiB;  // fewer pages than are in use
+  settings.durability = has_protected_drive(seed) ? Durability::plp : Durability::strict;
+  if (seed % 3 == 1) settings.scrub_period = Duration::seconds(2);
   settings.tuning = kTunings[seed % kTunings.size()];
   return settings;
 }

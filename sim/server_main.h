@@ -10,6 +10,9 @@ namespace fb::sim {
 inline const S3Identity kIdentity{.access_key = "AKIASIMULATION000000",
                                   .secret = "simulated-secret-simulated-secret-000000"};
 
+// Whether the drive of this seed has power-loss protection; the server is then told to rely on it.
+inline bool has_protected_drive(uint64_t seed) { return seed % 5 == 4; }
+
 // One process of the whole server as it ships, with limits so small that checkpoints, trims and compaction
 // happen all the time. The seed chooses among sets of limits.
 SimNode::Main make_server_main(uint64_t seed);

@@ -171,7 +171,7 @@ Task<void> Workload::create_bucket() {
     const S3Answer answer =
         co_await call("create_bucket", {.method = "PUT", .path = fmt::format("/{}", kBucket)});
     const Verdict verdict = judge(answer, {{200, 409}});
-    if (world_.failed()) co_return;
+    if (world_.failed() || world_.stopping) co_return;  // a store lost to damage at once never gets one
     if (verdict != Verdict::done) continue;
     world_.bucket_made = true;
     co_return;

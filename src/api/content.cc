@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "api/failures.h"
-#include "base/checksum.h"
+#include "client/blob_checksum.h"
 #include "io/scope.h"
 
 namespace fb::api {
@@ -35,7 +35,7 @@ Task<S3Result<Block>> receive_block(Services services, ContentSource& source, si
 // room.
 Task<S3Result<void>> put_block(Services services, StoredContent& content, uint32_t number, Block& block) {
   BlobWrite write{.id = content.locator().blob, .block = number, .length = block.length};
-  write.checksum = xxh3({block.buffer.data(), block.length});
+  write.checksum = blob_checksum({block.buffer.data(), block.length});
   write.buffer = std::move(block.buffer);
   auto stored = co_await services.blobs.put(services.context(), write);
   for (unsigned tries = 1; tries < kPlacesTriedMax && number == 0 && !stored; ++tries) {

@@ -54,17 +54,10 @@ uint64_t checksum_behind_itself(std::span<const std::byte> bytes, uint64_t seed 
 
 std::optional<SegmentHeader> parse_header_copy(std::span<const std::byte> block, const StoreId& store_id,
                                                uint32_t shard, uint32_t segment) {
-  const auto image = load<SegmentHeaderImage>(block);
-  if (image.magic != kSegmentMagic || image.version != kFormatVersion) return std::nullopt;
-  if (image.checksum != checksum_behind_itself(block)) return std::nullopt;
-  if (image.store_id != store_id || image.shard != shard || image.segment != segment) return std::nullopt;
-  if (image.segment_bytes < kSegmentBytesMin || image.segment_bytes > kSegmentBytesMax) return std::nullopt;
-  return SegmentHeader{.store_id = image.store_id,
-                       .shard = image.shard,
-                       .segment = image.segment,
-                       .segment_bytes = image.segment_bytes,
-                       .generation = image.generation,
-                       .nonce = image.nonce};
+  const auto header = parse_any_segment_header(block);
+  if (!header || header->store_id != store_id || header->shard != shard || header->segment != segment)
+    return std::nullopt;
+  return header;
 }
 
 uint64_t descriptor_seed(const DescriptorPlace& place) {
@@ -77,8 +70,7 @@ bool valid_entry(const DescriptorEntry& entry, const DescriptorHeader& header) {
   if (entry.kind != EntryKind::put && entry.kind != EntryKind::copy) return false;
   if (entry.length == 0 || entry.length > kBlobBlockSizeMax) return false;
   const uint64_t begin = uint64_t{entry.payload_block} * kBlockBytes;
-  return begin >= header.descriptor_bytes &&
-         begin + align_up(entry.length, kBlockBytes) <= header.batch_bytes;
+  return begin >= header.descriptor_bytes && begin + stored_bytes(entry.length) <= header.batch_bytes;
 }
 
 bool valid_shape(const DescriptorHeader& header, const DescriptorPlace& place, size_t bytes_available) {
@@ -94,6 +86,22 @@ bool valid_shape(const DescriptorHeader& header, const DescriptorPlace& place, s
 }
 
 }  // namespace
+
+void finish_payload(std::span<std::byte> blocks, uint32_t length, std::span<const uint64_t> sums,
+                    std::span<std::byte> own) {
+  FB_ASSERT(blocks.size() == payload_bytes(length), blocks.size(), length);
+  FB_ASSERT(sums.size() == piece_count(length), sums.size(), length);
+  std::ranges::fill(blocks.subspan(length), std::byte{0});
+  if (sums.empty()) return;
+  const auto bytes = std::as_bytes(sums);
+  if (piece_table_fits_behind(length)) {
+    std::ranges::copy(bytes, blocks.begin() + static_cast<ptrdiff_t>(piece_table_offset(length)));
+    return;
+  }
+  FB_ASSERT(own.size() == kBlockBytes, own.size());
+  std::ranges::fill(own, std::byte{0});
+  std::ranges::copy(bytes, own.begin());
+}
 
 std::string encode_superblock(const Superblock& superblock) {
   std::string block(kBlockBytes, '\0');
@@ -150,6 +158,20 @@ void encode_segment_header(const SegmentHeader& header, std::span<std::byte> out
   std::ranges::copy(block, out.begin() + kBlockBytes);
 }
 
+std::optional<SegmentHeader> parse_any_segment_header(std::span<const std::byte> block) {
+  if (block.size() != kBlockBytes) return std::nullopt;
+  const auto image = load<SegmentHeaderImage>(block);
+  if (image.magic != kSegmentMagic || image.version != kFormatVersion) return std::nullopt;
+  if (image.checksum != checksum_behind_itself(block)) return std::nullopt;
+  if (image.segment_bytes < kSegmentBytesMin || image.segment_bytes > kSegmentBytesMax) return std::nullopt;
+  return SegmentHeader{.store_id = image.store_id,
+                       .shard = image.shard,
+                       .segment = image.segment,
+                       .segment_bytes = image.segment_bytes,
+                       .generation = image.generation,
+                       .nonce = image.nonce};
+}
+
 std::optional<SegmentHeader> parse_segment_header(std::span<const std::byte> bytes, const StoreId& store_id,
                                                   uint32_t shard, uint32_t segment) {
   if (bytes.size() < kSegmentDataOffset) return std::nullopt;
@@ -187,13 +209,9 @@ void finish_descriptor(const DescriptorPlace& place, uint64_t sequence, uint64_t
   std::memcpy(out.data(), &header.checksum, sizeof(header.checksum));
 }
 
-std::optional<DescriptorView> parse_descriptor(std::span<const std::byte> bytes,
-                                               const DescriptorPlace& place) {
-  if (bytes.size() < kBlockBytes) return std::nullopt;
-  const auto header = load<DescriptorHeader>(bytes);
-  if (!valid_shape(header, place, bytes.size())) return std::nullopt;
-  const auto descriptor = bytes.first(header.descriptor_bytes);
-  if (header.checksum != checksum_behind_itself(descriptor, descriptor_seed(place))) return std::nullopt;
+namespace {
+
+std::optional<DescriptorView> view_of(std::span<const std::byte> descriptor, const DescriptorHeader& header) {
   const std::span entries(
       reinterpret_cast<const DescriptorEntry*>(descriptor.data() + sizeof(DescriptorHeader)),
       header.entry_count);
@@ -201,6 +219,31 @@ std::optional<DescriptorView> parse_descriptor(std::span<const std::byte> bytes,
     if (!valid_entry(entry, header)) return std::nullopt;
   }
   return DescriptorView{.header = header, .entries = entries};
+}
+
+}  // namespace
+
+std::optional<DescriptorView> parse_descriptor(std::span<const std::byte> bytes,
+                                               const DescriptorPlace& place) {
+  if (bytes.size() < kBlockBytes) return std::nullopt;
+  const auto header = load<DescriptorHeader>(bytes);
+  if (!valid_shape(header, place, bytes.size())) return std::nullopt;
+  const auto descriptor = bytes.first(header.descriptor_bytes);
+  if (header.checksum != checksum_behind_itself(descriptor, descriptor_seed(place))) return std::nullopt;
+  return view_of(descriptor, header);
+}
+
+std::optional<DescriptorView> parse_unkeyed_descriptor(std::span<const std::byte> bytes, uint64_t offset,
+                                                       uint64_t segment_bytes) {
+  if (bytes.size() < kBlockBytes) return std::nullopt;
+  const auto header = load<DescriptorHeader>(bytes);
+  const DescriptorPlace place{.shard = header.shard,
+                              .generation = header.generation,
+                              .nonce = 0,
+                              .offset = offset,
+                              .segment_bytes = segment_bytes};
+  if (!valid_shape(header, place, bytes.size())) return std::nullopt;
+  return view_of(bytes.first(header.descriptor_bytes), header);
 }
 
 void encode_checkpoint_header(CheckpointHeader header, std::span<std::byte> block) {

@@ -11,6 +11,7 @@
 
 #include "base/checksum.h"
 #include "base/units.h"
+#include "client/blob_checksum.h"
 #include "client/types.h"
 
 // What stands on disk, byte for byte: see docs/formats/segment.md. All numbers are little endian. Encoding
@@ -19,7 +20,7 @@
 
 namespace fb::bss {
 
-inline constexpr uint32_t kFormatVersion = 2;
+inline constexpr uint32_t kFormatVersion = 3;
 inline constexpr size_t kBlockBytes = kDirectIoAlignment;
 inline constexpr uint32_t kShardCountMax = 1024;
 inline constexpr uint64_t kSegmentBytesMin = 64 * kKiB;
@@ -27,9 +28,30 @@ inline constexpr uint64_t kSegmentBytesMax = kGiB;
 inline constexpr size_t kSegmentDataOffset = 2 * kBlockBytes;  // behind two copies of the header
 inline constexpr size_t kBatchEntriesMax = 256;
 inline constexpr size_t kDescriptorBytesMax = 4 * kBlockBytes;
-inline constexpr size_t kBatchBytesMax = 2 * kMiB + kDescriptorBytesMax;
+inline constexpr size_t kBatchPayloadBytesMax = 2 * (kBlobBlockSizeMax + kBlockBytes);  // two of the largest
+inline constexpr size_t kBatchBytesMax = kBatchPayloadBytesMax + kDescriptorBytesMax;
 // How far writes may run ahead of the oldest one that is not durable, in batches.
 inline constexpr uint64_t kWritesInFlightMax = 4;
+
+// A payload as it stands: padded with zeros to whole blocks, and where it has more than one piece their
+// checksums in its last block, behind it where they fit and in a block of their own otherwise.
+constexpr uint64_t payload_bytes(uint32_t length) { return align_up(length, kBlockBytes); }
+constexpr uint64_t piece_table_bytes(uint32_t length) { return piece_count(length) * sizeof(uint64_t); }
+constexpr bool piece_table_fits_behind(uint32_t length) {
+  return align_up(length, sizeof(uint64_t)) + piece_table_bytes(length) <= payload_bytes(length);
+}
+constexpr uint64_t stored_bytes(uint32_t length) {
+  return payload_bytes(length) + (piece_table_fits_behind(length) ? 0 : kBlockBytes);
+}
+// From the payload's beginning; meaningless where there is one piece only.
+constexpr uint64_t piece_table_offset(uint32_t length) {
+  return piece_table_fits_behind(length) ? align_up(length, sizeof(uint64_t)) : payload_bytes(length);
+}
+static_assert(sizeof(PieceSums) <= kBlockBytes);
+// Writes the padding, and the checksums of the pieces where they fit behind the payload; otherwise into
+// `own`.
+void finish_payload(std::span<std::byte> blocks, uint32_t length, std::span<const uint64_t> sums,
+                    std::span<std::byte> own);
 
 using StoreId = std::array<std::byte, 16>;
 
@@ -57,6 +79,9 @@ void encode_segment_header(const SegmentHeader& header, std::span<std::byte> out
 std::optional<SegmentHeader> parse_segment_header(std::span<const std::byte> bytes, const StoreId& store_id,
                                                   uint32_t shard, uint32_t segment);
 
+// One copy, whosever it is.
+std::optional<SegmentHeader> parse_any_segment_header(std::span<const std::byte> block);
+
 enum class EntryKind : uint8_t {
   put = 1,
   tombstone = 2,  // other_generation: of the segment that held the put; 0 unknown
@@ -65,7 +90,7 @@ enum class EntryKind : uint8_t {
 
 struct DescriptorEntry {
   uint64_t number;
-  uint64_t checksum;  // XXH3-64 of the payload
+  uint64_t checksum;  // blob_checksum() of the payload
   uint64_t other_generation;
   uint32_t incarnation;
   uint32_t block;
@@ -117,6 +142,11 @@ struct DescriptorView {
 };
 std::optional<DescriptorView> parse_descriptor(std::span<const std::byte> bytes,
                                                const DescriptorPlace& place);
+
+// What looks like a descriptor at `offset`, of any shard and generation: without the nonce its checksum says
+// nothing. For showing damaged segments only.
+std::optional<DescriptorView> parse_unkeyed_descriptor(std::span<const std::byte> bytes, uint64_t offset,
+                                                       uint64_t segment_bytes);
 
 // A checkpoint: one header block, `segment_count` CheckpointSegments, `entry_count` index entries (index.h).
 struct CheckpointHeader {

@@ -78,6 +78,28 @@ TEST(SegmentHeader, EitherCopyIsEnoughAndTheNewerWins) {
   EXPECT_EQ(parse_segment_header(bytes, {}, 2, 5)->generation, 9U);
 }
 
+TEST(Payload, PiecesStandBehindItOrInABlockOfTheirOwn) {
+  for (const uint32_t length :
+       {1U, 4096U, kPieceBytes, kPieceBytes + 1, 2 * kPieceBytes, 2 * kPieceBytes - 16, 2 * kPieceBytes - 15,
+        kBlobBlockSizeMax - 128, kBlobBlockSizeMax}) {
+    std::vector<std::byte> blocks(payload_bytes(length), std::byte{7});
+    std::vector<std::byte> own(kBlockBytes);
+    PieceSums sums;
+    const auto pieces = piece_checksums(std::span(blocks).first(length), sums);
+    EXPECT_EQ(pieces.size(), length <= kPieceBytes ? 0 : (length + kPieceBytes - 1) / kPieceBytes);
+    const uint64_t checksum = blob_checksum(std::span(blocks).first(length));
+    finish_payload(blocks, length, pieces, own);
+    EXPECT_EQ(blob_checksum(std::span(blocks).first(length)), checksum) << length;
+    std::vector<std::byte> stored = blocks;
+    if (stored_bytes(length) > blocks.size()) stored.insert(stored.end(), own.begin(), own.end());
+    ASSERT_EQ(stored.size(), stored_bytes(length));
+    if (pieces.empty()) continue;
+    ASSERT_LE(piece_table_offset(length) + pieces.size_bytes(), stored.size());
+    EXPECT_EQ(0, std::memcmp(stored.data() + piece_table_offset(length), pieces.data(), pieces.size_bytes()));
+    EXPECT_EQ(checksum, checksum_of_pieces(pieces, length));
+  }
+}
+
 TEST(Superblock, IsCheckedBeforeItIsBelieved) {
   const Superblock superblock{.volume = 1, .shard_count = 16, .segment_bytes = 64 * kMiB};
   std::string text = encode_superblock(superblock);

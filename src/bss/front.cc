@@ -22,12 +22,14 @@ BlobFront::BlobFront(Env& env, BlobStore& store)
       store_(store),
       pool_(env, {.arena_bytes = 0, .limit_bytes = kEnginePoolBytes}),
       cache_(env, store.options().cache_bytes, store.options().cache_payload_bytes_max),
+      scrub_turn_(env, 1),
       context_{.env = env,
                .options = store.options(),
                .superblock = store.superblock(),
                .cache = cache_,
                .pool = pool_,
-               .stats = stats_},
+               .stats = stats_,
+               .scrub_turn = scrub_turn_},
       shards_(store.superblock().shard_count),
       workers_(env) {
   FB_ASSERT(env.core() < store.fronts_.size(), env.core());
@@ -117,11 +119,20 @@ Task<Result<void>> BlobFront::put(const CallContext& context, const BlobWrite& w
   if (!ours(write.id) || write.block > kBlockNumberMax || write.length == 0) co_return BlobError::unavailable;
   if (write.length > kBlobBlockSizeMax) co_return BlobError::too_large;
   if (context.deadline <= env_.now()) co_return BlobError::timed_out;
-  const size_t padded = align_up(write.length, kBlockBytes);
+  const size_t padded = payload_bytes(write.length);
   FB_ASSERT(padded <= write.buffer.capacity(), write.length, write.buffer.capacity());
-  std::memset(write.buffer.data() + write.length, 0, padded - write.length);
+  PieceSums sums;
+  const auto pieces = piece_checksums(write.buffer.span(0, write.length), sums);
+  // What stands in memory is no longer what came in.
+  if (!pieces.empty() && checksum_of_pieces(pieces, write.length) != write.checksum)
+    co_return BlobError::damaged;
+  Buffer table;
+  if (stored_bytes(write.length) > padded) table = co_await pool_.allocate(kBlockBytes);
+  finish_payload(write.buffer.span(0, padded), write.length, pieces,
+                 table ? table.span(0, kBlockBytes) : std::span<std::byte>());
   const PutArguments arguments{.key = {.id = write.id, .block = write.block},
                                .padded = write.buffer.span(0, padded),
+                               .table = table ? table.data() : nullptr,
                                .length = write.length,
                                .checksum = write.checksum};
   const uint32_t number = shard_of(arguments.key, shard_count());
@@ -148,6 +159,7 @@ Task<Result<void>> BlobFront::put_here(PutArguments arguments) {
              .number = arguments.key.id.number,
              .checksum = arguments.checksum,
              .data = arguments.padded.data(),
+             .table = arguments.table,
              .group = &group};
   target.submit(op);
   co_await group;
@@ -280,6 +292,33 @@ Task<Result<BlobSpace>> BlobFront::space(const CallContext&) {
     total.available_bytes += part.available_bytes;
   }
   co_return total;
+}
+
+void BlobUsage::add(const BlobUsage& other) {
+  for (uint64_t BlobUsage::* field :
+       {&BlobUsage::capacity_bytes, &BlobUsage::live_bytes, &BlobUsage::garbage_bytes,
+        &BlobUsage::unwritten_bytes, &BlobUsage::free_bytes, &BlobUsage::unallocated_bytes,
+        &BlobUsage::lost_bytes, &BlobUsage::reserve_bytes, &BlobUsage::available_bytes, &BlobUsage::segments,
+        &BlobUsage::segments_free, &BlobUsage::segments_max, &BlobUsage::blobs, &BlobUsage::index_bytes,
+        &BlobUsage::checkpoint_bytes}) {
+    this->*field += other.*field;
+  }
+}
+
+BlobUsage BlobFront::usage_here() const {
+  BlobUsage usage;
+  for (const Shard* shard : own_) usage.add(shard->usage());
+  return usage;
+}
+
+Task<ScrubReport> BlobFront::scrub() {
+  ScrubReport report;
+  for (Shard* shard : own_) report.add(co_await shard->scrub_now());
+  co_return report;
+}
+
+void BlobFront::stop_scrub() {
+  for (Shard* shard : own_) shard->stop_scrub();
 }
 
 uint64_t BlobFront::blob_count() const {

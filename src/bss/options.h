@@ -7,11 +7,13 @@
 #include "base/time.h"
 #include "base/units.h"
 #include "client/types.h"
+#include "io/durability.h"
 
 namespace fb::bss {
 
 struct BlobStoreOptions {
   std::string directory;
+  Durability durability = Durability::strict;
   Incarnation incarnation;  // of the names new_blob() gives; never used before
 
   // Fixed when the store is made; an existing store keeps its own.
@@ -31,6 +33,29 @@ struct BlobStoreOptions {
   unsigned compaction_live_percent = 60;
   // Of the time; where space is short compaction does not wait.
   unsigned compaction_time_percent = 25;
+  // Everything is read once in so long; 0: never. Of the time of a core, while it is done.
+  Duration scrub_period;
+  unsigned scrub_time_percent = 10;
+};
+
+// Where the bytes of the segments are; headers are not counted. capacity_bytes is the sum of live, garbage,
+// unwritten, free, unallocated and lost bytes, unless a smaller capacity was set than there are segments.
+struct BlobUsage {
+  uint64_t capacity_bytes = 0;
+  uint64_t live_bytes = 0;         // payloads with their padding and the checksums of their pieces
+  uint64_t garbage_bytes = 0;      // written and not live; of full segments also the end that took no batch
+  uint64_t unwritten_bytes = 0;    // of segments that take batches
+  uint64_t free_bytes = 0;         // of segments that hold nothing
+  uint64_t unallocated_bytes = 0;  // of segments not made yet
+  uint64_t lost_bytes = 0;         // of segments whose headers are lost
+  uint64_t reserve_bytes = 0;      // which puts leave
+  uint64_t available_bytes = 0;    // for puts
+  uint64_t segments = 0, segments_free = 0, segments_max = 0;
+  uint64_t blobs = 0;
+  uint64_t index_bytes = 0;       // of memory
+  uint64_t checkpoint_bytes = 0;  // beside the segments
+
+  void add(const BlobUsage& other);
 };
 
 // Per core, without locks; summed when scraped.
@@ -47,6 +72,8 @@ struct BlobStats {
   uint64_t checkpoints_lost = 0;  // damaged or missing at start: every descriptor was read instead
   uint64_t compacted_segments = 0, compacted_bytes = 0;
   uint64_t puts_refused_full = 0;
+  uint64_t scrubs = 0;  // of whole shards
+  uint64_t scrub_payloads = 0, scrub_bytes = 0, scrub_damaged = 0;
 };
 
 }  // namespace fb::bss

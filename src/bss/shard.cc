@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/assert.h"
 #include "bss/placement.h"
@@ -44,6 +45,7 @@ void Shard::start(Scope& scope) {
   scope.spawn(&Shard::run_zeroer, std::ref(*this));
   scope.spawn(&Shard::run_compactor, std::ref(*this));
   scope.spawn(&Shard::run_checkpointer, std::ref(*this));
+  scope.spawn(&Shard::run_scrubber, std::ref(*this));
 }
 
 void Shard::stop() {
@@ -70,8 +72,11 @@ Task<Result<void>> Shard::finish() {
 
 // Memory for a payload: the cache's where it takes such, otherwise the request's. Waits for the latter only
 // so long, since who asks may hold other buffers.
-static Task<Result<Buffer>> allocate_payload(CoreContext& core, const CallContext& context, uint32_t length) {
-  if (Buffer buffer = core.cache.allocate(length)) co_return buffer;
+static Task<Result<Buffer>> allocate_payload(CoreContext& core, const CallContext& context, uint32_t length,
+                                             bool for_cache) {
+  if (for_cache) {
+    if (Buffer buffer = core.cache.allocate(length)) co_return buffer;
+  }
   const Instant give_up = std::min(context.deadline, core.env.now() + kBufferWaitMax);
   for (;;) {
     if (Buffer buffer = core.env.buffers().try_allocate(length)) co_return buffer;
@@ -80,40 +85,118 @@ static Task<Result<Buffer>> allocate_payload(CoreContext& core, const CallContex
   }
 }
 
+// The pieces that a range touches; all of them where the payload goes into the cache.
+Shard::Extent Shard::extent_to_read(uint32_t payload, uint32_t offset, uint32_t length) const {
+  if (piece_count(payload) == 0 || context_.cache.takes(payload)) return {.begin = 0, .end = payload};
+  return {.begin = static_cast<uint32_t>(align_down(offset, kPieceBytes)),
+          .end = static_cast<uint32_t>(
+              std::min<uint64_t>(align_up(uint64_t{offset} + length, kPieceBytes), payload))};
+}
+
+// Verified against the entry. Of a part, the pieces' checksums are read as well, and believed only where they
+// have the entry's checksum.
+Task<Shard::Verdict> Shard::read_extent(CoreContext& core, const CallContext& context, Segment& segment,
+                                        const IndexEntry& entry, Extent extent, Buffer& buffer) {
+  const IoLimits limits{.deadline = context.deadline, .cancel = context.cancel};
+  const uint32_t length = entry.length();
+  const auto bytes = buffer.span(0, extent.blocks_bytes());
+  const bool whole = extent.begin == 0 && extent.end == length;
+  const uint64_t table_block = entry.offset_bytes() + stored_bytes(length) - kBlockBytes;
+  Result<size_t> count = size_t{0};
+  Result<size_t> table_count = kBlockBytes;
+  Buffer table;
+  ++segment.readers;  // before anything waits: the entry must not become another generation's
+  if (whole) {
+    count = co_await segment.file.read(bytes, entry.offset_bytes(), limits);
+  } else {
+    table = co_await core.pool.allocate(kBlockBytes);
+    co_await when_all(
+        [&]() -> Task<void> {
+          count = co_await segment.file.read(bytes, entry.offset_bytes() + extent.begin, limits);
+        },
+        [&]() -> Task<void> {
+          table_count = co_await segment.file.read(table.span(0, kBlockBytes), table_block, limits);
+        });
+  }
+  --segment.readers;
+  for (const Result<size_t>* each : {&count, &table_count}) {
+    const bool ended =
+        !*each && (each->error().is(IoError::timed_out) || each->error().is(IoError::cancelled));
+    if (ended) co_return Verdict::timed_out;
+  }
+  const bool read = count && *count == bytes.size();
+  if (whole && !read) co_return Verdict::unreadable;
+  if (whole)
+    co_return blob_checksum(bytes.first(length)) == entry.checksum ? Verdict::intact : Verdict::damaged;
+  if (!table_count || *table_count != kBlockBytes) co_return Verdict::table_damaged;
+  PieceSums sums{};
+  std::memcpy(sums.data(), table.data() + piece_table_offset(length) % kBlockBytes,
+              piece_table_bytes(length));
+  const auto expected = std::span(sums).first(piece_count(length));
+  if (checksum_of_pieces(expected, length) != entry.checksum) co_return Verdict::table_damaged;
+  if (!read) co_return Verdict::unreadable;
+  for (uint32_t at = extent.begin; at < extent.end; at += kPieceBytes) {
+    const auto piece = bytes.subspan(at - extent.begin, std::min(kPieceBytes, extent.end - at));
+    if (xxh3(piece) != expected[at / kPieceBytes]) co_return Verdict::damaged;
+  }
+  co_return Verdict::intact;
+}
+
 Task<Result<BlobData>> Shard::read(const CallContext& context, const BlobKey& key, uint32_t offset,
                                    uint32_t length) {
   Buffer buffer;
+  bool whole = false;
   for (int attempt = 0; attempt < kReadAttemptsMax; ++attempt) {
     const IndexEntry* entry = index_.find(key);
     if (entry == nullptr || !entry->readable()) co_return BlobError::not_found;
     if (offset > entry->length() || length > entry->length() - offset) co_return BlobError::too_large;
-    if (buffer.capacity() < entry->length()) {
-      FB_CO_TRY(buffer, co_await allocate_payload(context_, context, entry->length()));
+    const uint32_t payload = entry->length();
+    const Extent extent =
+        whole ? Extent{.begin = 0, .end = payload} : extent_to_read(payload, offset, length);
+    const bool for_cache = context_.cache.takes(payload);
+    if (buffer.capacity() < extent.blocks_bytes()) {
+      const uint32_t wanted = for_cache ? payload : static_cast<uint32_t>(extent.blocks_bytes());
+      FB_CO_TRY(buffer, co_await allocate_payload(context_, context, wanted, for_cache));
       entry = index_.find(key);  // it may have moved or gone meanwhile
       if (entry == nullptr || !entry->readable()) co_return BlobError::not_found;
-      if (buffer.capacity() < entry->length()) continue;
+      if (entry->length() != payload) continue;
     }
     const IndexEntry expected = *entry;
-    Segment& segment = *segments_[expected.segment()];
-    const auto bytes = buffer.span(0, align_up(expected.length(), kBlockBytes));
-    ++segment.readers;
-    const Result<size_t> count = co_await segment.file.read(
-        bytes, expected.offset_bytes(), {.deadline = context.deadline, .cancel = context.cancel});
-    --segment.readers;
-    if (!count && (count.error().is(IoError::timed_out) || count.error().is(IoError::cancelled)))
-      co_return BlobError::timed_out;
-    const bool intact =
-        count && *count == bytes.size() && xxh3(bytes.first(expected.length())) == expected.checksum;
-    if (!intact) continue;  // once more: a misdirected read may be right the next time
+    const Verdict verdict =
+        co_await read_extent(context_, context, *segments_[expected.segment()], expected, extent, buffer);
+    if (verdict == Verdict::timed_out) co_return BlobError::timed_out;
+    whole |= verdict == Verdict::table_damaged;  // the payload can be intact without them
+    if (verdict != Verdict::intact) continue;    // once more: a misdirected read may be right the next time
     const IndexEntry* now = index_.find(key);
-    if (now != nullptr && now->readable() && context_.cache.takes(expected.length()))
-      context_.cache.insert(key, buffer, expected.length());
-    co_return BlobData{.buffer = std::move(buffer), .offset = offset, .length = length};
+    if (now != nullptr && now->readable() && for_cache) context_.cache.insert(key, buffer, payload);
+    co_return BlobData{.buffer = std::move(buffer), .offset = offset - extent.begin, .length = length};
   }
   ++context_.stats.damaged;
   log(fmt::format("damaged payload: incarnation {} number {} block {}", key.id.incarnation.value,
                   key.id.number, key.block));
   co_return BlobError::damaged;
+}
+
+Task<Shard::Verdict> Shard::check_payload(Segment& segment, uint64_t offset, uint32_t length,
+                                          uint64_t checksum) {
+  const Buffer buffer = co_await context_.pool.allocate(payload_bytes(length));
+  const auto bytes = buffer.span(0, payload_bytes(length));
+  if (!co_await segment.file.read_exactly(bytes, offset)) co_return Verdict::unreadable;
+  const auto payload = bytes.first(length);
+  PieceSums sums;
+  const auto expected = piece_checksums(payload, sums);
+  if (expected.empty()) co_return xxh3(payload) == checksum ? Verdict::intact : Verdict::damaged;
+  if (checksum_of_pieces(expected, length) != checksum) co_return Verdict::damaged;
+  Buffer own;
+  const std::byte* table = bytes.data() + piece_table_offset(length);
+  if (!piece_table_fits_behind(length)) {
+    own = co_await context_.pool.allocate(kBlockBytes);
+    if (!co_await segment.file.read_exactly(own.span(0, kBlockBytes), offset + payload_bytes(length)))
+      co_return Verdict::unreadable;
+    table = own.data();
+  }
+  const bool same = std::memcmp(table, expected.data(), expected.size_bytes()) == 0;
+  co_return same ? Verdict::intact : Verdict::table_damaged;
 }
 
 BlobPage Shard::enumerate(uint64_t cursor) {
@@ -141,7 +224,7 @@ bool Shard::verify() {
   for (size_t t = 0; t < BlobIndex::kTableCount; ++t) {
     for (const IndexEntry& entry : index_.table(t)) {
       if (entry.place == 0 || (entry.place & IndexEntry::kPending) != 0) continue;
-      const uint64_t bytes = align_up(entry.length(), kBlockBytes);
+      const uint64_t bytes = stored_bytes(entry.length());
       if (entry.segment() >= segments_.size()) return false;
       if (entry.offset_bytes() + bytes > segments_[entry.segment()]->end) return false;
       live[entry.segment()] += bytes;

@@ -12,6 +12,7 @@
 #include "bss/format.h"
 #include "bss/index.h"
 #include "bss/options.h"
+#include "bss/scrub.h"
 #include "client/blob_client.h"
 #include "io/file.h"
 #include "io/scope.h"
@@ -36,8 +37,9 @@ struct WriteOp {
   uint32_t incarnation = 0;
   uint64_t number = 0;
   uint64_t checksum = 0;
-  const std::byte* data = nullptr;  // padded with zeros to whole blocks
-  uint64_t place = 0;  // put, copy: where it is being written; before that, of a copy, where it was
+  std::byte* data = nullptr;   // whole blocks, finished by finish_payload()
+  std::byte* table = nullptr;  // the block with the pieces' checksums, where they need one
+  uint64_t place = 0;          // put, copy: where it is being written; before that, of a copy, where it was
   uint64_t other_generation = 0;
   uint64_t source_place = 0;  // copy
   bool move = false;          // compaction's: a copy, or a tombstone that is still needed
@@ -45,7 +47,8 @@ struct WriteOp {
   WriteGroup* group = nullptr;
   WriteOp* next = nullptr;
 
-  uint64_t padded() const { return align_up(length, kBlockBytes); }
+  uint64_t stored() const { return kind == EntryKind::tombstone ? 0 : stored_bytes(length); }
+  bool has_own_table() const { return stored() > payload_bytes(length); }
 };
 
 class WriteQueue {
@@ -81,6 +84,15 @@ struct Segment {
   uint64_t tombstones = 0;
   bool fresh = false;  // its extents may be merely allocated: zeros are written ahead of `end`
   uint64_t zeroed_to = kSegmentDataOffset;  // where fresh
+  // Blocks ahead of `end` that have been written and synced since: what is put there needs no flush of the
+  // file system.
+  uint64_t settled_from = kSegmentDataOffset;
+  uint64_t settled_to = kSegmentDataOffset;
+  bool has_gaps = false;        // batches overtook the zeros, or were there before them
+  bool wholly_settled = false;  // zeroed from end to end, and synced: for the generations to come, too
+  bool settled(uint64_t offset, uint64_t bytes) const {
+    return offset >= settled_from && offset + bytes <= settled_to;
+  }
   uint32_t readers = 0;
   uint32_t writers = 0;
 };
@@ -93,6 +105,7 @@ struct CoreContext {
   BlobCache& cache;
   BufferPool& pool;  // descriptors, scans, compaction and checkpoints: not the requests' memory
   BlobStats& stats;
+  Semaphore& scrub_turn;  // one shard at a time reads everything
 };
 
 // One shard: its segments, its index, its writers and its background work. Only its owner core touches it.
@@ -118,14 +131,18 @@ class Shard {
   uint64_t live_bytes() const { return live_bytes_; }
   uint64_t capacity_bytes() const { return segments_max_ * segment_room(); }
   uint64_t available_bytes() const;
+  BlobUsage usage() const;
   BlobIndex& index() { return index_; }
 
   void submit(WriteOp& op);
   uint64_t payload_bytes_max() const;
-  // Whole payload into `buffer` (of the cache or of the request), verified.
+  // Verified: the whole payload, or of one with several pieces those that the range touches.
   Task<Result<BlobData>> read(const CallContext& context, const BlobKey& key, uint32_t offset,
                               uint32_t length);
   BlobPage enumerate(uint64_t cursor);
+  // Reads everything, at once; ends early after stop_scrub() or stop().
+  Task<ScrubReport> scrub_now();
+  void stop_scrub() { scrub_stopped_ = true; }
   // Index against segments: every entry inside a written segment, live bytes exact.
   bool verify();
 
@@ -158,6 +175,19 @@ class Shard {
     uint64_t end = kSegmentDataOffset;
     uint64_t tombstones = 0;
   };
+
+  // Bytes of a payload that are read and verified together.
+  struct Extent {
+    uint32_t begin = 0;
+    uint32_t end = 0;
+    uint64_t blocks_bytes() const { return align_up(end - begin, kBlockBytes); }
+  };
+  Extent extent_to_read(uint32_t payload, uint32_t offset, uint32_t length) const;
+  enum class Verdict : uint8_t { intact, damaged, table_damaged, unreadable, timed_out };
+  static Task<Verdict> read_extent(CoreContext& core, const CallContext& context, Segment& segment,
+                                   const IndexEntry& entry, Extent extent, Buffer& buffer);
+  // A payload as it stands in a batch, with the checksums of its pieces.
+  Task<Verdict> check_payload(Segment& segment, uint64_t offset, uint32_t length, uint64_t checksum);
 
   Env& env() const { return context_.env; }
   std::string path(std::string_view name) const;
@@ -199,9 +229,11 @@ class Shard {
   static Task<void> run_compactor(Shard& self);
   Task<Result<void>> create_segment();
   Task<Result<void>> recycle(Segment& segment);
+  bool wants_settling(const Segment& segment) const;
   Segment* pick_victim();
   Task<bool> compact(Segment& victim);
   Task<bool> move_entries(Segment& victim, std::vector<WriteOp>& moves, uint64_t bytes);
+  Task<Buffer> finish_moves(std::span<WriteOp> moves);
   static Task<Result<void>> read_moves(Segment& victim, std::span<WriteOp> moves, const Buffer& payloads);
   std::optional<WriteOp> move_of(const DescriptorEntry& entry, uint64_t batch_offset, const Segment& victim);
   bool droppable(const DescriptorEntry& tombstone, const Segment& holder) const;
@@ -216,6 +248,8 @@ class Shard {
   Task<Result<std::optional<Checkpoint>>> load_checkpoint();
   Task<bool> load_checkpoint_body(File& file, Checkpoint& checkpoint);
   void adopt_checkpoint(const Checkpoint& checkpoint, std::vector<Inherited>& inherited);
+  Task<Result<void>> scan_to(Segment& segment, uint64_t from, uint64_t end, bool whole,
+                             std::vector<ScannedBatch>& out);
   Task<Result<void>> scan(Segment& segment, uint64_t from, bool whole, std::vector<ScannedBatch>& out);
   static Task<void> scan_into(Shard& self, Segment* segment, uint64_t from, bool whole,
                               std::vector<ScannedBatch>* out, std::optional<Error>* error);
@@ -226,6 +260,19 @@ class Shard {
   void count_missing(const std::vector<ScannedBatch>& batches);
   void settle_segments(const std::vector<ScannedBatch>& batches, const std::vector<Inherited>& inherited);
   void recount_live();
+
+  // shard_scrub.cc
+  static Task<void> run_scrubber(Shard& self);
+  Task<void> save_scrub();
+  Task<void> scrub_pass(uint64_t from, unsigned percent, ScrubReport& report, ScrubState* state);
+  Task<void> scrub_pause(Instant since, unsigned percent);
+  Task<void> scrub_segment(Segment& segment, unsigned percent, ScrubReport& report);
+  Task<void> scrub_payload(Segment& segment, const IndexEntry& described, ScrubReport& report);
+  Task<void> scrub_undescribed(Segment& segment, const std::vector<IndexEntry>& found, uint64_t settled_end,
+                               ScrubReport& report);
+  const IndexEntry* indexed_as(const IndexEntry& described);
+  Task<bool> check_headers(Segment& segment);
+  bool scrub_stopping() const { return stopping_ || scrub_stopped_; }
 
   // shard_checkpoint.cc
   static Task<void> run_checkpointer(Shard& self);
@@ -275,6 +322,8 @@ class Shard {
   bool creation_failed_ = false;
   Instant creation_retry_;
   bool compacting_ = false;
+  ScrubState scrub_;
+  bool scrub_stopped_ = false;
   bool no_victim_ = false;  // nothing to compact until something is erased
 
   Notification work_;

@@ -83,7 +83,10 @@ class SegmentScanner {
 
 Task<Result<void>> Shard::open_segment(uint32_t number) {
   FB_CO_TRY(File file, co_await File::open(env(), path(fmt::format("segment-{:08}", number)),
-                                           {.write = true, .direct = true, .role = FileRole::data}));
+                                           {.write = true,
+                                            .direct = true,
+                                            .role = FileRole::data,
+                                            .durability = context_.options.durability}));
   Segment& segment = *segments_[number];
   segment.file = std::move(file);
   segment.state = Segment::State::damaged;
@@ -232,7 +235,11 @@ void Shard::adopt_checkpoint(const Checkpoint& checkpoint, std::vector<Inherited
 
 Task<Result<void>> Shard::scan(Segment& segment, uint64_t from, bool whole, std::vector<ScannedBatch>& out) {
   const bool ends_here = segment.state == Segment::State::sealed;
-  const uint64_t end = ends_here ? segment.end : segment_bytes();
+  co_return co_await scan_to(segment, from, ends_here ? segment.end : segment_bytes(), whole, out);
+}
+
+Task<Result<void>> Shard::scan_to(Segment& segment, uint64_t from, uint64_t end, bool whole,
+                                  std::vector<ScannedBatch>& out) {
   SegmentScanner scanner(*this, segment, end);
   uint64_t found_to = from;
   uint64_t at = from;
@@ -276,11 +283,9 @@ Task<void> Shard::scan_into(Shard& self, Segment* segment, uint64_t from, bool w
 Task<bool> Shard::payloads_match(const ScannedBatch& batch) {
   for (const DescriptorEntry& entry : batch.entries) {
     if (entry.kind == EntryKind::tombstone) continue;
-    const Buffer buffer = co_await context_.pool.allocate(entry.length);
     const uint64_t at = batch.offset + uint64_t{entry.payload_block} * kBlockBytes;
-    const auto bytes = buffer.span(0, align_up(entry.length, kBlockBytes));
-    if (!co_await batch.segment->file.read_exactly(bytes, at)) continue;
-    if (xxh3(bytes.first(entry.length)) != entry.checksum) co_return false;
+    const Verdict verdict = co_await check_payload(*batch.segment, at, entry.length, entry.checksum);
+    if (verdict == Verdict::damaged || verdict == Verdict::table_damaged) co_return false;
   }
   co_return true;
 }
@@ -390,6 +395,11 @@ void Shard::settle_segments(const std::vector<ScannedBatch>& batches,
     newest->state = Segment::State::active;
     active_ = newest;
     newest->zeroed_to = newest->end;
+    if (newest->file.keeps_overwrites()) {
+      newest->fresh = true;
+      newest->has_gaps = true;
+      newest->settled_from = newest->settled_to = newest->end;
+    }
   }
   std::ranges::sort(unused, {}, &Segment::generation);
   for (Segment* segment : unused) {
@@ -408,7 +418,7 @@ void Shard::recount_live() {
   for (size_t t = 0; t < BlobIndex::kTableCount; ++t) {
     for (const IndexEntry& entry : index_.table(t)) {
       if (entry.place == 0) continue;
-      const uint64_t bytes = align_up(entry.length(), kBlockBytes);
+      const uint64_t bytes = stored_bytes(entry.length());
       const bool inside = entry.segment() < segments_.size() && entry.offset_bytes() >= kSegmentDataOffset &&
                           entry.offset_bytes() + bytes <= segments_[entry.segment()]->end;
       if (!inside) {

@@ -15,6 +15,7 @@ namespace {
 constexpr uint64_t kZeroChunkBytes = kMiB;
 constexpr uint64_t kZeroAheadBytesMin = 4 * kMiB;
 constexpr uint64_t kZeroAheadBytesMax = 32 * kMiB;
+constexpr uint64_t kSettleBytes = 8 * kMiB;  // zeros between two syncs, where batches are far behind
 constexpr Duration kCreationRetry = Duration::milliseconds(200);
 constexpr Duration kRecyclePoll = Duration::milliseconds(1);
 constexpr Duration kCompactionRetry = Duration::milliseconds(20);
@@ -44,6 +45,40 @@ uint64_t Shard::available_bytes() const {
   const uint64_t capacity = capacity_bytes();
   const uint64_t reserve = kReservedSegments * segment_room();
   return capacity > live_bytes_ + reserve ? capacity - live_bytes_ - reserve : 0;
+}
+
+BlobUsage Shard::usage() const {
+  BlobUsage usage{.capacity_bytes = capacity_bytes(),
+                  .live_bytes = live_bytes_,
+                  .reserve_bytes = kReservedSegments * segment_room(),
+                  .available_bytes = available_bytes(),
+                  .segments = segments_.size(),
+                  .segments_max = segments_max_,
+                  .blobs = index_.size(),
+                  .index_bytes = index_.memory_bytes(),
+                  .checkpoint_bytes = checkpoint_bytes_};
+  if (segments_max_ > segments_.size())
+    usage.unallocated_bytes = (segments_max_ - segments_.size()) * segment_room();
+  for (const auto& segment : segments_) {
+    switch (segment->state) {
+      case Segment::State::free:
+        usage.free_bytes += segment_room();
+        ++usage.segments_free;
+        break;
+      case Segment::State::active:
+        usage.unwritten_bytes += segment_bytes() - segment->end;
+        usage.garbage_bytes += segment->end - kSegmentDataOffset - segment->live_bytes;
+        break;
+      case Segment::State::sealed:
+      case Segment::State::recycling:
+        usage.garbage_bytes += segment_room() - segment->live_bytes;
+        break;
+      case Segment::State::damaged:
+        usage.lost_bytes += segment_room() - segment->live_bytes;
+        break;
+    }
+  }
+  return usage;
 }
 
 // Keeps one free segment beyond the reserve, and refuses what waits for space that cannot be had.
@@ -77,10 +112,13 @@ Task<Result<void>> Shard::create_segment() {
   const auto number = static_cast<uint32_t>(segments_.size());
   const std::string name = path(fmt::format("segment-{:08}", number));
   const std::string new_name = name + ".new";
-  FB_CO_TRY(File file,
-            co_await File::open(
-                env(), new_name,
-                {.write = true, .create = true, .truncate = true, .direct = true, .role = FileRole::data}));
+  FB_CO_TRY(File file, co_await File::open(env(), new_name,
+                                           {.write = true,
+                                            .create = true,
+                                            .truncate = true,
+                                            .direct = true,
+                                            .role = FileRole::data,
+                                            .durability = context_.options.durability}));
   auto segment = std::make_unique<Segment>();
   segment->number = number;
   segment->generation = next_generation_++;
@@ -126,6 +164,16 @@ Segment* Shard::segment_to_zero() {
   return next->fresh && next->zeroed_to < segment_bytes() ? next : nullptr;
 }
 
+// Whether the zeros written so far are to be synced, for batches to need no flush there (Durability::plp).
+bool Shard::wants_settling(const Segment& segment) const {
+  const bool last = segment.zeroed_to == segment_bytes();
+  if (last && &segment != active_) return true;  // in either mode: then no batch waits for it
+  if (!segment.file.keeps_overwrites()) return false;
+  const uint64_t settled = segment.settled_to - std::min(segment.settled_to, segment.end);
+  return last || (&segment == active_ && settled < kZeroAheadBytesMin) ||
+         segment.zeroed_to - segment.settled_to >= kSettleBytes;
+}
+
 // Durable writes into merely allocated extents cost far more than over written ones. Only speed depends on
 // this.
 Task<void> Shard::run_zeroer(Shard& self) {
@@ -142,19 +190,28 @@ Task<void> Shard::run_zeroer(Shard& self) {
     if (segment != self.segment_to_zero() || self.stopping_) continue;
     // Writes have overtaken: leave them a little room to go on meanwhile.
     const bool overtaken = segment == self.active_ && segment->zeroed_to <= segment->end;
-    if (overtaken) segment->zeroed_to = std::min(segment->end + chunk, self.segment_bytes());
+    if (overtaken) {
+      segment->zeroed_to = std::min(segment->end + chunk, self.segment_bytes());
+      segment->settled_from = segment->settled_to = segment->zeroed_to;
+      segment->has_gaps = true;
+    }
     const uint64_t length = std::min(chunk, self.segment_bytes() - segment->zeroed_to);
     if (length == 0) continue;
     self.zeroing_ = segment;
     self.zeroing_from_ = segment->zeroed_to;
     ++segment->writers;
     Result<void> written = co_await segment->file.write_all(zeros.span(0, length), self.zeroing_from_);
-    const bool last = self.zeroing_from_ + length == self.segment_bytes();
-    if (written && last && segment != self.active_) written = co_await segment->file.sync();
-    --segment->writers;
     self.zeroing_ = nullptr;
     segment->zeroed_to = self.zeroing_from_ + length;
+    self.work_.notify_all();
+    if (written && self.wants_settling(*segment)) {
+      written = co_await segment->file.sync();
+      if (written) segment->settled_to = segment->zeroed_to;
+    }
+    --segment->writers;
     if (!written) segment->fresh = false;
+    const bool to_the_end = segment->settled_to == self.segment_bytes();
+    segment->wholly_settled = written && to_the_end && !segment->has_gaps;
     self.work_.notify_all();
   }
 }
@@ -231,12 +288,12 @@ Task<bool> Shard::compact(Segment& victim) {
       for (const DescriptorEntry& entry : batch.entries) {
         const auto move = move_of(entry, batch.offset, victim);
         if (!move) continue;
-        if (moves.size() == kBatchEntriesMax || bytes + move->padded() > kMoveBytesMax) {
+        if (moves.size() == kBatchEntriesMax || bytes + payload_bytes(move->length) > kMoveBytesMax) {
           if (!co_await move_entries(victim, moves, bytes)) co_return false;
           moves.clear();
           bytes = 0;
         }
-        bytes += move->padded();
+        bytes += payload_bytes(move->length);
         moves.push_back(*move);
       }
     }
@@ -286,13 +343,31 @@ Task<Result<void>> Shard::read_moves(Segment& victim, std::span<WriteOp> moves, 
     while (next < moves.size() && moves[next].kind == EntryKind::copy &&
            IndexEntry{.place = moves[next].source_place}.offset_bytes() == from + length) {
       moves[next].data = payloads.data() + filled + length;
-      length += moves[next++].padded();
+      length += payload_bytes(moves[next++].length);
     }
     FB_CO_CHECK(co_await victim.file.read_exactly(payloads.span(filled, length), from));
     filled += length;
     first = next;
   }
   co_return Result<void>();
+}
+
+// Padding and checksums of pieces, made anew from payloads that were verified.
+Task<Buffer> Shard::finish_moves(std::span<WriteOp> moves) {
+  const auto count = static_cast<size_t>(std::ranges::count_if(moves, &WriteOp::has_own_table));
+  Buffer tables;
+  if (count != 0) tables = co_await context_.pool.allocate(count * kBlockBytes);
+  size_t used = 0;
+  for (WriteOp& op : moves) {
+    if (op.kind != EntryKind::copy) continue;
+    std::span<std::byte> own;
+    if (op.has_own_table()) own = tables.span(kBlockBytes * used++, kBlockBytes);
+    op.table = own.data();
+    PieceSums sums;
+    finish_payload({op.data, payload_bytes(op.length)}, op.length,
+                   piece_checksums({op.data, op.length}, sums), own);
+  }
+  co_return tables;
 }
 
 Task<bool> Shard::move_entries(Segment& victim, std::vector<WriteOp>& moves, uint64_t bytes) {
@@ -302,9 +377,10 @@ Task<bool> Shard::move_entries(Segment& victim, std::vector<WriteOp>& moves, uin
   ++victim.readers;
   const Result<void> read = co_await read_moves(victim, moves, payloads);
   --victim.readers;
-  const bool intact = read && std::ranges::all_of(moves, [](const WriteOp& op) {
-                        return op.kind != EntryKind::copy || xxh3({op.data, op.length}) == op.checksum;
-                      });
+  const bool intact =
+      read && std::ranges::all_of(moves, [](const WriteOp& op) {
+        return op.kind != EntryKind::copy || blob_checksum({op.data, op.length}) == op.checksum;
+      });
   if (!intact) {
     ++context_.stats.damaged;
     victim.pinned = true;
@@ -312,6 +388,8 @@ Task<bool> Shard::move_entries(Segment& victim, std::vector<WriteOp>& moves, uin
     co_return false;
   }
   if (stopping_) co_return false;  // while it read, the writers may have ended: nobody would answer
+  const Buffer tables = co_await finish_moves(moves);
+  if (stopping_) co_return false;
   WriteGroup group{.remaining = moves.size(), .waiter = {}};
   for (WriteOp& op : moves) op.group = &group;
   for (WriteOp& op : moves) submit(op);
@@ -357,7 +435,12 @@ Task<Result<void>> Shard::recycle(Segment& segment) {
   segment.end = kSegmentDataOffset;
   segment.tombstones = 0;
   segment.moved_out = false;
-  segment.fresh = false;
+  // Where no flush is to be needed, what a batch goes to must have been written once.
+  segment.fresh = segment.file.keeps_overwrites() && !segment.wholly_settled;
+  segment.zeroed_to = kSegmentDataOffset;
+  segment.settled_from = kSegmentDataOffset;
+  segment.settled_to = segment.wholly_settled ? segment_bytes() : kSegmentDataOffset;
+  segment.has_gaps = false;
   free_.push_back(&segment);
   refuses_puts_ = false;
   co_return Result<void>();

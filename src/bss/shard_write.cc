@@ -12,6 +12,10 @@
 namespace fb::bss {
 namespace {
 
+// Descriptor, payloads, and the blocks with checksums of pieces.
+constexpr size_t kBatchVectorsMax = 1 + kBatchEntriesMax + kBatchPayloadBytesMax / kPieceBytes;
+static_assert(kBatchVectorsMax <= kWriteVectorsMax);
+
 BlobKey key_of(const WriteOp& op, const Superblock& superblock, uint32_t shard) {
   return {.id = {.volume = superblock.volume,
                  .shard = named_shard_of(shard, op.block, superblock.shard_count),
@@ -42,7 +46,8 @@ WriteOp& WriteQueue::pop() {
 }
 
 uint64_t Shard::payload_bytes_max() const {
-  return std::min<uint64_t>(kBlobBlockSizeMax, segment_room() - descriptor_bytes_for(1));
+  const uint64_t room = segment_room() - descriptor_bytes_for(1);
+  return std::min<uint64_t>(kBlobBlockSizeMax, room > kPieceBytes ? room - kBlockBytes : room);
 }
 
 void Shard::submit(WriteOp& op) {
@@ -64,7 +69,7 @@ Task<void> Shard::run_writer(Shard& self) {
   Batch batch;
   batch.descriptor = co_await self.context_.pool.allocate(kDescriptorBytesMax);
   batch.ops.reserve(kBatchEntriesMax);
-  batch.vectors.reserve(kBatchEntriesMax + 1);
+  batch.vectors.reserve(kBatchVectorsMax);
   for (;;) {
     // The descriptor says what is durable; recovery relies on nothing being further ahead than this.
     const bool ahead = self.next_sequence_ > self.durable_sequence() + kWritesInFlightMax;
@@ -78,7 +83,10 @@ Task<void> Shard::run_writer(Shard& self) {
     }
     self.in_flight_.push_back(&batch);
     ++batch.segment->writers;
-    const Result<size_t> written = co_await batch.segment->file.write_durable(batch.vectors, batch.offset);
+    const File& file = batch.segment->file;
+    const bool settled = batch.segment->settled(batch.offset, batch.bytes);
+    const Result<size_t> written = settled ? co_await file.overwrite_durable(batch.vectors, batch.offset)
+                                           : co_await file.write_durable(batch.vectors, batch.offset);
     self.complete(batch, written);
   }
 }
@@ -130,7 +138,7 @@ size_t Shard::segments_to_leave(const WriteOp& op) {
 
 // True where the active segment, or one that becomes it, can take a batch of this operation alone.
 bool Shard::has_room(const WriteOp& op) {
-  const uint64_t needed = descriptor_bytes_for(1) + op.padded();
+  const uint64_t needed = descriptor_bytes_for(1) + op.stored();
   if (active_ == nullptr || active_->end + needed > segment_bytes()) {
     if (free_.size() <= segments_to_leave(op)) {
       blocked_ = true;
@@ -216,9 +224,9 @@ Shard::Built Shard::build(Batch& batch) {
 
 // From here on the index knows the entry, flagged.
 bool Shard::add_to_batch(Batch& batch, WriteOp& op, uint64_t room, uint64_t& payload_bytes) {
-  const uint64_t bytes = payload_bytes + op.padded();
+  const uint64_t bytes = payload_bytes + op.stored();
   const uint64_t total = descriptor_bytes_for(batch.ops.size() + 1) + bytes;
-  if (total > room || bytes > kBatchBytesMax - kDescriptorBytesMax) return false;
+  if (total > room || bytes > kBatchPayloadBytesMax) return false;
   batch.ops.push_back(&op);
   payload_bytes = bytes;
   if (op.kind == EntryKind::put) {
@@ -260,8 +268,9 @@ void Shard::finish_batch_layout(Batch& batch) {
                   .reserved = {}};
     if (op.kind == EntryKind::tombstone) continue;
     op.place = IndexEntry::make_place(segment.number, batch.offset + at, op.length);
-    batch.vectors.push_back({const_cast<std::byte*>(op.data), op.padded()});
-    at += op.padded();
+    batch.vectors.push_back({op.data, payload_bytes(op.length)});
+    if (op.has_own_table()) batch.vectors.push_back({op.table, kBlockBytes});
+    at += op.stored();
   }
   FB_ASSERT(at == batch.bytes, at, batch.bytes);
   const DescriptorPlace place{.shard = number_,
@@ -325,8 +334,8 @@ void Shard::complete_put(const Batch& batch, WriteOp& op) {
   IndexEntry* entry = index_.find(op.number, op.incarnation, op.block);
   FB_ASSERT(entry != nullptr && (entry->place & IndexEntry::kPending) != 0, op.number, op.block);
   entry->place = op.place;
-  batch.segment->live_bytes += op.padded();
-  live_bytes_ += op.padded();
+  batch.segment->live_bytes += op.stored();
+  live_bytes_ += op.stored();
 }
 
 // Where the blob was erased meanwhile, the copy is stale and its segment remembers that.
@@ -340,8 +349,8 @@ void Shard::complete_copy(const Batch& batch, WriteOp& op) {
   segments_[entry->segment()]->moved_out = true;
   drop_live(entry->place);
   entry->place = op.place | (entry->place & IndexEntry::kFlags);
-  batch.segment->live_bytes += op.padded();
-  live_bytes_ += op.padded();
+  batch.segment->live_bytes += op.stored();
+  live_bytes_ += op.stored();
 }
 
 void Shard::complete_tombstone(const Batch& batch, WriteOp& op) {
@@ -396,7 +405,7 @@ void Shard::refuse_blocked() {
 void Shard::drop_live(uint64_t place) {
   const IndexEntry entry{.place = place};
   Segment& segment = *segments_[entry.segment()];
-  const uint64_t bytes = align_up(entry.length(), kBlockBytes);
+  const uint64_t bytes = stored_bytes(entry.length());
   FB_ASSERT(segment.live_bytes >= bytes && live_bytes_ >= bytes, segment.live_bytes, live_bytes_, bytes);
   segment.live_bytes -= bytes;
   live_bytes_ -= bytes;

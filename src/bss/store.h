@@ -59,7 +59,12 @@ class BlobFront final : public BlobClient {
   uint16_t shard_count() const override { return static_cast<uint16_t>(store_.superblock().shard_count); }
   Task<Result<BlobSpace>> space(const CallContext& context) override;
 
+  // This core's shards, one after the other, at once. stop_scrub() ends it, and those that come by the clock.
+  Task<ScrubReport> scrub();
+  void stop_scrub();
+
   const BlobStats& stats() const { return stats_; }
+  BlobUsage usage_here() const;
   // This core's shards only.
   uint64_t blob_count() const;
   bool verify();
@@ -67,7 +72,8 @@ class BlobFront final : public BlobClient {
  private:
   struct PutArguments {
     BlobKey key;
-    std::span<const std::byte> padded;
+    std::span<std::byte> padded;
+    std::byte* table;  // null: none is needed
     uint32_t length;
     uint64_t checksum;
   };
@@ -89,6 +95,7 @@ class BlobFront final : public BlobClient {
   BlobStats stats_;
   BufferPool pool_;
   BlobCache cache_;
+  Semaphore scrub_turn_;
   CoreContext context_;
   std::vector<std::unique_ptr<Shard>> shards_;  // by number; null where another core owns it
   std::vector<Shard*> own_;

@@ -43,6 +43,24 @@ class BlobStoreTest : public testing::Test {
     options_.incarnation.value += 1;
   }
 
+  std::string segment_path() const { return options_.directory + "/shard-0000/segment-00000000"; }
+  // Where these bytes stand in the first segment.
+  uint64_t find_payload(const std::string& bytes) const {
+    std::ifstream file(segment_path(), std::ios::binary);
+    std::string segment(options_.segment_bytes, '\0');
+    file.read(segment.data(), static_cast<std::streamsize>(segment.size()));
+    const size_t at = segment.rfind(bytes);
+    EXPECT_NE(at, std::string::npos);
+    return at;
+  }
+  void flip(uint64_t offset) const {
+    std::fstream file(segment_path(), std::ios::binary | std::ios::in | std::ios::out);
+    file.seekg(static_cast<std::streamoff>(offset));
+    const char byte = static_cast<char>(file.get() ^ 1);
+    file.seekp(static_cast<std::streamoff>(offset));
+    file.put(byte);
+  }
+
   std::string directory_;
   BlobStoreOptions options_;
 };
@@ -70,7 +88,66 @@ TEST_F(BlobStoreTest, PutGetErase) {
   });
 }
 
+// What a range does not touch is neither read nor looked at.
+TEST_F(BlobStoreTest, ARangeReadsThePiecesItTouches) {
+  options_.shard_count = 1;
+  options_.segment_bytes = 4 * kMiB;
+  options_.cache_bytes = 0;
+  // With the pieces' checksums behind the payload, in a block of their own, and where the last piece is
+  // short.
+  for (const uint32_t length : {900'000U, kBlobBlockSizeMax, 11 * kPieceBytes + 4096 - 8}) {
+    const std::string bytes = payload_of(1, length);
+    BlobKey key;
+    with_store([&](Env& env, BlobFront& front) -> Task<void> {
+      key.id = front.new_blob();
+      CO_ASSERT_OK(co_await put_bytes(env, front, key, bytes));
+      const uint32_t last = (piece_count(length) - 1) * kPieceBytes;
+      const std::pair<uint32_t, uint32_t> ranges[] = {{0, 1},
+                                                      {kPieceBytes - 1, 2},
+                                                      {3 * kPieceBytes, kPieceBytes},
+                                                      {last, length - last},
+                                                      {length - 1, 1}};
+      for (const auto& [offset, count] : ranges) {
+        const uint64_t before = env.stats().file_read_bytes;
+        EXPECT_EQ((co_await get_bytes(front, key, offset, count)).value(), bytes.substr(offset, count));
+        EXPECT_LE(env.stats().file_read_bytes - before, 2 * kPieceBytes + kBlockBytes) << offset;
+      }
+      const uint64_t before = env.stats().file_read_bytes;
+      EXPECT_EQ((co_await get_bytes(front, key, 0, length)).value(), bytes);
+      EXPECT_EQ(env.stats().file_read_bytes - before, payload_bytes(length));
+    });
+    const uint64_t at = find_payload(bytes.substr(0, 4096));
+    flip(at + 3 * kPieceBytes + 100);
+    with_store([&](Env&, BlobFront& front) -> Task<void> {
+      EXPECT_EQ((co_await get_bytes(front, key, 0, kPieceBytes)).value(), bytes.substr(0, kPieceBytes));
+      for (const uint32_t offset : {3 * kPieceBytes, 2 * kPieceBytes})
+        EXPECT_TRUE((co_await get_bytes(front, key, offset, kPieceBytes + 1)).error().is(BlobError::damaged));
+      EXPECT_TRUE((co_await get_bytes(front, key, 0, length)).error().is(BlobError::damaged));
+    });
+    flip(at + 3 * kPieceBytes + 100);
+    // Without the pieces' checksums the whole payload tells.
+    flip(at + piece_table_offset(length));
+    with_store([&](Env&, BlobFront& front) -> Task<void> {
+      EXPECT_EQ((co_await get_bytes(front, key, 70'000, 10)).value(), bytes.substr(70'000, 10));
+      EXPECT_EQ(front.stats().damaged, 0U);
+      const BlobExtent extent{.id = key.id, .block_count = 1};
+      CO_ASSERT_OK(co_await front.erase({}, std::span(&extent, 1)));
+    });
+  }
+}
+
+TEST_F(BlobStoreTest, APayloadThatChangedInMemoryIsRefused) {
+  with_store([&](Env& env, BlobFront& front) -> Task<void> {
+    const BlobWrite write{.id = front.new_blob(),
+                          .buffer = co_await env.buffers().allocate(200'000),
+                          .length = 200'000,
+                          .checksum = 1};
+    EXPECT_TRUE((co_await front.put({}, write)).error().is(BlobError::damaged));
+  });
+}
+
 TEST_F(BlobStoreTest, AgreesWithAModelThroughRestarts) {
+  options_.capacity_bytes = 256 * kMiB;
   Model model;
   std::mt19937_64 random(5);
   for (int round = 0; round < 6; ++round) {
@@ -81,6 +158,7 @@ TEST_F(BlobStoreTest, AgreesWithAModelThroughRestarts) {
       CO_ASSERT(wrong == 0);
       Workload workload{.env = env, .client = front, .model = model, .random = random};
       workload.erase_percent = 30 + 10 * (round % 3);
+      workload.large_max = 180'000;
       co_await workload.run(1500, 16);
       EXPECT_EQ(workload.failed, 0U);
       co_await check_model(front, model, &wrong);
@@ -90,6 +168,34 @@ TEST_F(BlobStoreTest, AgreesWithAModelThroughRestarts) {
         if (entry.path().filename() == "checkpoint") std::filesystem::remove(entry.path());
       }
     }
+  }
+}
+
+// Every byte of the capacity is in one place.
+TEST_F(BlobStoreTest, UsageIsExact) {
+  options_.capacity_bytes = 4 * 20 * options_.segment_bytes;
+  Model model;
+  std::mt19937_64 random(9);
+  for (int round = 0; round < 4; ++round) {
+    with_store([&](Env& env, BlobFront& front) -> Task<void> {
+      Workload workload{.env = env, .client = front, .model = model, .random = random};
+      workload.large_max = round == 2 ? 150'000 : 0;
+      workload.erase_percent = 45;
+      for (int part = 0; part < 10; ++part) {
+        co_await workload.run(160, 8);
+        const BlobUsage usage = front.usage_here();
+        EXPECT_EQ(usage.capacity_bytes, usage.live_bytes + usage.garbage_bytes + usage.unwritten_bytes +
+                                            usage.free_bytes + usage.unallocated_bytes + usage.lost_bytes);
+        uint64_t live = 0;
+        for (const auto& [key, bytes] : model.live) live += stored_bytes(static_cast<uint32_t>(bytes.size()));
+        EXPECT_EQ(usage.live_bytes, live);
+        EXPECT_EQ(usage.blobs, model.live.size());
+        const BlobSpace space = (co_await front.space({})).value();
+        EXPECT_EQ(space.used_bytes, usage.live_bytes);
+        EXPECT_EQ(space.capacity_bytes, usage.capacity_bytes);
+        EXPECT_EQ(space.available_bytes, usage.available_bytes);
+      }
+    });
   }
 }
 

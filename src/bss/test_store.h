@@ -34,7 +34,7 @@ inline Task<Result<void>> put_bytes(Env& env, BlobClient& client, BlobKey key, c
                         .block = key.block,
                         .buffer = std::move(buffer),
                         .length = static_cast<uint32_t>(bytes.size()),
-                        .checksum = xxh3(std::as_bytes(std::span(bytes)))};
+                        .checksum = blob_checksum(std::as_bytes(std::span(bytes)))};
   co_return co_await client.put({}, write);
 }
 
@@ -62,12 +62,14 @@ struct Workload {
   // In one shard, and in the next ones.
   static constexpr uint32_t kBlocks[] = {0, 1, kBlocksPerRun - 1, kBlocksPerRun, 3 * kBlocksPerRun + 5};
   int erase_percent = 30;
+  uint32_t large_max = 0;  // every eighth payload has up to so many bytes
   uint64_t failed = 0;
 
   Task<void> put_one() {
     const BlobId id = client.new_blob();
     const BlobKey key{.id = id, .block = kBlocks[random() % std::size(kBlocks)]};
-    std::string bytes = payload_of(id.number, 1 + static_cast<uint32_t>(random() % length_max));
+    const uint32_t limit = large_max != 0 && random() % 8 == 0 ? large_max : length_max;
+    std::string bytes = payload_of(id.number, 1 + static_cast<uint32_t>(random() % limit));
     model.putting[key] = bytes;
     const Result<void> put = co_await put_bytes(env, client, key, bytes);
     model.putting.erase(key);

@@ -18,10 +18,14 @@ Task<void> respond_text(HttpExchange& exchange, int status, std::string text,
 
 Task<void> ManagementHandler::handle(HttpExchange& exchange) {
   const RequestHead& head = exchange.request();
-  if (head.path == "/fsck" && head.method == "POST") co_return co_await fsck(exchange);
+  if (head.path == "/fsck" && head.method == "POST")
+    co_return co_await report(exchange, source_.fsck, checking_);
+  if (head.path == "/scrub" && head.method == "POST")
+    co_return co_await report(exchange, source_.scrub, scrubbing_);
   if (head.method != "GET" && head.method != "HEAD") {
     exchange.headers().add_lines("Allow: GET, HEAD\r\n");
-    co_return co_await respond_text(exchange, 405, "only GET and HEAD are served here, and POST /fsck\n");
+    co_return co_await respond_text(exchange, 405,
+                                    "only GET and HEAD are served here, and POST /fsck and /scrub\n");
   }
   if (head.path == "/health") co_return co_await respond_text(exchange, 200, "ok\n");
   if (head.path == "/ready") {
@@ -33,18 +37,19 @@ Task<void> ManagementHandler::handle(HttpExchange& exchange) {
     co_return co_await respond_text(exchange, 200, std::move(text),
                                     "text/plain; version=0.0.4; charset=utf-8");
   }
-  co_await respond_text(exchange, 404, "here are /health, /ready, /metrics and POST /fsck\n");
+  co_await respond_text(exchange, 404, "here are /health, /ready, /metrics and POST /fsck and /scrub\n");
 }
 
-Task<void> ManagementHandler::fsck(HttpExchange& exchange) {
+Task<void> ManagementHandler::report(HttpExchange& exchange, const std::function<Task<std::string>()>& make,
+                                     bool& busy) {
   const std::string refusal = source_.refuses(exchange.request());
   if (!refusal.empty()) co_return co_await respond_text(exchange, 403, refusal + "\n");
   if (!source_.ready()) co_return co_await respond_text(exchange, 503, "not ready\n");
-  if (checking_) co_return co_await respond_text(exchange, 409, "a check is under way already\n");
-  checking_ = true;
-  std::string report = co_await source_.fsck();
-  checking_ = false;
-  co_await respond_text(exchange, 200, std::move(report));
+  if (busy) co_return co_await respond_text(exchange, 409, "one is under way already\n");
+  busy = true;
+  std::string text = co_await make();
+  busy = false;
+  co_await respond_text(exchange, 200, std::move(text));
 }
 
 std::string ManagementHandler::protocol_error(int status, HeaderWriter& headers) {

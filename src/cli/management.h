@@ -9,8 +9,9 @@
 namespace fb {
 
 // The management port: /health (the process runs), /ready (requests are served), /metrics (Prometheus). All
-// three are open and reveal counts only. POST /fsck checks the store beside the traffic; it names keys, and
-// so needs a request signed with the root key, as S3 requests are.
+// three are open and reveal counts only. POST /fsck checks the store beside the traffic, POST /scrub reads
+// and verifies all content; both name keys, and so need a request signed with the root key, as S3 requests
+// are.
 class ManagementHandler final : public HttpHandler {
  public:
   struct Source {
@@ -20,6 +21,7 @@ class ManagementHandler final : public HttpHandler {
     // Empty, or why the request may not.
     std::function<std::string(const RequestHead&)> refuses;
     std::function<Task<std::string>()> fsck;
+    std::function<Task<std::string>()> scrub;
   };
   explicit ManagementHandler(Source source) : source_(std::move(source)) {}
 
@@ -27,10 +29,12 @@ class ManagementHandler final : public HttpHandler {
   std::string protocol_error(int status, HeaderWriter& headers) override;
 
  private:
-  Task<void> fsck(HttpExchange& exchange);
+  // One of each kind at a time; answers with its report.
+  Task<void> report(HttpExchange& exchange, const std::function<Task<std::string>()>& make, bool& busy);
 
   Source source_;
   bool checking_ = false;
+  bool scrubbing_ = false;
 };
 
 }  // namespace fb

@@ -82,6 +82,10 @@ void add(bss::BlobStats& to, const bss::BlobStats& from) {
   to.compacted_segments += from.compacted_segments;
   to.compacted_bytes += from.compacted_bytes;
   to.puts_refused_full += from.puts_refused_full;
+  to.scrubs += from.scrubs;
+  to.scrub_payloads += from.scrub_payloads;
+  to.scrub_bytes += from.scrub_bytes;
+  to.scrub_damaged += from.scrub_damaged;
 }
 
 void write_io(Page& page, const EnvStats& io) {
@@ -115,7 +119,7 @@ void write_http(Page& page, const HttpStats& http) {
   page.counter("tls_handshake_errors_total", "TLS handshakes that failed.", http.tls_handshake_errors);
 }
 
-void write_blobs(Page& page, const bss::BlobStats& blobs, const std::optional<BlobSpace>& space) {
+void write_blobs(Page& page, const bss::BlobStats& blobs) {
   page.counter("blob_puts_total", "Blobs written.", blobs.puts);
   page.counter("blob_gets_total", "Blobs read.", blobs.gets);
   page.counter("blob_cache_hits_total", "Blobs read from memory.", blobs.cache_hits);
@@ -129,17 +133,17 @@ void write_blobs(Page& page, const bss::BlobStats& blobs, const std::optional<Bl
   page.counter("blob_checkpoints_total", "Index checkpoints written.", blobs.checkpoints);
   page.counter("blob_compacted_bytes_total", "Live bytes moved by compaction.", blobs.compacted_bytes);
   page.counter("blob_puts_refused_total", "Blobs refused for want of space.", blobs.puts_refused_full);
-  if (!space) return;
-  page.gauge("blob_capacity_bytes", "Bytes the blobs may take.", space->capacity_bytes);
-  page.gauge("blob_used_bytes", "Bytes of live blobs, with padding.", space->used_bytes);
-  page.gauge("blob_available_bytes", "Bytes that can still be put.", space->available_bytes);
+  page.counter("blob_scrubs_total", "Shards read from end to end by the scrubber.", blobs.scrubs);
+  page.counter("blob_scrub_payloads_total", "Blobs that the scrubber verified.", blobs.scrub_payloads);
+  page.counter("blob_scrub_bytes_total", "Bytes that the scrubber read.", blobs.scrub_bytes);
+  page.counter("blob_scrub_damaged_total", "Things that the scrubber found damaged, each time it found them.",
+               blobs.scrub_damaged);
 }
 
-void write_names(Page& page, const Partition::Statistics& names, const JournalClient::Bounds& journal) {
+void write_names(Page& page, const Partition::Statistics& names) {
   page.gauge("namespace_objects", "Objects of all buckets.", names.objects);
   page.gauge("namespace_buckets", "Trees of buckets, the system's included.", names.trees);
   page.gauge("namespace_memory_bytes", "Memory for pages, at most.", names.memory_bytes);
-  page.gauge("namespace_pages", "Pages in the store.", names.pages);
   page.gauge("namespace_dirty_pages", "Pages that hold what the store lacks.", names.dirty_pages);
   page.counter("namespace_page_loads_total", "Pages read.", names.page_loads);
   page.counter("namespace_pages_written_total", "Pages written.", names.pages_written);
@@ -166,13 +170,12 @@ void write_names(Page& page, const Partition::Statistics& names, const JournalCl
   page.counter("namespace_replayed_records_total", "Records of the journal redone at start.",
                names.replayed_records);
   page.gauge("namespace_replay_bytes", "Bytes of journal that a start would redo.", names.journal_bytes);
-  page.gauge("journal_bytes", "Bytes of the journal's files.", journal.size_bytes);
 }
 
 }  // namespace
 
 void ServerCounters::add_core(Env& env, const api::ApiMetrics& api_core, const HttpStats& http_core,
-                              const bss::BlobStats& blobs_core) {
+                              const bss::BlobStats& blobs_core, const bss::BlobUsage& blob_usage) {
   ++cores;
   add(io, env.stats());
   allocations += allocations_on_this_thread();
@@ -180,21 +183,23 @@ void ServerCounters::add_core(Env& env, const api::ApiMetrics& api_core, const H
   api.add(api_core);
   add(http, http_core);
   add(blobs, blobs_core);
+  usage.blobs.add(blob_usage);
 }
 
 std::string ServerCounters::to_prometheus() const {
   Page page;
   page.text = fmt::format(
       "# HELP fractalbits_info Version and mode.\n# TYPE fractalbits_info gauge\n"
-      "fractalbits_info{{version=\"{}\",durability=\"strict\"}} 1\n",
-      kVersion);
+      "fractalbits_info{{version=\"{}\",durability=\"{}\"}} 1\n",
+      kVersion, to_string(durability));
   page.gauge("cores", "Worker threads.", cores);
   page.counter("allocations_total", "Calls of the memory allocator on worker threads.", allocations);
   page.gauge("request_buffer_bytes", "Memory of bodies on their way.", request_buffers_bytes);
   write_io(page, io);
   write_http(page, http);
-  write_blobs(page, blobs, space);
-  write_names(page, names, journal);
+  write_blobs(page, blobs);
+  write_names(page, names);
+  for (const UsageRow& row : usage_rows(usage)) page.gauge(row.name, row.help, row.value);
   api.append_to(page.text);
   return page.text;
 }

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <optional>
 #include <string>
 
 #include "api/metrics.h"
 #include "bss/options.h"
-#include "client/blob_client.h"
+#include "cli/usage.h"
 #include "http/http_stats.h"
 #include "io/env.h"
 #include "nss/partition.h"
@@ -16,6 +15,7 @@ namespace fb {
 // Everything /metrics shows: the cores' counters added up, and the state of the engines.
 struct ServerCounters {
   unsigned cores = 0;
+  Durability durability = Durability::strict;  // in effect
   EnvStats io;
   uint64_t allocations = 0;
   uint64_t request_buffers_bytes = 0;
@@ -23,11 +23,11 @@ struct ServerCounters {
   HttpStats http;
   bss::BlobStats blobs;
   Partition::Statistics names;
-  JournalClient::Bounds journal;
-  std::optional<BlobSpace> space;
+  StoreUsage usage;
 
   // On that core.
-  void add_core(Env& env, const api::ApiMetrics& api, const HttpStats& http, const bss::BlobStats& blobs);
+  void add_core(Env& env, const api::ApiMetrics& api, const HttpStats& http, const bss::BlobStats& blobs,
+                const bss::BlobUsage& blob_usage);
   // Prometheus text format.
   std::string to_prometheus() const;
 };

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <csignal>
 #include <optional>
+#include <unordered_set>
 #include <vector>
 
 #include "api/api_server.h"
@@ -69,6 +70,7 @@ struct Server::Shared {
   ServerReady ready;
   std::unique_ptr<ManagementHandler> management;
   std::unique_ptr<HttpServer> management_http;
+  Durability durability = Durability::strict;  // in effect
   bool serving = false;
   std::vector<std::unique_ptr<Core>> cores;  // last: what they hold refers to the rest
 };
@@ -111,7 +113,7 @@ Task<void> Server::run_first_core(Env& env) {
          {"data_dir", settings_.data_dir},
          {"threads", settings_.threads},
          {"io", env.name()},
-         {"durability", "strict"}});
+         {"durability", to_string(shared_->durability)}});
     shared_->serving = true;
     if (on_ready_) on_ready_(shared_->ready);
     co_await serve_until_stopped(env);
@@ -144,6 +146,7 @@ Task<ConfigResult<void>> Server::start_store(Env& env) {
   auto directory = co_await DataDirectory::open(env, settings_.data_dir);
   if (!directory) co_return std::unexpected(directory.error());
   shared_->directory = std::move(*directory);
+  co_await choose_durability(env);
 
   KeyInfo root{.owner = std::string(kRootOwner), .owner_display_name = std::string(kRootDisplayName)};
   ServerReady& ready = shared_->ready;
@@ -165,6 +168,7 @@ Task<ConfigResult<void>> Server::start_store(Env& env) {
 
   Partition::Options names{.directory = shared_->directory->namespace_path(),
                            .store_id = shared_->directory->store_id(),
+                           .durability = shared_->durability,
                            .memory_bytes = settings_.namespace_memory_bytes};
   const StoreTuning& tuning = settings_.tuning;
   if (tuning.journal_segment_bytes != 0) names.segment_bytes = tuning.journal_segment_bytes;
@@ -181,9 +185,11 @@ Task<ConfigResult<void>> Server::start_store(Env& env) {
   shared_->partition = std::move(*partition);
 
   bss::BlobStoreOptions blobs{.directory = shared_->directory->blobs_path(),
+                              .durability = shared_->durability,
                               .incarnation = shared_->partition->incarnation(),
                               .capacity_bytes = settings_.capacity_bytes,
-                              .cache_bytes = settings_.cache_bytes / settings_.threads};
+                              .cache_bytes = settings_.cache_bytes / settings_.threads,
+                              .scrub_period = settings_.scrub_period};
   if (tuning.blob_shards != 0) blobs.shard_count = tuning.blob_shards;
   if (tuning.blob_segment_bytes != 0) blobs.segment_bytes = tuning.blob_segment_bytes;
   if (tuning.blob_checkpoint_bytes != 0) blobs.checkpoint_interval_bytes = tuning.blob_checkpoint_bytes;
@@ -196,6 +202,22 @@ Task<ConfigResult<void>> Server::start_store(Env& env) {
   shared_->store = std::move(*store);
   shared_->registry = std::make_unique<EmbeddedRegistryGroup>(env.core_count());
   co_return ConfigResult<void>();
+}
+
+// Never weaker than what was asked for, and stricter where the file system would not keep to it.
+Task<void> Server::choose_durability(Env& env) {
+  shared_->durability = settings_.durability;
+  if (settings_.durability == Durability::strict) co_return;
+  const auto space = co_await file_system_space(env, settings_.data_dir);
+  if (space && space->overwrites_in_place) {
+    log(env, LogLevel::warn,
+        "durability plp: what is acknowledged is not flushed; a drive without power-loss protection loses "
+        "it");
+    co_return;
+  }
+  shared_->durability = Durability::strict;
+  log(env, LogLevel::warn, "durability plp needs ext4 or xfs: strict is used",
+      {{"data_dir", settings_.data_dir}});
 }
 
 Task<ConfigResult<void>> Server::start_core(Env& env) {
@@ -281,7 +303,8 @@ Task<ConfigResult<void>> Server::start_listening(Env& env) {
       .ready = [this] { return shared_->serving; },
       .metrics = [this, &env] { return collect_metrics(env); },
       .refuses = [this, &env](const RequestHead& head) { return refuses_management(env, head); },
-      .fsck = [this, &env] { return check(env); }});
+      .fsck = [this, &env] { return check(env); },
+      .scrub = [this, &env] { return scrub(env); }});
   shared_->management_http = std::make_unique<HttpServer>(env, std::move(*listener), *shared_->management);
   core_of(env).serving.spawn(&Core::run_http, shared_->management_http.get());
   shared_->ready.url =
@@ -328,6 +351,7 @@ Task<void> Server::stop(Env& env) {
     co_await call_on(env, number, [this](Env& there) -> Task<void> {
       Core& core = core_of(there);
       if (core.http) core.http->stop(kStopGrace);
+      if (core.blobs) core.blobs->stop_scrub();
       if (there.core() == 0 && shared_->management_http) shared_->management_http->stop(Duration::seconds(1));
       co_return;
     });
@@ -390,19 +414,46 @@ Task<std::string> Server::check(Env& env) {
   co_return report->to_string();
 }
 
+// All cores at once; with the names of the objects whose content is damaged.
+Task<std::string> Server::scrub(Env& env) {
+  bss::ScrubReport report;
+  Scope scope(env);
+  for (unsigned number = 0; number < env.core_count(); ++number)
+    scope.spawn(&Server::scrub_core, std::ref(*this), std::ref(env), number, &report);
+  co_await scope.join();
+  std::string text = report.to_string();
+  std::unordered_set<BlobId> damaged;
+  for (const BlobKey& key : report.keys) damaged.insert(key.id);
+  if (damaged.empty()) co_return text;
+  const auto names = co_await shared_->partition->keys_naming(damaged);
+  if (!names) co_return text + fmt::format("  whose they are was not found: {}\n", names.error().to_string());
+  for (const std::string& name : *names) text += "  of the object " + name + "\n";
+  if (names->empty()) text += "  no object is made of them: they wait to be freed\n";
+  co_return text;
+}
+
+Task<void> Server::scrub_core(Server& self, Env& env, unsigned core, bss::ScrubReport* report) {
+  const bss::ScrubReport found = co_await call_on(env, core, [&self](Env& there) -> Task<bss::ScrubReport> {
+    co_return co_await self.core_of(there).blobs->scrub();
+  });
+  report->add(found);
+}
+
 Task<std::string> Server::collect_metrics(Env& env) {
   ServerCounters counters;
   for (unsigned number = 0; number < env.core_count(); ++number) {
     co_await call_on(env, number, [&](Env& there) -> Task<void> {
       const Core& core = core_of(there);
       if (!core.http) co_return;
-      counters.add_core(there, core.api->metrics(), core.http->stats(), core.blobs->stats());
+      counters.add_core(there, core.api->metrics(), core.http->stats(), core.blobs->stats(),
+                        core.blobs->usage_here());
       co_return;
     });
   }
   counters.names = shared_->partition->statistics();
-  counters.journal = shared_->partition->journal().bounds();
-  if (auto space = co_await core_of(env).blobs->space({})) counters.space = *space;
+  counters.durability = shared_->durability;
+  counters.usage.add_namespace(*shared_->partition);
+  co_await counters.usage.add_disk(env, settings_.data_dir);
   co_return counters.to_prometheus();
 }
 

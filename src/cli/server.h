@@ -9,6 +9,10 @@
 #include "cli/server_settings.h"
 #include "io/env.h"
 
+namespace fb::bss {
+struct ScrubReport;
+}
+
 namespace fb {
 
 // What a person wants to know once requests are served.
@@ -47,6 +51,7 @@ class Server {
   Task<void> run_first_core(Env& env);
   Task<ConfigResult<void>> start(Env& env);
   Task<ConfigResult<void>> start_store(Env& env);
+  Task<void> choose_durability(Env& env);
   Task<ConfigResult<void>> start_core(Env& env);
   Task<ConfigResult<void>> start_listening(Env& env);
   Task<ConfigResult<void>> make_buckets(Env& env);
@@ -55,6 +60,8 @@ class Server {
   Task<void> stop(Env& env);
   std::string refuses_management(Env& env, const RequestHead& head) const;
   Task<std::string> check(Env& env);
+  Task<std::string> scrub(Env& env);
+  static Task<void> scrub_core(Server& self, Env& env, unsigned core, bss::ScrubReport* report);
   Task<std::string> collect_metrics(Env& env);
   template <class Function>
   Task<ConfigResult<void>> on_each_core(Env& env, Function function);

@@ -12,6 +12,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "cli/df_command.h"
+#include "cli/dump_command.h"
 #include "cli/fsck_command.h"
 #include "cli/mv_command.h"
 #include "cli/server.h"
@@ -175,6 +177,48 @@ void add_fsck(CLI::App& app, FsckOptions& options) {
       ->type_name("NAME");
 }
 
+void add_df(CLI::App& app, DfOptions& options) {
+  CLI::App* df = app.add_subcommand(
+      "df",
+      "Show where the bytes of a store are: live, garbage, free, reserved; pages and journal of the "
+      "namespace.\n\n"
+      "  fractalbits df                                          of the server that runs on this machine\n"
+      "  fractalbits df --mgmt-url http://127.0.0.1:18080        of one that runs there\n"
+      "  fractalbits df --data-dir ./fractalbits-data            of one that is stopped\n\n"
+      "A stopped store is opened as a start would open it, which redoes what its journal holds.");
+  df->footer(
+      "The names in the JSON are those of the metrics, without `fractalbits_`.\n"
+      "Exit status: 0 shown, 1 it could not be found out, 2 wrong usage.");
+  CLI::Option* directory =
+      df->add_option("--data-dir", options.data_dir, "The data directory of a server that is stopped.")
+          ->type_name("DIR");
+  df->add_option("--mgmt-url", options.mgmt_url,
+                 "The management port of a server that runs. Default: http://127.0.0.1:18080.")
+      ->type_name("URL")
+      ->excludes(directory);
+  df->add_flag("--json", options.json, "One object, in bytes and counts.");
+}
+
+void add_dump(CLI::App& app, std::string& path) {
+  CLI::App* dump =
+      app.add_subcommand("dump-segment",
+                         "Show what a segment of the blob store says: headers, batches, entries, and what is "
+                         "not intact. It is only "
+                         "read, and may be damaged.\n\n"
+                         "  fractalbits dump-segment ./fractalbits-data/blobs/shard-0003/segment-00000000");
+  dump->footer(
+      "Exit status: 0 all is intact, 1 it could not be read, 2 wrong usage, 4 something is damaged.");
+  dump->add_option("FILE", path, "A file segment-* of a data directory.")->required();
+}
+
+int run_dump(const std::string& path) {
+  const CommandOutcome outcome =
+      run_dump_segment(path, [](std::string_view line) { fmt::print("{}\n", line); });
+  if (outcome.status != kExitDamaged) return finish(outcome);
+  fmt::print("{}\n", outcome.message);
+  return outcome.status;
+}
+
 ConfigResult<ServerSettings> collect(const ServerFlags& flags) {
   const auto table = server_setting_table();
   Settings settings(table);
@@ -258,6 +302,10 @@ int run_program(int argc, char** argv) {
   add_mv(app, mv);
   FsckOptions fsck;
   add_fsck(app, fsck);
+  DfOptions df;
+  add_df(app, df);
+  std::string segment;
+  add_dump(app, segment);
   if (argc <= 1) {
     fmt::print(stderr, "{}", app.help());
     return kExitUsage;
@@ -267,13 +315,20 @@ int run_program(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     return complain(fmt::format("{}\nRun `fractalbits{} --help` to see what is possible.", error.what(),
-                                app.got_subcommand(server)   ? " server"
-                                : app.got_subcommand("mv")   ? " mv"
-                                : app.got_subcommand("fsck") ? " fsck"
-                                                             : ""),
+                                app.got_subcommand(server)           ? " server"
+                                : app.got_subcommand("mv")           ? " mv"
+                                : app.got_subcommand("fsck")         ? " fsck"
+                                : app.got_subcommand("df")           ? " df"
+                                : app.got_subcommand("dump-segment") ? " dump-segment"
+                                                                     : ""),
                     kExitUsage);
   }
   if (app.got_subcommand(server)) return run_server(flags);
+  if (app.got_subcommand("df")) {
+    if (df.data_dir.empty() && df.mgmt_url.empty()) df.mgmt_url = "http://127.0.0.1:18080";
+    return finish(run_df(df));
+  }
+  if (app.got_subcommand("dump-segment")) return run_dump(segment);
   if (app.got_subcommand("fsck")) {
     const CommandOutcome outcome = run_fsck(fsck, environment);
     // What is damaged is the answer that was asked for.

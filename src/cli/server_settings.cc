@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "base/ascii.h"
 #include "s3/bucket_name.h"
@@ -15,6 +16,7 @@ namespace {
 // A thread takes new blobs into shards of its own, and a store has 16.
 constexpr unsigned kThreadsMax = 16;
 constexpr uint64_t kMemoryMin = 16 * kMiB;  // of request memory for each thread; of namespace memory in all
+constexpr uint64_t kPeriodDaysMax = 3650;
 constexpr size_t kAccessKeySizeMin = 3;
 constexpr size_t kAccessKeySizeMax = 128;
 constexpr size_t kSecretKeySizeMin = 8;
@@ -38,7 +40,8 @@ constexpr std::array kTable = {
                 .environment = "FRACTALBITS_MGMT_LISTEN",
                 .value_name = "ADDR:PORT",
                 .default_value = "127.0.0.1:18080",
-                .help = "/health, /ready and /metrics are served here."},
+                .help = "/health, /ready, /metrics and, signed with the root key, POST /fsck and /scrub are "
+                        "served here."},
     SettingInfo{.name = "buckets",
                 .flag = "--bucket",
                 .environment = "FRACTALBITS_BUCKETS",
@@ -92,6 +95,24 @@ constexpr std::array kTable = {
                 .value_name = "BYTES",
                 .default_value = "0",
                 .help = "Most bytes of objects to keep; 0: as many as the file system holds."},
+    SettingInfo{.name = "storage.durability",
+                .flag = "--durability",
+                .environment = "FRACTALBITS_DURABILITY",
+                .value_name = "MODE",
+                .default_value = "strict",
+                .help =
+                    "strict: what is acknowledged has been flushed to stable media. plp: for drives with "
+                    "power-loss protection and 4 KiB atomicity only, which keep what they have answered; no "
+                    "flush. On file systems other than ext4 and xfs strict is used all the same."},
+    SettingInfo{.name = "storage.scrub_period",
+                .flag = "--scrub-period",
+                .environment = "FRACTALBITS_SCRUB_PERIOD",
+                .value_name = "TIME",
+                .default_value = "14d",
+                .help =
+                    "All content is read and verified once in so long, beside the requests, with a tenth of "
+                    "a core's time; as 14d, 12h or 30m. 0 switches it off. What is found is in the log "
+                    "and in the metrics."},
     SettingInfo{.name = "storage.namespace_memory",
                 .flag = "--namespace-memory",
                 .environment = "FRACTALBITS_NAMESPACE_MEMORY",
@@ -237,6 +258,33 @@ ConfigResult<void> read_io(ServerSettings& out, const Settings& settings) {
   return {};
 }
 
+// A number and its unit: d, h, m or s; 0 needs none.
+ConfigResult<Duration> read_period(const Settings& settings, std::string_view name) {
+  const std::string text(settings.text(name));
+  const char* text_end = text.data() + text.size();
+  uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text_end, number);
+  const std::string_view unit(end, static_cast<size_t>(text_end - end));
+  if (error == std::errc() && number == 0 && unit.empty()) return Duration{};
+  static constexpr std::array<std::pair<std::string_view, uint64_t>, 4> kUnits = {
+      {{"d", 86'400}, {"h", 3'600}, {"m", 60}, {"s", 1}}};
+  for (const auto& [letter, seconds] : kUnits) {
+    if (error != std::errc() || unit != letter || number > kPeriodDaysMax * 86'400 / seconds) continue;
+    return Duration::seconds(static_cast<int64_t>(number * seconds));
+  }
+  return std::unexpected(
+      fmt::format("{}: '{}' is not a time of at most {} days; write it like 14d, 12h or 30m",
+                  settings.find(name)->flag, text, kPeriodDaysMax));
+}
+
+ConfigResult<void> read_durability(ServerSettings& out, const Settings& settings) {
+  static constexpr std::array<std::string_view, 2> kModes = {"strict", "plp"};
+  FB_CONFIG_TRY(const size_t mode, settings.choice("storage.durability", kModes));
+  out.durability = static_cast<Durability>(mode);
+  FB_CONFIG_TRY(out.scrub_period, read_period(settings, "storage.scrub_period"));
+  return {};
+}
+
 ConfigResult<void> read_sizes(ServerSettings& out, const Settings& settings) {
   FB_CONFIG_TRY(out.cache_bytes, settings.bytes("cache.size"));
   FB_CONFIG_TRY(out.request_memory_bytes, settings.bytes("requests.memory"));
@@ -283,7 +331,7 @@ ConfigResult<ServerSettings> resolve_server_settings(
   if (out.tls_cert.empty() != out.tls_key.empty()) {
     return std::unexpected("--tls-cert and --tls-key must be given together");
   }
-  for (const auto read : {&read_names, &read_io, &read_sizes, &read_log}) {
+  for (const auto read : {&read_names, &read_io, &read_durability, &read_sizes, &read_log}) {
     if (auto done = read(out, settings); !done) return std::unexpected(done.error());
   }
   if (auto done = read_credentials(out, environment); !done) return std::unexpected(done.error());

@@ -7,6 +7,7 @@
 
 #include "base/config.h"
 #include "base/secret.h"
+#include "io/durability.h"
 #include "io/runtime.h"
 
 namespace fb {
@@ -45,7 +46,9 @@ struct ServerSettings {
   IoPoll io_poll = IoPoll::automatic;
   uint64_t cache_bytes = 0;           // of the process
   uint64_t request_memory_bytes = 0;  // of the process
-  uint64_t capacity_bytes = 0;        // of the blobs; 0: what the file system has
+  Durability durability = Durability::strict;
+  Duration scrub_period;        // 0: never
+  uint64_t capacity_bytes = 0;  // of the blobs; 0: what the file system has
   uint64_t namespace_memory_bytes = 0;
   StoreTuning tuning;
 };

@@ -43,6 +43,22 @@ TEST(ServerSettings, Defaults) {
   EXPECT_EQ(resolved->namespace_memory_bytes, 1 * kGiB);
   EXPECT_EQ(resolved->cache_bytes, 256 * kMiB);
   EXPECT_GE(resolved->request_memory_bytes, 128 * kMiB);
+  EXPECT_EQ(resolved->durability, Durability::strict);
+}
+
+TEST(ServerSettings, ScrubPeriod) {
+  EXPECT_EQ(resolve(Settings(server_setting_table()))->scrub_period, Duration::minutes(14 * 24 * 60));
+  EXPECT_EQ(resolve(with("storage.scrub_period", "90s"))->scrub_period, Duration::seconds(90));
+  EXPECT_EQ(resolve(with("storage.scrub_period", "2h"))->scrub_period, Duration::minutes(120));
+  EXPECT_EQ(resolve(with("storage.scrub_period", "0"))->scrub_period, Duration{});
+  for (const char* wrong : {"5", "d", "-1d", "1.5d", "1w", "99999999999999999999d", "4000d", "1d "})
+    EXPECT_NE(complaint("storage.scrub_period", wrong).find("--scrub-period"), std::string::npos) << wrong;
+}
+
+TEST(ServerSettings, Durability) {
+  EXPECT_EQ(resolve(with("storage.durability", "plp"))->durability, Durability::plp);
+  EXPECT_EQ(resolve(with("storage.durability", "strict"))->durability, Durability::strict);
+  EXPECT_NE(complaint("storage.durability", "none").find("strict"), std::string::npos);
 }
 
 // A machine with many processors starts without settings, too.

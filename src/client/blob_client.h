@@ -36,7 +36,7 @@ struct BlobWrite {
   uint32_t block = 0;
   Buffer buffer;  // payload at its start; the rest up to a multiple of 4096 bytes is zeroed by the engine
   uint32_t length = 0;    // bytes, 1 to kBlobBlockSizeMax
-  uint64_t checksum = 0;  // XXH3-64 of the payload, made where the data entered
+  uint64_t checksum = 0;  // blob_checksum() of the payload, made where the data entered
 };
 
 struct BlobData {

@@ -71,13 +71,16 @@ File::File(File&& other) noexcept
     : env_(other.env_),
       handle_(std::exchange(other.handle_, -1)),
       role_(other.role_),
-      direct_(other.direct_) {}
+      durability_(other.durability_),
+      direct_(other.direct_),
+      directory_(other.directory_) {}
 
 File& File::operator=(File&& other) noexcept {
   FB_ASSERT(handle_ < 0 || env_->abandoned(), handle_);
   env_ = other.env_;
   handle_ = std::exchange(other.handle_, -1);
   role_ = other.role_;
+  durability_ = other.durability_;
   direct_ = other.direct_;
   directory_ = other.directory_;
   return *this;
@@ -97,6 +100,7 @@ Task<Result<File>> File::open(Env& env, const std::string& path, const OpenOptio
   file.env_ = &env;
   file.handle_ = opened.handle;
   file.role_ = options.role;
+  file.durability_ = options.durability;
   file.direct_ = opened.direct;
   file.directory_ = options.directory;
   co_return file;
@@ -121,6 +125,29 @@ CountAwaiter File::read(std::span<std::byte> data, uint64_t offset, const IoLimi
 }
 
 namespace {
+CountAwaiter start_vectored_write(Env& env, int32_t handle, FileRole role, bool direct,
+                                  std::span<const iovec> vectors, uint64_t offset, bool durable,
+                                  const IoLimits& limits) {
+  FB_ASSERT(handle >= 0);
+  FB_ASSERT(!vectors.empty() && vectors.size() <= kWriteVectorsMax, vectors.size());
+  for (const iovec& piece : vectors) {
+    FB_DCHECK(
+        !direct || (is_aligned(offset, kDirectIoAlignment) && is_aligned(piece.iov_len, kDirectIoAlignment) &&
+                    is_aligned(reinterpret_cast<uintptr_t>(piece.iov_base), kDirectIoAlignment)),
+        offset, piece.iov_len);
+  }
+  return CountAwaiter(env, limits, [&](IoRequest& request) {
+    request.kind = IoKind::writev;
+    request.role = role;
+    request.flags = durable ? IoRequest::kDurable : 0;
+    request.handle = handle;
+    request.vectors = vectors.data();
+    request.vector_count = static_cast<uint32_t>(vectors.size());
+    request.offset = offset;
+    request.direct_granted = direct;
+  });
+}
+
 CountAwaiter start_write(Env& env, int32_t handle, FileRole role, bool direct,
                          std::span<const std::byte> data, uint64_t offset, bool durable,
                          const IoLimits& limits) {
@@ -154,24 +181,17 @@ CountAwaiter File::write_durable(std::span<const std::byte> data, uint64_t offse
 
 CountAwaiter File::write_durable(std::span<const iovec> vectors, uint64_t offset,
                                  const IoLimits& limits) const {
-  FB_ASSERT(handle_ >= 0);
-  FB_ASSERT(!vectors.empty() && vectors.size() <= kWriteVectorsMax, vectors.size());
-  for (const iovec& piece : vectors) {
-    FB_DCHECK(!direct_ ||
-                  (is_aligned(offset, kDirectIoAlignment) && is_aligned(piece.iov_len, kDirectIoAlignment) &&
-                   is_aligned(reinterpret_cast<uintptr_t>(piece.iov_base), kDirectIoAlignment)),
-              offset, piece.iov_len);
-  }
-  return CountAwaiter(*env_, limits, [&](IoRequest& request) {
-    request.kind = IoKind::writev;
-    request.role = role_;
-    request.flags = IoRequest::kDurable;
-    request.handle = handle_;
-    request.vectors = vectors.data();
-    request.vector_count = static_cast<uint32_t>(vectors.size());
-    request.offset = offset;
-    request.direct_granted = direct_;
-  });
+  return start_vectored_write(*env_, handle_, role_, direct_, vectors, offset, true, limits);
+}
+
+CountAwaiter File::overwrite_durable(std::span<const std::byte> data, uint64_t offset,
+                                     const IoLimits& limits) const {
+  return start_write(*env_, handle_, role_, direct_, data, offset, !keeps_overwrites(), limits);
+}
+
+CountAwaiter File::overwrite_durable(std::span<const iovec> vectors, uint64_t offset,
+                                     const IoLimits& limits) const {
+  return start_vectored_write(*env_, handle_, role_, direct_, vectors, offset, !keeps_overwrites(), limits);
 }
 
 Task<Result<void>> File::read_exactly(std::span<std::byte> data, uint64_t offset) {
@@ -204,6 +224,10 @@ Task<Result<void>> File::write_all(std::span<const std::byte> data, uint64_t off
 
 Task<Result<void>> File::write_all_durable(std::span<const std::byte> data, uint64_t offset) {
   co_return co_await write_fully(data, offset, true);
+}
+
+Task<Result<void>> File::overwrite_all_durable(std::span<const std::byte> data, uint64_t offset) {
+  co_return co_await write_fully(data, offset, !keeps_overwrites());
 }
 
 VoidAwaiter File::sync() const {

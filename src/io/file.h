@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "io/durability.h"
 #include "io/io_awaiter.h"
 
 namespace fb {
@@ -20,6 +21,7 @@ struct OpenOptions {
   bool direct = false;  // O_DIRECT; where the file system refuses, opened without: see File::direct()
   FileRole role = FileRole::other;
   uint32_t mode = 0644;
+  Durability durability = Durability::strict;  // of overwrite_durable()
 };
 
 // A file of one core's Env. Must be closed with `co_await close()`; the destructor asserts that it was.
@@ -49,10 +51,20 @@ class File {
   CountAwaiter write_durable(std::span<const iovec> vectors, uint64_t offset,
                              const IoLimits& limits = {}) const;
 
+  // As durable as the file's mode asks for, into blocks of which every one has been written before and synced
+  // since. With Durability::plp, and only where direct(), a plain write does; elsewhere it is write_durable.
+  CountAwaiter overwrite_durable(std::span<const std::byte> data, uint64_t offset,
+                                 const IoLimits& limits = {}) const;
+  CountAwaiter overwrite_durable(std::span<const iovec> vectors, uint64_t offset,
+                                 const IoLimits& limits = {}) const;
+  // Whether a plain write to such blocks is durable when it has ended.
+  bool keeps_overwrites() const { return durability_ == Durability::plp && direct_; }
+
   // All of it or an error (IoError::end_of_file where the file ends before).
   Task<Result<void>> read_exactly(std::span<std::byte> data, uint64_t offset);
   Task<Result<void>> write_all(std::span<const std::byte> data, uint64_t offset);
   Task<Result<void>> write_all_durable(std::span<const std::byte> data, uint64_t offset);
+  Task<Result<void>> overwrite_all_durable(std::span<const std::byte> data, uint64_t offset);
 
   VoidAwaiter sync() const;
   VoidAwaiter allocate(uint64_t offset, uint64_t length_bytes) const;
@@ -66,6 +78,7 @@ class File {
   Env* env_ = nullptr;
   int32_t handle_ = -1;
   FileRole role_ = FileRole::other;
+  Durability durability_ = Durability::strict;
   bool direct_ = false;
   bool directory_ = false;
 };

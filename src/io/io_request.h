@@ -60,6 +60,9 @@ struct FileStat {
 struct FileSystemSpace {
   uint64_t total_bytes = 0;
   uint64_t available_bytes = 0;
+  // A block that was written stays where it is when it is written again (ext4, xfs): Durability::plp needs
+  // that.
+  bool overwrites_in_place = false;
 };
 
 // One operation, from submission to completion. Lives in the awaiting coroutine's frame (see io_awaiter.h),

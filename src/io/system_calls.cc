@@ -3,12 +3,13 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
+#include <sys/statfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -92,12 +93,15 @@ int64_t stat_file(const IoRequest& request) {
 }
 
 int64_t stat_file_system(const IoRequest& request) {
-  struct statvfs status{};
-  const int64_t result = answer(::statvfs(request.path, &status));
+  struct statfs status{};
+  const int64_t result = answer(::statfs(request.path, &status));
   if (result < 0) return result;
+  const auto block_bytes = static_cast<uint64_t>(status.f_frsize != 0 ? status.f_frsize : status.f_bsize);
+  const auto type = static_cast<uint32_t>(status.f_type);
   *static_cast<FileSystemSpace*>(request.out) = {
-      .total_bytes = uint64_t{status.f_blocks} * status.f_frsize,
-      .available_bytes = uint64_t{status.f_bavail} * status.f_frsize};
+      .total_bytes = uint64_t{status.f_blocks} * block_bytes,
+      .available_bytes = uint64_t{status.f_bavail} * block_bytes,
+      .overwrites_in_place = type == EXT4_SUPER_MAGIC || type == XFS_SUPER_MAGIC};
   return 0;
 }
 

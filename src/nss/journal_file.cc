@@ -155,7 +155,7 @@ Task<Result<void>> JournalFile::write_group(Group& group) {
   segment->end_bytes += padded.size();
   written_bytes_ += padded.size();
   note_room();
-  FB_CO_CHECK(co_await segment->file.write_all_durable(padded, offset));
+  FB_CO_CHECK(co_await segment->file.overwrite_all_durable(padded, offset));
   segment->groups.push_back({header.first_sequence, header.frame_count,
                              static_cast<uint32_t>(offset / kJournalBlock), header.size_bytes});
   co_return Result<void>();

@@ -45,6 +45,7 @@ class JournalFile final : public JournalClient {
     StoreId store_id{};
     uint64_t segment_bytes = 16 * kMiB;    // multiple of the block; at least kSegmentBytesMin
     uint64_t size_bytes_max = 256 * kMiB;  // at least three segments
+    Durability durability = Durability::strict;
   };
   static constexpr uint64_t kSegmentBytesMin = 64 * kKiB;
   static constexpr uint64_t kMarkBlocks = 6;

@@ -25,7 +25,8 @@ OpenOptions JournalFile::segment_options(bool create) const {
           .truncate = create,
           .direct = true,
           .role = FileRole::journal,
-          .mode = 0600};
+          .mode = 0600,
+          .durability = options_.durability};
 }
 
 // Exceeded by one segment where there is no place for the marks of the next start.

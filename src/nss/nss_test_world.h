@@ -32,8 +32,10 @@ namespace fb {
 // One machine that runs one process after the other.
 class World {
  public:
-  explicit World(uint64_t seed = 1, unsigned cores = 1)
-      : simulation(seed), node(simulation.add_node({.name = "nss", .cores = cores})) {
+  explicit World(uint64_t seed = 1, unsigned cores = 1, bool power_loss_protection = false)
+      : simulation(seed),
+        node(simulation.add_node(
+            {.name = "nss", .cores = cores, .disk = {.power_loss_protection = power_loss_protection}})) {
     simulation.set_switch_chance(kSwitchPpm);
   }
   static constexpr uint32_t kSwitchPpm =

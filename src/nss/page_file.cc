@@ -23,7 +23,7 @@ bool ended_early(const Error& error) { return error.is(IoError::timed_out) || er
 PageFile::PageFile(Env& env, const Options& options)
     : env_(env),
       options_(options),
-      log_(env, options.directory),
+      log_(env, options.directory, options.durability),
       unlocked_(env),
       space_(env),
       commit_wake_(env),

@@ -66,6 +66,7 @@ class PageFile final : public PageClient {
     uint64_t growth_bytes = 64 * kMiB;  // how much is allocated at a time
     uint64_t size_bytes_max = 0;        // of all slots; 0: what the file system gives
     uint32_t reserve_pages = 256;
+    Durability durability = Durability::strict;
   };
   static constexpr size_t kBatchPages = 64;  // written side by side, then made stored together
   static constexpr size_t kBatchErases = 1000;
@@ -102,6 +103,8 @@ class PageFile final : public PageClient {
   const PageFileStats& stats() const { return stats_; }
   uint64_t sealed_epoch() const { return sealed_epoch_; }
   uint64_t page_count() const { return table_.page_count(); }
+  // Of the pages' file.
+  uint64_t file_bytes() const { return uint64_t{table_.slot_count()} * superblock_.slot_bytes; }
   uint64_t memory_bytes() const { return table_.memory_bytes(); }
   // The table in memory agrees with itself.
   bool verify() const { return table_.verify(); }

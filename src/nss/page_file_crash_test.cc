@@ -9,9 +9,15 @@ using sim::CrashKind;
 using sim::OmitFlush;
 using CrashPoint = sim::SimNode::CrashPoint;
 
+PageFile::Options pages_of(Durability durability) {
+  PageFile::Options options = small_pages();
+  options.durability = durability;
+  return options;
+}
+
 Task<void> live(Env& env, PageModel& model, std::mt19937_64& random, uint64_t epoch, int operations,
-                bool faults = false) {
-  auto opened = co_await PageFile::open(env, small_pages());
+                bool faults = false, Durability durability = Durability::strict) {
+  auto opened = co_await PageFile::open(env, pages_of(durability));
   if (!opened) {
     model.problem("not opened: " + opened.error().to_string());
     co_return;
@@ -28,26 +34,32 @@ struct Plan {
   CrashPoint point;
   CrashKind kind;
   OmitFlush omit = OmitFlush::none;
+  Durability durability = Durability::strict;
+  bool power_loss_protection = false;
 };
 
 // Crashes at change `n` of the disk, crashes again while what is left is opened, then works on. False where
 // `n` was not reached.
 bool crash_and_check(uint64_t n, const Plan& plan, int operations, PageModel& model) {
-  World world(n);
+  World world(n, 1, plan.power_loss_protection);
   world.node.disk().set_omit(plan.omit);
   std::mt19937_64 random(n);
   world.node.crash_at(plan.point, n, plan.kind);
-  world.run([&](Env& env) -> Task<void> { co_await live(env, model, random, 1, operations); });
+  world.run([&](Env& env) -> Task<void> {
+    co_await live(env, model, random, 1, operations, false, plan.durability);
+  });
   const bool crashed = world.node.crashed();
   world.node.forget_planned_crash();
   world.node.crash_at(plan.point, 1 + n % 9, plan.kind);
   world.run([&](Env& env) -> Task<void> {
-    auto opened = co_await PageFile::open(env, small_pages());
+    auto opened = co_await PageFile::open(env, pages_of(plan.durability));
     if (opened) (void)co_await (*opened)->close();
   });
   world.node.forget_planned_crash();
-  world.run([&](Env& env) -> Task<void> { co_await live(env, model, random, 2, operations / 4); });
-  world.run([&](Env& env) -> Task<void> { co_await live(env, model, random, 3, 0); });
+  world.run([&](Env& env) -> Task<void> {
+    co_await live(env, model, random, 2, operations / 4, false, plan.durability);
+  });
+  world.run([&](Env& env) -> Task<void> { co_await live(env, model, random, 3, 0, false, plan.durability); });
   if (!model.problems.empty()) model.problems.push_back(world.log());
   return crashed;
 }
@@ -82,7 +94,11 @@ TEST_P(PageCrash, LateInALongLife) {
 INSTANTIATE_TEST_SUITE_P(Points, PageCrash,
                          testing::Values(Plan{CrashPoint::io_before, CrashKind::power_loss},
                                          Plan{CrashPoint::io_after, CrashKind::power_loss},
-                                         Plan{CrashPoint::io_before, CrashKind::kill}),
+                                         Plan{CrashPoint::io_before, CrashKind::kill},
+                                         Plan{CrashPoint::io_before, CrashKind::power_loss, OmitFlush::none,
+                                              Durability::plp, true},
+                                         Plan{CrashPoint::io_after, CrashKind::power_loss, OmitFlush::none,
+                                              Durability::plp, true}),
                          [](const auto& info) { return std::to_string(info.index); });
 
 // The checks above notice a flush that is forgotten, of every kind there is.
@@ -97,6 +113,18 @@ TEST(PageCrash, WithoutAFlushSomethingIsLost) {
     }
     EXPECT_GT(noticed, 0) << to_string(omit);
   }
+}
+
+TEST(PageCrash, WithoutPowerLossProtectionSomethingIsLost) {
+  int noticed = 0;
+  for (uint64_t n = 30; n < 240; n += 6) {
+    PageModel model;
+    (void)crash_and_check(
+        n, {CrashPoint::io_after, CrashKind::power_loss, OmitFlush::none, Durability::plp, false}, 100,
+        model);
+    noticed += !model.problems.empty();
+  }
+  EXPECT_GT(noticed, 0);
 }
 
 // --- media faults: reported or repaired, never wrong ---

@@ -72,7 +72,7 @@ struct PageLog::Half {
 std::string PageLog::path_of(size_t index) const { return fmt::format("{}/log-{}", directory_, index); }
 
 OpenOptions PageLog::options() const {
-  return {.write = true, .direct = true, .role = FileRole::journal, .mode = 0600};
+  return {.write = true, .direct = true, .role = FileRole::journal, .mode = 0600, .durability = durability_};
 }
 
 Task<Result<void>> PageLog::create(uint64_t log_bytes) {
@@ -207,8 +207,10 @@ Task<Result<void>> PageLog::replay(uint64_t generation, uint64_t& next_sequence,
 
 Task<Result<void>> PageLog::write_both(File& file, std::span<const std::byte> bytes, uint64_t offset) {
   auto [first, second] = co_await when_all(
-      [&]() -> Task<Result<void>> { co_return co_await file.write_all_durable(bytes, offset); },
-      [&]() -> Task<Result<void>> { co_return co_await file.write_all_durable(bytes, log_bytes_ + offset); });
+      [&]() -> Task<Result<void>> { co_return co_await file.overwrite_all_durable(bytes, offset); },
+      [&]() -> Task<Result<void>> {
+        co_return co_await file.overwrite_all_durable(bytes, log_bytes_ + offset);
+      });
   co_return first ? second : first;
 }
 

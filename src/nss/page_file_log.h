@@ -24,7 +24,8 @@ namespace fb {
 // about; a group behind it proves that it was durable, and then the log is damaged. Owned by PageFile.
 class PageLog {
  public:
-  PageLog(Env& env, std::string directory) : env_(env), directory_(std::move(directory)) {}
+  PageLog(Env& env, std::string directory, Durability durability = Durability::strict)
+      : env_(env), directory_(std::move(directory)), durability_(durability) {}
 
   // Both files with zeros: durable but for their names.
   Task<Result<void>> create(uint64_t log_bytes);
@@ -71,6 +72,7 @@ class PageLog {
 
   Env& env_;
   std::string directory_;
+  Durability durability_;
   StoreId store_id_{};
   uint64_t log_bytes_ = 0;
   std::array<LogFile, 2> files_;

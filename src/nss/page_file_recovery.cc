@@ -14,8 +14,9 @@ namespace {
 constexpr const char* kSuperblockName = "superblock";
 constexpr size_t kLoadChunks = 16;  // read at a time
 
-OpenOptions file_options(FileRole role, bool create) {
-  return {.write = true, .create = create, .direct = true, .role = role, .mode = 0600};
+OpenOptions file_options(FileRole role, bool create, Durability durability = Durability::strict) {
+  return {
+      .write = true, .create = create, .direct = true, .role = role, .mode = 0600, .durability = durability};
 }
 
 }  // namespace
@@ -41,6 +42,11 @@ Task<Result<void>> PageFile::recover() {
   FB_CO_CHECK(co_await replay_logs());
   FB_CO_TRY(const FileStat stat, co_await pages_.stat());
   const uint64_t slots_in_file = std::min<uint64_t>(stat.size_bytes / slot_bytes(), kSlotCountMax);
+  // A growth that a crash cut short may have made the file long and not written it; where writes rely on
+  // that, it is written now.
+  if (pages_.keeps_overwrites() && slots_in_file > table_.slot_count()) {
+    FB_CO_CHECK(co_await extend_with_zeros(pages_, offset_of(table_.slot_count()), stat.size_bytes));
+  }
   table_.grow(std::max(table_.slot_count(), static_cast<uint32_t>(slots_in_file)));
   FB_CO_CHECK(co_await reserve_table(table_.slot_count()));
   co_return co_await begin_life();
@@ -97,7 +103,8 @@ Task<Result<void>> PageFile::create() {
 }
 
 Task<Result<void>> PageFile::open_files(bool creates) {
-  FB_CO_TRY(pages_, co_await File::open(env_, path_of("pages"), file_options(FileRole::data, creates)));
+  FB_CO_TRY(pages_, co_await File::open(env_, path_of("pages"),
+                                        file_options(FileRole::data, creates, options_.durability)));
   for (size_t index = 0; index < tables_.size(); ++index) {
     FB_CO_TRY(tables_[index],
               co_await File::open(env_, table_path(index), file_options(FileRole::snapshot, creates)));

@@ -191,7 +191,7 @@ Task<void> PageFile::write_images(Round& round) {
   for (size_t i = 0; i < slots.size(); ++i) {
     if (i == 0 || slots[i] != slots[i - 1] + 1) runs.push_back(i);
   }
-  round.durable = runs.size() <= kDurableRunsMax;
+  round.durable = pages_.keeps_overwrites() || runs.size() <= kDurableRunsMax;
   Scope scope(env_);
   for (size_t i = 0; round.durable && i < runs.size(); ++i) {
     const size_t end = i + 1 < runs.size() ? runs[i + 1] : slots.size();
@@ -209,7 +209,7 @@ Task<void> PageFile::write_run(PageFile* self, Round* round, size_t first, size_
   for (size_t i = 0; i < count; ++i) {
     pieces[i] = {.iov_base = round->images[first + i], .iov_len = self->slot_bytes()};
   }
-  const Result<size_t> written = co_await self->pages_.write_durable(
+  const Result<size_t> written = co_await self->pages_.overwrite_durable(
       std::span<const iovec>(pieces.data(), count), self->offset_of(round->slots[first]));
   self->note_written(*round, first, count, written);
 }

@@ -72,6 +72,7 @@ class Partition {
   struct Options {
     std::string directory;  // made where missing
     StoreId store_id{};
+    Durability durability = Durability::strict;
     uint64_t memory_bytes = 256 * kMiB;  // of page frames
     uint32_t page_bytes = 16 * kKiB;     // of a new store
     uint64_t segment_bytes = 16 * kMiB;  // of the journal

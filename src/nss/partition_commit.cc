@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/byte_codec.h"
-#include "base/checksum.h"
+#include "client/blob_checksum.h"
 #include "io/call_on.h"
 #include "nss/partition_front.h"
 
@@ -263,7 +263,7 @@ Task<Result<void>> PartitionFront::spill(const CallContext& context, std::span<c
     if (!is_spilled(mutations[i])) continue;
     if (blobs_ == nullptr) co_return NamespaceError::unavailable;
     BlobWrite write{.length = static_cast<uint32_t>(record.size()),
-                    .checksum = xxh3(std::as_bytes(std::span(record)))};
+                    .checksum = blob_checksum(std::as_bytes(std::span(record)))};
     Result<void> stored;
     for (unsigned tries = 0; tries < kPlacesTriedMax; ++tries) {
       write.id = blobs_->new_blob();

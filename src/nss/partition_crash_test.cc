@@ -12,8 +12,8 @@ constexpr uint64_t kSeeds = 3;
 
 // The crash comes at the n-th change, in the second process again, while it recovers perhaps. False where no
 // process came so far.
-bool crash_at(uint64_t n, uint64_t seed, int steps, Counters& total) {
-  CrashRun run(seed);
+bool crash_at(uint64_t n, uint64_t seed, int steps, Counters& total, bool power_loss_protection = false) {
+  CrashRun run(seed, power_loss_protection);
   for (int boot = 0; boot < 2; ++boot) {
     const auto parity = (n + seed + static_cast<uint64_t>(boot)) % 2;
     run.world.node.crash_at(
@@ -52,6 +52,17 @@ TEST(PartitionCrash, AtEveryChangeOfTheDiskUnderEverything) {
       total.crashes, total.ends, total.renames, total.prefix_renames, total.completes, total.aborts,
       total.buckets, total.checkpoints, total.seen_pending);
   EXPECT_GT(total.seen_pending, 50u);
+}
+
+// The same without flushes, on a drive that keeps what it has answered.
+TEST(PartitionCrash, AtEveryChangeWithPowerLossProtection) {
+  Counters total;
+  for (uint64_t n = 1; crash_at(n, 1, 25, total, true); ++n) {
+    ASSERT_FALSE(HasFailure());
+    ASSERT_LT(n, 5000u);
+  }
+  ASSERT_FALSE(HasFailure());
+  EXPECT_GT(total.crashes, 100u);
 }
 
 }  // namespace

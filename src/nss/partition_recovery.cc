@@ -55,7 +55,8 @@ Task<Result<void>> Partition::open_files() {
   FB_CO_TRY(journal_file_, co_await JournalFile::open(env_, {.directory = journal,
                                                              .store_id = options_.store_id,
                                                              .segment_bytes = options_.segment_bytes,
-                                                             .size_bytes_max = options_.journal_bytes_max}));
+                                                             .size_bytes_max = options_.journal_bytes_max,
+                                                             .durability = options_.durability}));
   journal_file_->set_low_handler([this] { checkpoint_due_ = true; });
   // As the frames that there will be, which no budget makes fewer.
   const uint64_t frames =
@@ -67,7 +68,8 @@ Task<Result<void>> Partition::open_files() {
                                                        .log_bytes = options_.page_log_bytes,
                                                        .growth_bytes = options_.page_growth_bytes,
                                                        .size_bytes_max = options_.page_store_bytes_max,
-                                                       .reserve_pages = reserve}));
+                                                       .reserve_pages = reserve,
+                                                       .durability = options_.durability}));
   co_return Result<void>();
 }
 

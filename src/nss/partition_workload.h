@@ -473,7 +473,9 @@ inline constexpr unsigned kClients = 3;
 
 // One machine over several processes.
 struct CrashRun {
-  explicit CrashRun(uint64_t seed_in) : world(seed_in, 2), seed(seed_in) {
+  explicit CrashRun(uint64_t seed_in, bool power_loss_protection = false)
+      : world(seed_in, 2, power_loss_protection), seed(seed_in) {
+    if (power_loss_protection) options.durability = Durability::plp;
     options.segment_bytes = 64 * kKiB;
     options.journal_bytes_max = 512 * kKiB;
     options.sweep_blobs_max = 20;

@@ -47,6 +47,24 @@ class Management(unittest.TestCase):
         for name in ("fractalbits_allocations_total", "fractalbits_io_enters_total", "fractalbits_bytes_copied_total", "fractalbits_http_requests_total"):
             self.assertGreaterEqual(self.server.metric(name), 0)
 
+    def test_the_durability_in_effect_is_shown(self):
+        self.assertIn('durability="strict"', self.server.management("/metrics").text)
+        server = Server(arguments=["--durability", "plp"]).start()
+        try:
+            # On a file system that moves what is written again the server is stricter than it was told to be.
+            mode = "strict" if "strict is used" in server.output() else "plp"
+            self.assertIn(f'durability="{mode}"', server.management("/metrics").text)
+            s3 = harness.boto3_client(server.endpoint)
+            s3.create_bucket(Bucket="bucket-plp")
+            for i in range(40):
+                s3.put_object(Bucket="bucket-plp", Key=f"k{i}", Body=b"x" * 5000 * i)
+            server.kill()
+            server.start()
+            for i in range(40):
+                self.assertEqual(b"x" * 5000 * i, s3.get_object(Bucket="bucket-plp", Key=f"k{i}")["Body"].read())
+        finally:
+            server.stop()
+
     def test_errors_are_counted_by_code(self):
         http.Requester(harness.endpoint_of(self.server))("GET", "/bucket-one/missing")
         self.assertIn("NoSuchKey", self.server.management("/metrics").text)

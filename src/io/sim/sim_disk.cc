@@ -147,7 +147,8 @@ bool SimDisk::omits(const SimFile& file) const {
   }
 }
 
-int64_t SimDisk::write(SimFile& file, uint64_t offset, std::span<const std::byte> data, bool durable) {
+int64_t SimDisk::write(SimFile& file, uint64_t offset, std::span<const std::byte> data, bool durable,
+                       bool direct) {
   if (file.directory) return -EISDIR;
   const bool sync_fails = durable && draw(file, faults_.sync_error_ppm);
   if (sync_fails || draw(file, faults_.write_error_ppm)) {
@@ -166,7 +167,8 @@ int64_t SimDisk::write(SimFile& file, uint64_t offset, std::span<const std::byte
   } else if (inside && draw(file, faults_.misdirected_write_ppm)) {
     misdirect(file, offset, data);
   } else {
-    file.write(offset, data, durable && !omits(file), random_);
+    const bool kept = options_.power_loss_protection && direct && file.settled(offset, data.size());
+    file.write(offset, data, (durable || kept) && !omits(file), random_);
   }
   return static_cast<int64_t>(data.size());
 }
@@ -255,6 +257,7 @@ int64_t SimDisk::space(std::string_view path, FileSystemSpace& out) const {
   if (look_up(path).file == nullptr) return -ENOENT;
   const uint64_t used = used_bytes();
   out.total_bytes = options_.capacity_bytes;
+  out.overwrites_in_place = true;
   out.available_bytes = used >= options_.capacity_bytes ? 0 : options_.capacity_bytes - used;
   return 0;
 }

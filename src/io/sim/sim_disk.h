@@ -25,6 +25,8 @@ class SimDisk {
     uint64_t capacity_bytes = 1 * kGiB;
     bool direct_io = true;  // false: O_DIRECT is refused, as tmpfs does
     OmitFlush omit = OmitFlush::none;
+    // A direct write to blocks that are settled (SimFile::settled) is durable when it has ended.
+    bool power_loss_protection = false;
   };
   // What a media fault did, for those who check what a program reports.
   struct Damage {
@@ -53,7 +55,8 @@ class SimDisk {
   };
   int64_t open(std::string_view path, const OpenFlags& flags, FileRole role, FilePtr& out);
   int64_t read(SimFile& file, uint64_t offset, std::span<std::byte> out);
-  int64_t write(SimFile& file, uint64_t offset, std::span<const std::byte> data, bool durable);
+  int64_t write(SimFile& file, uint64_t offset, std::span<const std::byte> data, bool durable,
+                bool direct = false);
   int64_t sync(SimFile& file);
   int64_t allocate(SimFile& file, uint64_t offset, uint64_t length);
   int64_t truncate(SimFile& file, uint64_t size);

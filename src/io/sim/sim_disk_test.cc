@@ -73,6 +73,30 @@ TEST(SimDisk, TruncateClearsWhatWasCutOff) {
   EXPECT_EQ(world.contents("a"), expected);
 }
 
+// Only where the file system has nothing to write any more, and only past its cache.
+TEST(SimDisk, PowerLossProtectionKeepsDirectOverwrites) {
+  const auto kept = [](bool settled, bool direct, bool protection) {
+    return seeds_with(
+        [&](World& world) {
+          const auto file = world.create("a");
+          world.sync_root();
+          world.disk.allocate(*file, 0, 8192);
+          if (settled) world.disk.write(*file, 0, filled(8192, 0), false);
+          world.disk.sync(*file);
+          world.disk.write(*file, 4096, filled(4096, 7), false, direct);
+          world.disk.lose_power();
+          auto expected = filled(4096, 0);
+          expected.resize(8192, std::byte{7});
+          return world.contents("a") == expected;
+        },
+        {.power_loss_protection = protection});
+  };
+  EXPECT_EQ(kept(true, true, true), 64);
+  EXPECT_LT(kept(false, true, true), 64);
+  EXPECT_LT(kept(true, false, true), 64);
+  EXPECT_LT(kept(true, true, false), 64);
+}
+
 TEST(SimDisk, SyncedDataSurvivesPowerLoss) {
   const int intact = seeds_with([](World& world) {
     const auto file = world.create("a");

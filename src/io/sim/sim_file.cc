@@ -11,6 +11,15 @@ bool SimFile::synced_sector(uint64_t sector) const {
   return page != pages_.end() && page->second != nullptr && !unsynced_.contains(sector);
 }
 
+bool SimFile::settled(uint64_t offset, uint64_t length) const {
+  if (offset + length > durable_size_) return false;
+  for (uint64_t page = offset / kPageSize; page * kPageSize < offset + length; ++page) {
+    const auto found = pages_.find(page);
+    if (found == pages_.end() || found->second == nullptr || unsettled_.contains(page)) return false;
+  }
+  return true;
+}
+
 bool SimFile::unreadable(uint64_t offset, uint64_t length) const {
   const auto first = unreadable_.lower_bound(offset / kSectorSize);
   return first != unreadable_.end() && *first * kSectorSize < offset + length;
@@ -18,7 +27,10 @@ bool SimFile::unreadable(uint64_t offset, uint64_t length) const {
 
 std::span<std::byte> SimFile::sector_bytes(uint64_t sector) {
   std::unique_ptr<Page>& page = pages_[sector / kSectorsPerPage];
-  if (page == nullptr) page = std::make_unique<Page>();
+  if (page == nullptr) {
+    page = std::make_unique<Page>();
+    unsettled_.insert(sector / kSectorsPerPage);
+  }
   return std::span(*page).subspan(sector % kSectorsPerPage * kSectorSize, kSectorSize);
 }
 
@@ -84,6 +96,9 @@ void SimFile::write(uint64_t offset, std::span<const std::byte> data, bool durab
   }
   const uint64_t end = offset + data.size();
   if (end > size_) set_size(end, durable);
+  if (durable && !data.empty())
+    unsettled_.erase(unsettled_.lower_bound(offset / kPageSize),
+                     unsettled_.upper_bound((end - 1) / kPageSize));
   // The inode is written as a whole: a durable write beyond the durable size makes the present size durable.
   if (durable && end > durable_size_) durable_size_ = size_;
 }
@@ -139,6 +154,7 @@ void SimFile::truncate(uint64_t size) {
 
 void SimFile::sync() {
   std::erase_if(unsynced_, [](const auto& entry) { return !entry.second.lost; });
+  unsettled_.clear();
   durable_size_ = size_;
 }
 

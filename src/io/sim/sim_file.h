@@ -44,6 +44,9 @@ class SimFile {
   uint64_t size() const { return size_; }
   uint64_t page_count() const { return pages_.size(); }
   bool has_page(uint64_t page) const { return pages_.contains(page); }
+  // Every page of it lies on the medium at a place that the file system has written down: written once, and
+  // synced since. What a program puts there later needs nothing of the file system any more.
+  bool settled(uint64_t offset, uint64_t length) const;
   // Written at some time and durable since: what media faults damage.
   bool synced_sector(uint64_t sector) const;
   bool unreadable(uint64_t offset, uint64_t length) const;
@@ -85,7 +88,8 @@ class SimFile {
   uint64_t write_number_ = 0;
   std::map<uint64_t, std::unique_ptr<Page>> pages_;  // null: reserved, never written
   std::map<uint64_t, Unsynced> unsynced_;            // by sector
-  std::set<uint64_t> unreadable_;                    // sectors
+  std::set<uint64_t> unsettled_;   // pages written, and no sync or durable write of them since
+  std::set<uint64_t> unreadable_;  // sectors
 };
 
 }  // namespace fb::sim

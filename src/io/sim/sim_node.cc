@@ -417,7 +417,8 @@ int64_t SimNode::perform_transfer(IoRequest& request) {
   const std::span<const std::byte> data =
       request.kind == IoKind::writev ? gathered : std::span(request.data, request.length);
   simulation_.trace_bytes(data);
-  return disk_.write(*handle.file, request.offset, data, (request.flags & IoRequest::kDurable) != 0);
+  return disk_.write(*handle.file, request.offset, data, (request.flags & IoRequest::kDurable) != 0,
+                     handle.direct);
 }
 
 int64_t SimNode::perform(IoRequest& request) {

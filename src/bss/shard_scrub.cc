@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading everything again from time to time, so that what has rotted is known while there may still be
+// another copy of it somewhere. A segment at a time: both copies of its header, its descriptors, and every
+// payload that the index points to, against the index. What compaction moves meanwhile it verifies itself.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cstring>
+#include <unordered_set>
+
+#include "base/assert.h"
+#include "bss/placement.h"
+#include "bss/shard.h"
+#include "io/log.h"
+
+namespace fb::bss {
+namespace {
+
+constexpr const char* kScrubName = "scrub";
+constexpr unsigned kScrubNowPercent = 50;
+constexpr size_t kScrubFileBytesMax = 4096;
+constexpr Duration kScrubPoll = Duration::minutes(10);  // how often is looked whether a pass is due
+constexpr uint64_t kScrubStrideBytes = kMiB;            // read between two pauses
+
+}  // namespace
+
+// One pass at a time on a core.
+Task<void> Shard::run_scrubber(Shard& self) {
+  const Duration period = self.context_.options.scrub_period;
+  if (period <= Duration{}) co_return;
+  const auto text = co_await read_small_file(self.env(), self.path(kScrubName), kScrubFileBytesMax);
+  ScrubState& state = self.scrub_;
+  if (!text || !parse_scrub_state(*text, self.context_.superblock.store_id, self.number_, &state)) {
+    state = {.begun_seconds = self.env().wall_clock().seconds()};
+    co_await self.save_scrub();
+  }
+  while (!self.stopping_) {
+    const int64_t now = self.env().wall_clock().seconds();
+    // A clock that was set back must not put it off for years.
+    state.begun_seconds = std::min(state.begun_seconds, now);
+    const Duration left = period - Duration::seconds(now - state.begun_seconds);
+    if (!state.under_way && left > Duration{}) {
+      (void)co_await sleep_for(self.env(), std::min(left, kScrubPoll), &self.stop_sleeping_);
+      continue;
+    }
+    const Semaphore::Units turn = co_await self.context_.scrub_turn.acquire();
+    if (self.stopping_) co_return;
+    if (!state.under_way) state = {.begun_seconds = now, .next_segment = 0, .under_way = true};
+    ScrubReport report;
+    co_await self.scrub_pass(state.next_segment, self.context_.options.scrub_time_percent, report, &state);
+    if (!report.whole) co_return;
+    state.under_way = false;
+    co_await self.save_scrub();
+  }
+}
+
+Task<void> Shard::save_scrub() {
+  const Result<void> saved = co_await replace_small_file(
+      env(), path(kScrubName), encode_scrub_state(scrub_, context_.superblock.store_id, number_), 0600,
+      FileRole::other);
+  if (!saved) log(fmt::format("how far the scrubber came is not kept: {}", saved.error().to_string()));
+}
+
+Task<ScrubReport> Shard::scrub_now() {
+  const Semaphore::Units turn = co_await context_.scrub_turn.acquire();
+  ScrubReport report;
+  co_await scrub_pass(0, kScrubNowPercent, report, nullptr);
+  co_return report;
+}
+
+// From segment `from` on. `state`, where given, is moved on and kept after each segment.
+Task<void> Shard::scrub_pass(uint64_t from, unsigned percent, ScrubReport& report, ScrubState* state) {
+  const Instant begun = env().now();
+  for (uint64_t number = from; number < segments_.size() && !scrub_stopping(); ++number) {
+    co_await scrub_segment(*segments_[number], percent, report);
+    if (scrub_stopping()) break;
+    if (state == nullptr) continue;
+    state->next_segment = number + 1;
+    co_await save_scrub();
+  }
+  report.whole = !scrub_stopping();
+  if (!report.whole) co_return;
+  ++context_.stats.scrubs;
+  fb::log(env(), report.sound() ? LogLevel::info : LogLevel::error,
+          report.sound() ? "scrubbed: everything is as it was put" : "scrubbed: damage was found",
+          {{"shard", number_},
+           {"payloads", report.payloads},
+           {"bytes", report.bytes},
+           {"damaged", report.damaged},
+           {"tables_damaged", report.tables_damaged},
+           {"headers_damaged", report.headers_damaged},
+           {"descriptors_damaged", report.descriptors_damaged},
+           {"milliseconds", (env().now() - begun).milliseconds()}});
+}
+
+// Sleeps so long that reading keeps to its share of the time.
+Task<void> Shard::scrub_pause(Instant since, unsigned percent) {
+  const int64_t share = std::clamp(percent, 1u, 100u);
+  const Duration worked = env().now() - since;
+  (void)co_await sleep_for(env(), Duration{worked.ns * (100 - share) / share}, &stop_sleeping_);
+}
+
+Task<void> Shard::scrub_segment(Segment& segment, unsigned percent, ScrubReport& report) {
+  if (segment.state != Segment::State::sealed && segment.state != Segment::State::active) co_return;
+  const uint64_t generation = segment.generation;
+  const auto stays = [&] { return segment.generation == generation && !scrub_stopping(); };
+  // Every batch below has ended: its descriptor is to be found.
+  uint64_t settled_end = segment.end;
+  for (const Batch* batch : in_flight_) {
+    if (batch->segment == &segment) settled_end = std::min(settled_end, batch->offset);
+  }
+  Instant since = env().now();
+  ++report.segments;
+  ++segment.readers;
+  const bool headers_intact = co_await check_headers(segment);
+  std::vector<ScannedBatch> batches;
+  const Result<void> scanned = co_await scan_to(segment, kSegmentDataOffset, segment.end, true, batches);
+  --segment.readers;
+  if (!headers_intact) {
+    ++report.headers_damaged;
+    ++context_.stats.scrub_damaged;
+    log(fmt::format("segment {}: a copy of its header is damaged", segment.number));
+  }
+  if (!scanned) co_return;
+  uint64_t unpaused = 0;
+  std::vector<IndexEntry> found;
+  for (const ScannedBatch& batch : batches) {
+    for (const DescriptorEntry& entry : batch.entries) {
+      if (entry.kind == EntryKind::tombstone) continue;
+      const uint64_t at = batch.offset + uint64_t{entry.payload_block} * kBlockBytes;
+      found.push_back({.number = entry.number,
+                       .incarnation = entry.incarnation,
+                       .block = entry.block,
+                       .place = IndexEntry::make_place(segment.number, at, entry.length)});
+      co_await scrub_payload(segment, found.back(), report);
+      unpaused += payload_bytes(entry.length);
+      if (unpaused < kScrubStrideBytes) continue;
+      co_await scrub_pause(since, percent);
+      since = env().now();
+      unpaused = 0;
+      if (!stays()) co_return;
+    }
+  }
+  co_await scrub_pause(since, percent);
+  if (stays()) co_await scrub_undescribed(segment, found, settled_end, report);
+}
+
+// The index's entry, where it is as described and at that place.
+const IndexEntry* Shard::indexed_as(const IndexEntry& described) {
+  const IndexEntry* entry = index_.find(described.number, described.incarnation, described.block);
+  return entry != nullptr && entry->readable() && entry->location() == described.place ? entry : nullptr;
+}
+
+// What the index has in the segment and no descriptor names: its descriptor is lost. Seldom, so the index is
+// walked only where the live bytes do not come out.
+Task<void> Shard::scrub_undescribed(Segment& segment, const std::vector<IndexEntry>& found,
+                                    uint64_t settled_end, ScrubReport& report) {
+  uint64_t live_bytes = 0;
+  std::unordered_set<uint64_t> described;
+  for (const IndexEntry& entry : found) {
+    const IndexEntry* indexed = index_.find(entry.number, entry.incarnation, entry.block);
+    if (indexed == nullptr || indexed->location() != entry.place) continue;
+    if (described.insert(entry.place).second) live_bytes += stored_bytes(entry.length());
+  }
+  if (live_bytes == segment.live_bytes) co_return;
+  std::vector<IndexEntry> undescribed;
+  for (size_t t = 0; t < BlobIndex::kTableCount; ++t) {
+    for (const IndexEntry& entry : index_.table(t)) {
+      if (entry.place == 0 || entry.segment() != segment.number || !entry.readable()) continue;
+      if (entry.offset_bytes() >= settled_end || described.contains(entry.location())) continue;
+      undescribed.push_back(entry);
+      undescribed.back().place = entry.location();
+    }
+  }
+  if (undescribed.empty()) co_return;
+  ++report.descriptors_damaged;
+  ++context_.stats.scrub_damaged;
+  log(fmt::format("segment {}: descriptors of {} blobs are damaged; the index has them", segment.number,
+                  undescribed.size()));
+  for (const IndexEntry& entry : undescribed) co_await scrub_payload(segment, entry, report);
+}
+
+// Where the index has it at this place, and still has when it was read.
+Task<void> Shard::scrub_payload(Segment& segment, const IndexEntry& described, ScrubReport& report) {
+  const IndexEntry wanted = described;
+  Verdict verdict = Verdict::unreadable;
+  // Once more where it seems damaged: a misdirected read may be right the next time.
+  for (int attempt = 0; attempt < 2 && verdict != Verdict::intact; ++attempt) {
+    const IndexEntry* entry = indexed_as(wanted);
+    if (entry == nullptr) co_return;
+    const uint32_t length = entry->length();
+    ++segment.readers;
+    verdict = co_await check_payload(segment, entry->offset_bytes(), length, entry->checksum);
+    --segment.readers;
+    report.bytes += attempt == 0 ? length : 0;
+    context_.stats.scrub_bytes += length;
+  }
+  if (indexed_as(wanted) == nullptr) co_return;
+  ++report.payloads;
+  ++context_.stats.scrub_payloads;
+  if (verdict == Verdict::intact) co_return;
+  ++context_.stats.scrub_damaged;
+  if (verdict == Verdict::table_damaged) {
+    ++report.tables_damaged;
+    log(fmt::format("damaged checksums of pieces: incarnation {} number {} block {}", wanted.incarnation,
+                    wanted.number, wanted.block));
+    co_return;
+  }
+  ++report.damaged;
+  const BlobKey key{.id = {.volume = context_.superblock.volume,
+                           .shard = named_shard_of(number_, wanted.block, context_.superblock.shard_count),
+                           .incarnation = {wanted.incarnation},
+                           .number = wanted.number},
+                    .block = wanted.block};
+  if (report.keys.size() < ScrubReport::kNamedMax) report.keys.push_back(key);
+  log(fmt::format("damaged payload: incarnation {} number {} block {}", wanted.incarnation, wanted.number,
+                  wanted.block));
+}
+
+Task<bool> Shard::check_headers(Segment& segment) {
+  const Buffer read = co_await context_.pool.allocate(kSegmentDataOffset);
+  const Buffer expected = co_await context_.pool.allocate(kSegmentDataOffset);
+  if (!co_await segment.file.read_exactly(read.span(0, kSegmentDataOffset), 0)) co_return false;
+  encode_segment_header({.store_id = context_.superblock.store_id,
+                         .shard = number_,
+                         .segment = segment.number,
+                         .segment_bytes = segment_bytes(),
+                         .generation = segment.generation,
+                         .nonce = segment.nonce},
+                        expected.span(0, kSegmentDataOffset));
+  co_return std::memcmp(read.data(), expected.data(), kSegmentDataOffset) == 0;
+}
+
+}  // namespace fb::bss

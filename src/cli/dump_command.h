@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "cli/mv_command.h"
+
+namespace fb {
+
+// `fractalbits dump-segment FILE`: what a segment of the blob store says, damaged or not. Status kExitDamaged
+// where something in it is not intact; the outcome's message is the summary.
+CommandOutcome run_dump_segment(const std::string& path, const std::function<void(std::string_view)>& line);
+Task<CommandOutcome> dump_segment_file(Env& env, const std::string& path,
+                                       const std::function<void(std::string_view)>& line);
+
+}  // namespace fb

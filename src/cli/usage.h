@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bss/options.h"
+#include "nss/partition.h"
+
+namespace fb {
+
+// Where the bytes of a store are: what `fractalbits df` shows and /metrics has as gauges, by the same names.
+struct StoreUsage {
+  bss::BlobUsage blobs;
+  uint64_t namespace_pages = 0;
+  uint64_t namespace_used_bytes = 0;   // of the slots those pages take
+  uint64_t namespace_store_bytes = 0;  // of the pages' file
+  uint64_t journal_bytes = 0;
+  uint64_t journal_bytes_max = 0;
+  uint64_t disk_bytes = 0;  // of the file system
+  uint64_t disk_available_bytes = 0;
+
+  // What the namespace takes. On core 0.
+  void add_namespace(Partition& partition);
+  Task<void> add_disk(Env& env, const std::string& directory);
+};
+
+struct UsageRow {
+  std::string_view name;
+  std::string_view help;
+  uint64_t value = 0;
+};
+std::vector<UsageRow> usage_rows(const StoreUsage& usage);
+// Values by name out of Prometheus's text format; false where one is missing.
+bool read_usage(std::string_view metrics, StoreUsage& out);
+
+std::string usage_table(const StoreUsage& usage);
+std::string usage_json(const StoreUsage& usage);
+
+}  // namespace fb
