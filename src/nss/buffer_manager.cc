@@ -58,6 +58,7 @@ BufferManager::BufferManager(const Options& options, PageClient& pages, JournalB
       memory_bytes_(static_cast<uint32_t>(align_up(pages.page_memory_bytes(), kDirectIoAlignment))),
       memory_(uint64_t{memory_bytes_} * options.frame_count),
       frames_(new BufferFrame[options.frame_count]),
+      next_free_(new std::atomic<uint32_t>[options.frame_count]),
       dirty_bits_(new std::atomic<uint64_t>[options.frame_count / 64 + 1]()),
       wanted_bits_(new std::atomic<uint64_t>[options.frame_count / 64 + 1]()),
       resident_(frames_.get(), options.frame_count),
@@ -69,8 +70,34 @@ BufferManager::BufferManager(const Options& options, PageClient& pages, JournalB
   for (uint32_t i = 0; i < options.frame_count; ++i) {
     frames_[i].bytes = memory_.get() + uint64_t{i} * memory_bytes_;
     frames_[i].page_bytes = page_bytes_;
+    next_free_[i].store(i + 1 < options.frame_count ? i + 1 : BufferFrame::kNone);
   }
   for (unsigned core = 0; core < options.core_count; ++core) ports_[core].store(nullptr);
+}
+
+// Any core takes and gives. Whoever has read what lies beneath the top changes nothing if the top was changed
+// since, be it back to what it was.
+BufferFrame* BufferManager::pop_free(Env& env) {
+  uint64_t top = free_top_.load(std::memory_order_acquire);
+  for (;;) {
+    const auto index = static_cast<uint32_t>(top);
+    if (index == BufferFrame::kNone) return nullptr;
+    const uint64_t beneath = next_free_[index].load(std::memory_order_relaxed);
+    env.point("buffer.free.pop");
+    const uint64_t changed = ((top >> 32) + 1) << 32 | beneath;
+    if (free_top_.compare_exchange_weak(top, changed, std::memory_order_acq_rel)) return &frames_[index];
+  }
+}
+
+void BufferManager::push_free(Env& env, BufferFrame& frame) {
+  const auto index = static_cast<uint32_t>(&frame - frames_.get());
+  uint64_t top = free_top_.load(std::memory_order_acquire);
+  uint64_t changed = 0;
+  do {
+    next_free_[index].store(static_cast<uint32_t>(top), std::memory_order_relaxed);
+    env.point("buffer.free.push");
+    changed = ((top >> 32) + 1) << 32 | index;
+  } while (!free_top_.compare_exchange_weak(top, changed, std::memory_order_acq_rel));
 }
 
 BufferManager::~BufferManager() {
@@ -402,9 +429,15 @@ std::string BufferManager::verify() const {
 
 // --- one core ---
 
-BufferPort::BufferPort(Env& env, BufferManager& manager) : env_(env), manager_(manager) {
-  for (uint32_t i = env.core(); i < manager.options_.frame_count; i += manager.options_.core_count)
-    free_.push_back(&manager.frames_[i]);
+BufferPort::BufferPort(Env& env, BufferManager& manager) : env_(env), manager_(manager) {}
+
+// Until it keeps so many, as far as there are any that nobody keeps.
+void BufferPort::fetch_free(size_t count) {
+  while (free_.size() < count) {
+    BufferFrame* frame = manager_.pop_free(env_);
+    if (frame == nullptr) return;
+    free_.push_back(frame);
+  }
 }
 
 BufferFrame* BufferPort::take_free() {
@@ -417,6 +450,7 @@ BufferFrame* BufferPort::take_free() {
     limbo_[i] = limbo_.back();
     limbo_.pop_back();
   }
+  if (free_.empty()) fetch_free(manager_.frames_kept() / 2);
   if (free_.empty()) return nullptr;
   BufferFrame* frame = free_.back();
   free_.pop_back();
@@ -426,6 +460,9 @@ BufferFrame* BufferPort::take_free() {
 // The frame holds no page any more.
 void BufferPort::give(BufferFrame& frame) {
   (frame.writing_from.load() != 0 ? limbo_ : free_).push_back(&frame);
+  if (free_.size() <= manager_.frames_kept()) return;
+  manager_.push_free(env_, *free_.back());
+  free_.pop_back();
 }
 
 art::Frame* BufferPort::create() {
@@ -474,6 +511,7 @@ Task<Result<void>> BufferPort::make_room(const CallContext& context, uint32_t co
   for (unsigned failures = 0;;) {
     BufferFrame* frame = take_free();
     if (frame != nullptr) free_.push_back(frame);
+    fetch_free(count);
     if (free_.size() >= count) co_return Result<void>();
     if (evict_some() || ++failures < kFailuresMax) continue;
     failures = 0;

@@ -23,9 +23,10 @@
 // The pages of the namespace in memory: a fixed number of frames, shared by all cores, over a page store that
 // one core owns. docs/namespace_engine.md has the whole.
 //
-// A frame is free (on one core's list), being loaded (known only to the owner's load_here), or resident (in
-// ResidentPages, with its page's id). It becomes another page's only under its latch, with the version moved
-// on, when it is clean, unpinned, no link points to it as a pointer and it holds no such link.
+// A frame is free (in the common stack, or one of the few that a core keeps for what it does next), being
+// loaded (known only to the owner's load_here), or resident (in ResidentPages, with its page's id). It
+// becomes another page's only under its latch, with the version moved on, when it is clean, unpinned, no link
+// points to it as a pointer and it holds no such link.
 //
 // Cooling: random frames lose the pointer that leads to them (the parent's link becomes a page id again) and
 // wait in a queue. Whoever comes by puts the pointer back, and it was a second chance; one that comes to the
@@ -54,6 +55,7 @@ class BufferManager {
   };
   static constexpr uint32_t kFrameCountMin = 64;
   static constexpr size_t kWriteBatchPages = 64;
+  static constexpr uint32_t kFramesKept = 64;
 
   BufferManager(const Options& options, PageClient& pages, JournalBuffer& journal);
   ~BufferManager();
@@ -117,6 +119,12 @@ class BufferManager {
     return dirty_count() * 100 > uint64_t{options_.frame_count} * options_.dirty_percent;
   }
   BufferPort& owner() { return *ports_[options_.owner_core].load(std::memory_order_relaxed); }
+  BufferFrame* pop_free(Env& env);
+  void push_free(Env& env, BufferFrame& frame);
+  // How many free frames a core keeps at most.
+  uint32_t frames_kept() const {
+    return std::min(kFramesKept, options_.frame_count / options_.core_count / 4);
+  }
   void mark_dirty(BufferPort& port, BufferFrame& frame, uint64_t position);
   void note_dirty(const BufferFrame& frame);
   void want_clean(const BufferFrame& frame);
@@ -131,6 +139,9 @@ class BufferManager {
   uint32_t memory_bytes_;  // of a frame
   LargeMemory memory_;
   std::unique_ptr<BufferFrame[]> frames_;
+  // Free frames that no core keeps for itself: a stack, its top with a count of changes above the index.
+  std::unique_ptr<std::atomic<uint32_t>[]> next_free_;
+  std::atomic<uint64_t> free_top_{0};
   // A bit a frame: set behind whatever makes it dirty, on any core; taken back by the owner where it is
   // neither dirty nor being written. So the owner looks at these and not at every frame.
   std::unique_ptr<std::atomic<uint64_t>[]> dirty_bits_;
@@ -194,6 +205,7 @@ class BufferPort {
     PageId id;
   };
   BufferFrame* take_free();
+  void fetch_free(size_t count);
   void give(BufferFrame& frame);
   // Tries to free a frame; where it fails, that may have come nearer.
   bool evict_some();
