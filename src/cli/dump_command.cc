@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <system_error>
 #include <vector>
 
 #include "bss/segment_dump.h"
@@ -38,7 +39,12 @@ Task<Result<void>> read_all(File& file, std::span<std::byte> bytes,
 Task<CommandOutcome> dump_segment_file(Env& env, const std::string& path,
                                        const std::function<void(std::string_view)>& line) {
   auto opened = co_await File::open(env, path, {});
-  if (!opened) co_return CommandOutcome{kExitFailed, fmt::format("{}: {}", path, opened.error().to_string())};
+  if (!opened) {
+    const int number = opened.error().os_errno();
+    const std::string why =
+        number != 0 ? std::generic_category().message(number) : opened.error().to_string();
+    co_return CommandOutcome{kExitFailed, fmt::format("cannot read {}: {}", path, why)};
+  }
   File file = std::move(*opened);
   const auto stat = co_await file.stat();
   CommandOutcome outcome;
