@@ -251,12 +251,11 @@ bool Tree<Source, Journal>::try_merge(const PathStep& above, const PathStep& ste
   }
   source_.point("art.merge");
   if (!change_.lock(above.frame, above.frame->latch.version())) return false;
-  // A frame that was given away meanwhile still holds the bytes of the page that it had.
+  // Nothing has held it since the way down: it may have been given away, and still has the bytes of the page
+  // that it had, or of one that is being loaded.
   const auto page_of = [](const Frame* frame) { return frame->page_id.load(std::memory_order_relaxed); };
   if (page_of(above.frame).value == 0) return false;
   const PageView parent(*above.frame);
-  // Nothing has held it since the way down: its frame may be free by now, or be loading another page.
-  if (!(parent.page_id() == above.frame->page_id.load(std::memory_order_relaxed))) return false;
   Frame* child = child_of(parent, at);
   if (child == nullptr || !change_.lock(child, child->latch.version())) return false;
   const PageView page(*child);
@@ -281,7 +280,7 @@ bool Tree<Source, Journal>::try_merge(const PathStep& above, const PathStep& ste
     const LinkWord word = LinkWord::raw(entry.word);
     Frame* neighbour = word.is_frame() ? word.frame() : source_.find(word.page_id());
     if (neighbour == nullptr || !change_.lock(neighbour, neighbour->latch.version())) continue;
-    if (!(neighbour->page_id.load(std::memory_order_relaxed) == word.page_id())) continue;
+    if (!(page_of(neighbour) == word.page_id())) continue;
     if (!fits(page, PageView(*neighbour))) continue;
     Frame* left = side < 0 ? neighbour : child;
     Frame* right = side < 0 ? child : neighbour;

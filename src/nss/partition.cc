@@ -45,7 +45,6 @@ Partition::Partition(Env& env, const Options& options)
       ports_(std::make_unique<CorePorts[]>(env.core_count())),
       fronts_mutex_(env),
       checkpoint_mutex_(env),
-      checkpoint_wanted_(env),
       redo_ended_(env),
       background_(env) {}
 
@@ -154,7 +153,6 @@ Task<Result<void>> Partition::close() {
     result = co_await take_checkpoint(true);
   }
   stopping_ = true;
-  checkpoint_wanted_.notify_all();
   if (buffers_ != nullptr) {
     for (auto& [bucket, tree] : trees_) {
       if (tree->root != nullptr) ports_[0].buffers->unpin(*tree->root);

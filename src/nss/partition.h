@@ -340,7 +340,6 @@ class Partition {
   std::vector<PartitionFront*> fronts_;
   AsyncMutex fronts_mutex_;
   AsyncMutex checkpoint_mutex_;
-  Notification checkpoint_wanted_;
   Notification redo_ended_;
   bool redone_ = false;
   BlobClient* blobs_ = nullptr;
