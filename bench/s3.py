@@ -2,189 +2,296 @@
 # SPDX-License-Identifier: Apache-2.0
 """`./dev bench s3`: the server beside its peers, on the same cores, in one run.
 
-    s3.py [get|put ...] [--rounds 5] [--seconds 8] [--connections 64] [--data-dir DIR]
+    s3.py [FIGURE ...] [--rounds 5] [--seconds 8] [--connections 64] [--keys 1000000] [--data-dir DIR]
 
-The server runs on core 0 and wrk on core 1, 64 connections, 4 KiB objects, every request with a SigV4 presigned URL.
-get stands beside nginx (bench/nginx.conf) serving one 4 KiB file on core 0; put beside fio (bench/fio_randwrite.fio)
-doing durable random writes on core 0 and the same file system, while our server is stopped. Ours and the peer take
-turns; each figure is the median of the rounds, the spread is (max - min) / median. A round with errors is no result and
-fails the run. One line a figure: name, ours, peer or limit, ratio.
+The server (one thread) and its peers run on core 0, the load on core 1, with 64 connections and every request signed.
+`get` and `put` are loaded by wrk, which no store's author wrote, the rest by bench/s3_load.cc, our own; `ceiling` shows
+how fast that one is. Ours and the peer take turns; each figure is the median of the rounds, the spread is
+(max - min) / median. A round with errors is no result and fails the run. One line a figure: name, ours, peer or limit,
+ratio.
 """
 import argparse
 import json
 import os
-import re
-import shutil
+import resource
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "tests", "e2e"))
-import harness
+from s3_rig import BUCKET, HERE, Rig, harness, line, report, report_value
 
-OBJECT_BYTES = 4096
-PER_REQUEST = {  # metric: (name of the figure, target of docs/status.md)
-    "fractalbits_allocations_total": ("allocations per request", 2),
-    "fractalbits_io_enters_total": ("io_uring_enter calls per request", 1),
-    "fractalbits_bytes_copied_total": ("bytes copied per request", OBJECT_BYTES),
-}
+KIB4, MIB1 = 4096, 1 << 20
+OBJECTS = 10_000
+COLD_OBJECTS = 262_144  # 1 GiB of 4 KiB, no cache
+LARGE_OBJECTS = 512
+IDLE_CONNECTIONS = 10_000
+MANY_URLS = 1_000_000
 
 
-def pinned(core, command):
-    return ["taskset", "-c", str(core), *command]
+def wrk(rig, operation, seconds, *arguments):
+    """wrk against ours, from core 1; errors end the run."""
+    command = [sys.executable, os.path.join(HERE, "s3wrk.py"), operation, "--endpoint", rig.running.endpoint, "--access-key",
+               harness.ACCESS_KEY, "--secret-key", harness.SECRET_KEY, "--size", str(KIB4), "--objects", str(OBJECTS),
+               "--connections", str(rig.options.connections), "--seconds", str(seconds), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    result = json.loads(done.stdout.strip().split("\n")[-1]) if done.returncode == 0 else {"errors": done.stderr}
+    if result["errors"]:
+        sys.exit(f"{operation}: {result['errors']}; a run with errors is no result\n{rig.running.output()}")
+    return result
 
 
-def cpu_seconds(pid):
-    """User and system time of a process, its kernel workers for I/O included (they are its threads)."""
-    with open(f"/proc/{pid}/stat") as file:
-        fields = file.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def by_wrk(rig, operation, peer, peer_name, target):
+    ours, peers, p50, p99 = [], [], [], []
+    for _ in range(rig.options.rounds):
+        rig.server()
+        if operation == "get" and not ours:
+            wrk(rig, "get", 1)
+        with rig.costs_of(operation):
+            result = wrk(rig, operation, rig.options.seconds, "--skip-upload")
+        ours.append(result["rps"])
+        p50.append(result["p50_us"])
+        p99.append(result["p99_us"])
+        rig.stop()
+        peers.append(peer())
+    report(f"{operation.upper()} 4 KiB (requests/s)", ours, peers, f"{peer_name}, target {target}")
+    line("  p50, p99 (us)", f"{statistics.median(p50):,.0f}", f"{statistics.median(p99):,.0f}", "-")
+    line("  a request costs", "-", "-", "-", rig.cost_line(operation))
 
 
-class Bench:
-    def __init__(self, options):
-        self.options = options
-        self.folder = tempfile.mkdtemp(prefix="fb-bench-", dir=options.data_dir)
-        os.chmod(self.folder, 0o755)  # nginx reads it as another user
-        self.server = harness.Server(data_dir=os.path.join(self.folder, "data"),
-                                     command=pinned(0, [harness.BINARY, "server", "--threads", "1"]))
-        self.costs = {}
-        self.uploaded = False
-
-    def close(self):
-        self.server.stop()
-        harness.clean_up()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def wrk(self, operation, seconds, *arguments):
-        """wrk against ours, from core 1; errors end the run."""
-        command = [sys.executable, os.path.join(HERE, "s3wrk.py"), operation, "--endpoint", self.server.endpoint, "--access-key",
-                   harness.ACCESS_KEY, "--secret-key", harness.SECRET_KEY, "--size", str(OBJECT_BYTES), "--objects",
-                   str(self.options.objects), "--connections", str(self.options.connections), "--seconds", str(seconds), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode != 0:
-            sys.exit(f"{operation}: {done.stderr}\n{self.server.output()}")
-        result = json.loads(done.stdout.strip().split("\n")[-1])
-        if result["errors"]:
-            sys.exit(f"{operation}: {result['errors']} errors; a run with errors is no result\n{self.server.output()}")
-        return result
-
-    def ours(self, operation):
-        """One round of ours: requests a second. Notes what a request cost."""
-        if self.server.process is None or self.server.process.poll() is not None:
-            self.server.start()
-        if operation == "get" and not self.uploaded:
-            self.wrk("get", 1)
-            self.uploaded = True
-        before, cpu = self.counters(), cpu_seconds(self.server.process.pid)
-        result = self.wrk(operation, self.options.seconds, "--skip-upload")
-        after, cpu = self.counters(), cpu_seconds(self.server.process.pid) - cpu
-        requests = after["fractalbits_http_requests_total"] - before["fractalbits_http_requests_total"]
-        for name in PER_REQUEST:
-            self.note(operation, name, (after[name] - before[name]) / requests)
-        self.note(operation, "cpu", cpu / requests * 1e6)
-        self.note(operation, "p50_us", result["p50_us"])
-        self.note(operation, "p99_us", result["p99_us"])
-        return result["rps"]
-
-    def note(self, operation, name, value):
-        self.costs.setdefault((operation, name), []).append(value)
-
-    def counters(self):
-        return {name: self.server.metric(name) for name in ("fractalbits_http_requests_total", *PER_REQUEST)}
-
-    def nginx(self):
-        folder = os.path.join(self.folder, "nginx")
-        os.makedirs(os.path.join(folder, "www"), exist_ok=True)
-        port = harness.free_port()
-        with open(os.path.join(HERE, "nginx.conf")) as file:
-            text = file.read().replace("@FOLDER@", folder).replace("@PORT@", str(port))
-        with open(os.path.join(folder, "nginx.conf"), "w") as file:
-            file.write(text)
-        with open(os.path.join(folder, "www", "object"), "wb") as file:
-            file.write(os.urandom(OBJECT_BYTES))
-        process = subprocess.Popen(pinned(0, ["nginx", "-p", folder, "-c", os.path.join(folder, "nginx.conf")]), stderr=subprocess.DEVNULL)
-        try:
-            time.sleep(0.5)
-            if process.poll() is not None:
-                sys.exit("nginx did not start")
-            output = subprocess.run(pinned(1, ["wrk", "-t1", f"-c{self.options.connections}", f"-d{self.options.seconds}s", "--timeout", "10s",
-                                               f"http://127.0.0.1:{port}/object"]), check=True, capture_output=True, text=True).stdout
-        finally:
-            process.terminate()
-            process.wait()
+def get(rig):
+    def nginx():
+        with rig.nginx(os.urandom(KIB4)) as port:
+            output = subprocess.run(["taskset", "-c", "1", "wrk", "-t1", f"-c{rig.options.connections}", f"-d{rig.options.seconds}s",
+                                     "--timeout", "10s", f"http://127.0.0.1:{port}/object"],
+                                    check=True, capture_output=True, text=True).stdout
         if "Non-2xx" in output or "Socket errors" in output:
             sys.exit(f"nginx answered with errors:\n{output}")
-        return float(re.search(r"Requests/sec: *([\d.]+)", output)[1])
-
-    def fio(self, section):
-        command = pinned(0, ["fio", "--output-format=json", f"--directory={self.folder}", f"--section={section}",
-                             os.path.join(HERE, "fio_randwrite.fio")])
-        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        return json.loads(output[output.index("{"):])["jobs"][0]["write"]["iops"]
-
-    def peer_of_put(self):
-        self.server.stop()
-        if not os.path.exists(os.path.join(self.folder, "peer.dat")):
-            self.fio("prepare")
-        return self.fio("measure")
-
-    def compare(self, name, operation, peer_name, peer, target):
-        ours, peers = [], []
-        for _ in range(self.options.rounds):
-            ours.append(self.ours(operation))
-            peers.append(peer())
-        report(name, ours, peers, f"{peer_name}, target {target}")
-        report_value(f"{operation} p50 (us)", self.costs[operation, "p50_us"])
-        report_value(f"{operation} p99 (us)", self.costs[operation, "p99_us"])
-        report_value(f"{operation} server CPU time per request (us)", self.costs[operation, "cpu"])
-        for metric, (figure, limit) in PER_REQUEST.items():
-            report_value(f"{operation} {figure}", self.costs[operation, metric], limit)
+        return float(output.split("Requests/sec:")[1].split()[0])
+    by_wrk(rig, "get", nginx, "nginx, static file", 1.0)
 
 
-def spread(values):
-    return (max(values) - min(values)) / statistics.median(values) * 100 if statistics.median(values) else 0.0
+def put(rig):
+    by_wrk(rig, "put", lambda: rig.fio("dsync-4k"), "fio dsync IOPS, depth 32", 0.5)
 
 
-def line(name, ours, peer, ratio, remark):
-    print(f"{name:46} {ours:>12} {peer:>12} {ratio:>7}  {remark}", flush=True)
+def ceiling(rig):
+    """The load against nginx serving 4 KiB: wrk does the same at that rate."""
+    with rig.nginx(os.urandom(KIB4)) as port:
+        results = [rig.load("raw", port=port, path="/object") for _ in range(rig.options.rounds)]
+    busy = statistics.median(result["cpu_us_per_request"] for result in results)
+    report_value("load: raw GET 4 KiB from nginx (requests/s)", statistics.median(result["rps"] for result in results),
+                 f"{busy:.2f} us of the load's core a request, so at most {1e6 / busy:,.0f}/s", 0)
 
 
-def report(name, ours, peers, remark):
-    mine, theirs = statistics.median(ours), statistics.median(peers)
-    line(name, f"{mine:,.0f}", f"{theirs:,.0f}", f"{mine / theirs:.2f}", f"{remark}; spread {spread(ours):.0f} %, {spread(peers):.0f} %")
+def pairs(rig, name, ours, peer, remark, digits=0):
+    mine, theirs = [], []
+    for _ in range(rig.options.rounds):
+        mine.append(ours())
+        theirs.append(peer())
+    report(name, mine, theirs, remark, digits)
+    return statistics.median(mine), statistics.median(theirs)
 
 
-def report_value(name, values, limit=None):
-    value = statistics.median(values)
-    line(name, f"{value:,.2f}", "-" if limit is None else f"{limit:,}", "-" if limit is None else f"{value / limit:.2f}",
-         f"spread {spread(values):.0f} %")
+def get_cold(rig):
+    rig.server(store="cold")
+    rig.fill(COLD_OBJECTS)
+
+    def ours():
+        rig.server(store="cold", arguments=("--cache-size", "0"))
+        rig.load("head", objects=COLD_OBJECTS, once=True)  # the namespace is in memory, the content is not
+        with rig.costs_of("cold"):
+            return rig.load("get", objects=COLD_OBJECTS, random=True)["rps"]
+    pairs(rig, "GET 4 KiB, cold, no cache (requests/s)", ours, lambda: rig.fio("randread-4k"), "fio random reads, depth 64, target 0.9")
+    line("  a request costs", "-", "-", "-", rig.cost_line("cold"))
+    rig.drop_store("cold")
+
+
+def put_hash(rig):
+    rig.server()
+    pairs(rig, "PUT 4 KiB with x-amz-content-sha256 (requests/s)", lambda: rig.load("put", objects=OBJECTS, hash=True)["rps"],
+          lambda: rig.load("put", objects=OBJECTS)["rps"], "PUT with UNSIGNED-PAYLOAD, target 0.85")
+
+
+def head_delete(rig):
+    rig.server()
+    rig.fill(OBJECTS)
+    pairs(rig, "HEAD (requests/s)", lambda: rig.load("head", objects=OBJECTS)["rps"], lambda: rig.load("get", objects=OBJECTS)["rps"],
+          "GET 4 KiB, target 1.0")
+    count = 20 * OBJECTS
+
+    def puts():
+        return rig.load("put", objects=count, once=True)["rps"]
+    puts()
+    pairs(rig, "DELETE 4 KiB (requests/s)", lambda: rig.load("delete", objects=count, once=True)["rps"], puts,
+          "PUT 4 KiB of new keys, target 1.0")
+
+
+def large(rig):
+    body = os.urandom(MIB1)
+    rig.server(store="large")
+    rig.fill(LARGE_OBJECTS, MIB1)
+
+    def ours():
+        if not rig.running:
+            rig.server(store="large")
+        return rig.load("get", objects=LARGE_OBJECTS, size=MIB1)["mib_per_s"]
+
+    def nginx():
+        rig.stop()
+        with rig.nginx(body) as port:
+            return rig.load("raw", port=port, path="/object")["mib_per_s"]
+    pairs(rig, "GET 1 MiB (MiB/s)", ours, nginx, "nginx, static file, target 0.9")
+    speed = subprocess.run(["taskset", "-c", "0", "openssl", "speed", "-seconds", "2", "-bytes", str(MIB1), "-mr", "-evp", "md5"],
+                           check=True, capture_output=True, text=True).stdout
+    md5 = float(speed.strip().split("\n")[-1].split(":")[-1]) / MIB1
+
+    def puts():
+        if not rig.running:
+            rig.server(store="large")
+        return rig.load("put", objects=LARGE_OBJECTS, size=MIB1)["mib_per_s"]
+    pairs(rig, "PUT 1 MiB (MiB/s)", puts, lambda: min(md5, rig.fio("dsync-1m")), f"lower of fio dsync and MD5 ({md5:,.0f}), target 0.7")
+    rig.drop_store("large")
+
+
+def listing(rig):
+    keys = rig.options.keys
+    server = rig.server(store="list")
+    filled = rig.fill(keys, 8)
+    report_value(f"PUT of {keys:,} keys of 8 bytes (requests/s)", filled["rps"], digits=0)
+    report_value("  memory of the server (MiB)", server.resident_bytes() / MIB1, digits=0)
+    client = harness.endpoint_of(server).boto3()
+    url = client.generate_presigned_url("list_objects_v2", Params={"Bucket": BUCKET, "MaxKeys": 1000})
+    body = harness.run(["curl", "-sS", url]).stdout
+
+    def ours():
+        if not rig.running:
+            rig.server(store="list")
+        return rig.load("list", objects=keys, random=True)["rps"]
+
+    def nginx():
+        rig.stop()
+        with rig.nginx(body) as port:
+            return rig.load("raw", port=port, path="/object")["rps"]
+    pairs(rig, f"LIST 1000 of {keys:,} keys (requests/s)", ours, nginx, "nginx serving the same XML, target 0.5")
+    rig.stop()
+    for name, stop in (("clean", "stop"), ("after kill -9", "kill")):
+        server = rig.server(store="list")
+        rig.load("put", objects=OBJECTS, size=8, seconds=2)
+        getattr(server, stop)()
+        rig.running = None
+        begun = time.monotonic()
+        rig.server(store="list")
+        rig.load("get", objects=1, size=8, once=True, connections=1)
+        report_value(f"restart with {keys:,} objects, {name}, to the first GET (s)", time.monotonic() - begun)
+    rig.drop_store("list")
+
+
+def mixed(rig):
+    rig.server()
+    rig.fill(OBJECTS)
+    shares = {"get": 70, "put": 25, "list": 5}
+    mix = ",".join(f"{operation}={share}" for operation, share in shares.items())
+
+    def parts():
+        seconds = sum(share / 100 / rig.load(operation, objects=OBJECTS, random=True)["rps"] for operation, share in shares.items())
+        return 1 / seconds
+    pairs(rig, f"mixed {mix} (requests/s)", lambda: rig.load(mix, objects=OBJECTS)["rps"], parts, "weighted sum of the parts, target 0.9")
+
+
+def paced(rig):
+    rig.server()
+    rig.fill(OBJECTS)
+    for operation in ("get", "put"):
+        top = statistics.median(rig.load(operation, objects=OBJECTS, random=True)["rps"] for _ in range(3))
+        p99, p50 = [], []
+        for _ in range(rig.options.rounds):
+            result = rig.load(operation, objects=OBJECTS, random=True, rate=0.7 * top)
+            p99.append(result["p99_us"])
+            p50.append(result["p50_us"])
+        report(f"{operation.upper()} at 70 % of {top:,.0f}/s, open loop, p99 (us)", p99, p50, "p50, target 4")
+
+
+def idle(rig):
+    server = rig.server()
+    rig.fill(OBJECTS)
+    before = server.resident_bytes()
+    rate = rig.load("get", objects=OBJECTS)["rps"]
+    base = server.resident_bytes()
+    loaded = []
+    peers = []
+    for _ in range(rig.options.rounds):
+        loaded.append(rig.load("get", objects=OBJECTS, idle=IDLE_CONNECTIONS)["rps"])
+        peers.append(rig.load("get", objects=OBJECTS)["rps"])
+    report_value(f"memory of {IDLE_CONNECTIONS:,} idle connections (bytes each)", (server.resident_bytes() - base) / IDLE_CONNECTIONS,
+                 "target 8192; what the kernel holds is not counted", 0)
+    report(f"GET 4 KiB beside {IDLE_CONNECTIONS:,} idle connections", loaded, peers, "without them, target 0.95")
+    report_value("memory at 64 connections under load (MiB)", base / MIB1, f"{before / MIB1:,.0f} before, {rate:,.0f} GET/s", 0)
+
+
+def tls(rig):
+    def ours():
+        rig.server(tls=True)
+        return rig.load("get", objects=OBJECTS)["rps"]
+
+    def plain():
+        rig.server()
+        return rig.load("get", objects=OBJECTS)["rps"]
+    rig.server()
+    rig.fill(OBJECTS)
+    pairs(rig, "GET 4 KiB over TLS (requests/s)", ours, plain, "plain, target 0.7")
+
+
+def urls(rig):
+    """The result of a verification must not be what is cached: many URLs cost no more than few."""
+    rig.server(store="urls", arguments=("--cache-size", "0"))
+    rig.fill(MANY_URLS, 8)
+    pairs(rig, f"HEAD, {MANY_URLS:,} distinct URLs (requests/s)", lambda: rig.load("head", objects=MANY_URLS)["rps"],
+          lambda: rig.load("head", objects=OBJECTS)["rps"], f"{OBJECTS:,} URLs, target 0.9")
+    rig.drop_store("urls")
+
+
+def cores(rig):
+    """Load from the same two cores, so what it takes is missing on both sides."""
+    def with_threads(threads, operation):
+        rig.server(cpus="0-1" if threads == 2 else "0", threads=threads)
+        return rig.load(operation, objects=OBJECTS, cpus="0-1")["rps"]
+    rig.server()
+    rig.fill(OBJECTS)
+    for operation in ("get", "put"):
+        pairs(rig, f"{operation.upper()} 4 KiB, two threads (requests/s)", lambda: with_threads(2, operation),
+              lambda: with_threads(1, operation), "one thread, load on both cores; reported")
+
+
+FIGURES = {"get": get, "put": put, "ceiling": ceiling, "get-cold": get_cold, "put-hash": put_hash, "head-delete": head_delete,
+           "large": large, "list": listing, "mixed": mixed, "paced": paced, "idle": idle, "tls": tls, "urls": urls, "cores": cores}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("operations", nargs="*", choices=["get", "put", []], help="both unless named")
+    parser.add_argument("figures", nargs="*", metavar="FIGURE", help=f"of {', '.join(FIGURES)}; get and put unless named; all for all")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--objects", type=int, default=10000)
+    parser.add_argument("--keys", type=int, default=1_000_000, help="of the listing and the restart")
     parser.add_argument("--data-dir", help="where to make the store and the peer's file (same file system for both)")
     options = parser.parse_args()
+    names = list(FIGURES) if options.figures == ["all"] else options.figures or ["get", "put"]
+    for name in names:
+        if name not in FIGURES:
+            parser.error(f"no figure '{name}'; there are: {', '.join(FIGURES)}")
     if len(os.sched_getaffinity(0)) < 2:
         sys.exit("two cores are needed: one for the server, one for the load")
-    bench = Bench(options)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    rig = Rig(options)
     line("figure", "ours", "peer/limit", "ratio", "remark")
     try:
-        for operation in options.operations or ["get", "put"]:
-            if operation == "get":
-                bench.compare("GET 4 KiB (requests/s)", "get", "nginx static file", bench.nginx, 0.7)
-            else:
-                bench.compare("PUT 4 KiB (requests/s)", "put", "fio dsync IOPS", bench.peer_of_put, 0.3)
+        for name in names:
+            FIGURES[name](rig)
+            rig.stop()
     finally:
-        bench.close()
+        rig.close()
 
 
 if __name__ == "__main__":
