@@ -35,9 +35,9 @@ Task<S3Result<void>> ClientToken::find_expired(Call& call) {
                                                                      .start_after = token_,
                                                                      .entries_max = kTokensExamined})));
   const UnixTime now = call.services.env.wall_clock();
-  for (ListEntry& entry : page.entries) {
+  for (const ListEntry& entry : page.entries) {
     FB_CO_TRY(const ClientTokenRecord record, as_s3(ClientTokenRecord::decode(entry.record)));
-    if (record.expires <= now) expired_.push_back({std::move(entry.key), entry.version});
+    if (record.expires <= now) expired_.push_back({std::string(entry.key), entry.version});
   }
   co_return S3Result<void>();
 }

@@ -37,9 +37,9 @@ Task<S3Result<StoredParts>> read_parts(Call& call, std::string_view upload_id) {
                                                                        .prefix = upload_id,
                                                                        .start_after = after,
                                                                        .entries_max = kListEntriesMax})));
-    for (ListEntry& entry : page.entries) {
+    for (const ListEntry& entry : page.entries) {
       StoredPart& part = parts[part_number_of(entry.key)];
-      part.bytes = std::move(entry.record);
+      part.bytes = entry.record;
       FB_CO_TRY(part.record, as_s3(PartRecord::decode(part.bytes)));
     }
     if (!page.truncated || page.entries.empty()) break;

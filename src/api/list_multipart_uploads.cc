@@ -80,7 +80,7 @@ Task<S3Result<void>> list_multipart_uploads(Call& call) {
   s3::UploadList list{.uploads = uploads, .common_prefixes = prefixes, .truncated = page.truncated};
   if (page.truncated) {
     const bool ends_in_prefix = page.entries.back().common_prefix;
-    list.next_key_marker = ends_in_prefix ? std::string_view(page.entries.back().key) : uploads.back().key;
+    list.next_key_marker = ends_in_prefix ? page.entries.back().key : uploads.back().key;
     if (!ends_in_prefix) list.next_upload_id_marker = uploads.back().upload_id;
   }
   std::string document;

@@ -8,14 +8,14 @@
 namespace fb::api {
 namespace {
 
-s3::ListedObject listed(std::string_view key, const ObjectRecord& record) {
+s3::ListedObject listed(std::string_view key, const ObjectSummary& object) {
   return {.key = key,
-          .last_modified_ms = record.last_modified.milliseconds(),
-          .etag = shown_etag(record.etag),
-          .size = record.size_bytes,
-          .checksum_kind = to_checksum_kind(record.checksum.algorithm),
+          .last_modified_ms = object.last_modified.milliseconds(),
+          .etag = shown_etag(object.etag),
+          .size = object.size_bytes,
+          .checksum_kind = to_checksum_kind(object.checksum_algorithm),
           .checksum_type =
-              record.checksum.composite ? s3::ChecksumType::composite : s3::ChecksumType::full_object};
+              object.checksum_composite ? s3::ChecksumType::composite : s3::ChecksumType::full_object};
 }
 
 Task<S3Result<void>> list(Call& call) {
@@ -40,12 +40,12 @@ Task<S3Result<void>> list(Call& call) {
       prefixes.push_back(entry.key);
       continue;
     }
-    FB_CO_TRY(const ObjectRecord record, as_s3(ObjectRecord::decode(entry.record)));
-    objects.push_back(listed(entry.key, record));
+    FB_CO_TRY(const ObjectSummary object, as_s3(ObjectSummary::decode(entry.record)));
+    objects.push_back(listed(entry.key, object));
   }
   if (page.truncated && !page.entries.empty()) {
-    next =
-        s3::ListPosition{.after = page.entries.back().key, .past_prefix = page.entries.back().common_prefix};
+    next = s3::ListPosition{.after = std::string(page.entries.back().key),
+                            .past_prefix = page.entries.back().common_prefix};
   }
   std::string document;
   s3::write_list_objects(request, shown_owner(call),

@@ -66,19 +66,8 @@ class ByteReader {
   uint32_t u32() { return fixed<uint32_t>(); }
   uint64_t u64() { return fixed<uint64_t>(); }
   uint64_t varint() {
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-      const uint8_t byte = u8();
-      if (!ok_) return 0;
-      value |= uint64_t{byte & 0x7fu} << shift;
-      if ((byte & 0x80) != 0) continue;
-      const bool longer_than_needed = byte == 0 && shift != 0;
-      const bool overflows = shift == 63 && byte > 1;
-      if (longer_than_needed || overflows) break;
-      return value;
-    }
-    fail();
-    return 0;
+    if (next_ != end_ && static_cast<uint8_t>(*next_) < 0x80) return static_cast<uint8_t>(*next_++);
+    return long_varint();
   }
   std::string_view bytes(uint64_t size) {
     if (size > remaining()) {
@@ -108,6 +97,21 @@ class ByteReader {
     std::memcpy(&value, next_, sizeof(T));
     next_ += sizeof(T);
     return value;
+  }
+  uint64_t long_varint() {
+    uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+      const uint8_t byte = u8();
+      if (!ok_) return 0;
+      value |= uint64_t{byte & 0x7fu} << shift;
+      if ((byte & 0x80) != 0) continue;
+      const bool longer_than_needed = byte == 0 && shift != 0;
+      const bool overflows = shift == 63 && byte > 1;
+      if (longer_than_needed || overflows) break;
+      return value;
+    }
+    fail();
+    return 0;
   }
   const char* next_;
   const char* end_;

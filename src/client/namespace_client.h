@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/text_arena.h"
 #include "client/types.h"
 #include "io/task.h"
 #include "io/teardown.h"
@@ -127,13 +128,15 @@ struct ListRequest {
 inline constexpr uint32_t kListEntriesMax = 10'000;
 
 struct ListEntry {
-  std::string key;  // the key, or the common prefix up to and including the delimiter
+  std::string_view key;  // the key, or the common prefix up to and including the delimiter
   bool common_prefix = false;
-  Version version;     // keys only
-  std::string record;  // keys only, where asked for
+  Version version;            // keys only
+  std::string_view record{};  // keys only, where asked for
 };
 
+// Its entries view `texts`.
 struct ListPage {
+  TextArena texts;
   std::vector<ListEntry> entries;  // by bytes; keys and common prefixes merged
   bool truncated = false;  // more follows: go on with start_after = entries.back().key and, where that entry
                            // is a common prefix, start_past_prefix

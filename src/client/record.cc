@@ -339,6 +339,41 @@ Result<ObjectRecord> ObjectRecord::decode(std::string_view bytes) {
   return record;
 }
 
+Result<ObjectSummary> ObjectSummary::decode(std::string_view bytes) {
+  ObjectSummary summary;
+  FB_TRY(RecordReader reader, RecordReader::open(bytes, RecordKind::object));
+  bool has_etag = false;
+  while (!reader.at_end()) {
+    FB_TRY(const RecordField field, reader.next());
+    switch (field.tag) {
+      case RecordTag::size:
+        if (!read_u64(field.value, summary.size_bytes)) return RecordError::malformed;
+        break;
+      case RecordTag::last_modified:
+        if (!read_time(field.value, summary.last_modified)) return RecordError::malformed;
+        break;
+      case RecordTag::etag: {
+        FB_TRY(summary.etag, read_etag(field.value));
+        has_etag = true;
+        break;
+      }
+      case RecordTag::checksum: {
+        FB_TRY(const RecordChecksum checksum, read_whole(field.value, read_checksum));
+        summary.checksum_algorithm = checksum.algorithm;
+        summary.checksum_composite = checksum.composite;
+        break;
+      }
+      case RecordTag::content:
+      case RecordTag::parts:
+        break;
+      default:
+        FB_CHECK(skip_unknown(field));
+    }
+  }
+  if (!has_etag) return RecordError::malformed;
+  return summary;
+}
+
 std::string UploadRecord::encode() const {
   std::string out;
   RecordWriter writer(out, RecordKind::upload);

@@ -138,6 +138,16 @@ struct ClientTokenRecord {
 Result<void> for_each_blob(std::string_view record,
                            void (*visit)(void* context, const BlobId& blob, uint32_t block_count),
                            void* context);
+// What a listing shows of an object record: the rest is passed over, but for fields that must be understood.
+struct ObjectSummary {
+  uint64_t size_bytes = 0;
+  UnixTime last_modified;
+  RecordEtag etag;
+  RecordChecksumAlgorithm checksum_algorithm = RecordChecksumAlgorithm::none;
+  bool checksum_composite = false;
+
+  static Result<ObjectSummary> decode(std::string_view bytes);
+};
 // The ETag of an object record, without decoding the rest; for conditions. Nothing for other kinds.
 std::optional<RecordEtag> etag_of(std::string_view record);
 // The size of an object record; for a bucket's byte count. Nothing for other kinds.

@@ -301,8 +301,8 @@ class Client {
       EXPECT_LT(last, entry.key);
       last = entry.key;
       const size_t slash = entry.key.rfind('/') + 1;
-      const std::string directory = entry.key.substr(0, slash);
-      const std::string name = entry.key.substr(slash);
+      const std::string directory(entry.key.substr(0, slash));
+      const std::string name(entry.key.substr(slash));
       if (name.starts_with('f')) {
         ++always[name];
         continue;

@@ -84,7 +84,7 @@ Task<Result<bool>> Partition::free_detached(TreeState& tree) {
   std::vector<Garbage> blobs;
   std::vector<Mutation> mutations;
   for (const ListEntry& entry : page.entries) {
-    if (detached_owns_blobs(std::string(1, static_cast<char>(Space::ledger)) + entry.key) &&
+    if (detached_owns_blobs(std::string(1, static_cast<char>(Space::ledger)).append(entry.key)) &&
         !collect_blobs(entry.record, blobs)) {
       log(env_, LogLevel::error,
           "namespace: a detached record makes no sense; its blobs are left to the sweep",

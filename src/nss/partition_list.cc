@@ -8,6 +8,8 @@
 namespace fb {
 namespace {
 
+constexpr size_t kEntriesExpected = 1000;  // S3's page
+
 // The least key above everything that begins with `prefix`; a space byte comes first, so there is one.
 std::string behind(std::string prefix) {
   while (static_cast<uint8_t>(prefix.back()) == 0xff) prefix.pop_back();
@@ -38,6 +40,7 @@ Task<Result<ListPage>> PartitionFront::list(const CallContext& context, const Li
   for (;;) {
     FB_CO_TRY(const HandleRef handle, co_await find(context, request.bucket));
     page = {};
+    page.entries.reserve(std::min(entries_max, kEntriesExpected));
     spilled.clear();
     art::Cursor<Source> cursor(handle->source, handle->state->gate);
     cursor.begin();
@@ -60,19 +63,19 @@ Task<Result<ListPage>> PartitionFront::list(const CallContext& context, const Li
       ListEntry& entry = page.entries.emplace_back();
       if (found != std::string_view::npos) {
         const size_t size = found + request.delimiter.size();
-        entry.key = path.substr(0, size);
+        entry.key = page.texts.add(path.substr(0, size));
         entry.common_prefix = true;
         answer = cursor.skip(static_cast<uint32_t>(1 + size));
         continue;
       }
-      entry.key = path;
+      entry.key = page.texts.add(path);
       const std::optional<TreeValue> value = decode_value(cursor.value_flags(), cursor.value());
       if (!value) co_return NamespaceError::damaged;
       entry.version = value->version;
       if (request.with_records && value->spilled) {
         spilled.emplace_back(page.entries.size() - 1, *value->spilled);
       } else if (request.with_records) {
-        entry.record = value->record;
+        entry.record = page.texts.add(value->record);
       }
       answer = cursor.next();
     }
@@ -83,7 +86,8 @@ Task<Result<ListPage>> PartitionFront::list(const CallContext& context, const Li
     break;
   }
   for (const auto& [index, record] : spilled) {
-    FB_CO_TRY(page.entries[index].record, co_await read_spilled(context, record));
+    FB_CO_TRY(const std::string bytes, co_await read_spilled(context, record));
+    page.entries[index].record = page.texts.add(bytes);
   }
   co_return page;
 }

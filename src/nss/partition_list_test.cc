@@ -25,7 +25,8 @@ Task<Names> list_all(NamespaceClient& front, ListRequest request) {
       co_return out;
     }
     EXPECT_LE(page->entries.size(), request.entries_max);
-    for (const ListEntry& entry : page->entries) out.push_back(entry.key + (entry.common_prefix ? "*" : ""));
+    for (const ListEntry& entry : page->entries)
+      out.push_back(std::string(entry.key) + (entry.common_prefix ? "*" : ""));
     if (!page->truncated) co_return out;
     if (page->entries.empty()) break;
     after = page->entries.back().key;
@@ -171,7 +172,7 @@ TEST_F(PartitionList, StartAfterInsideACommonPrefix) {
       request.bucket = kBucket;
       const auto page = co_await session.front->list({}, request);
       Names out;
-      for (const ListEntry& entry : page->entries) out.push_back(entry.key);
+      for (const ListEntry& entry : page->entries) out.emplace_back(entry.key);
       co_return out;
     };
     EXPECT_EQ(co_await names({.delimiter = "/", .start_after = "a/1"}), (Names{"a/", "b"}));
@@ -244,16 +245,16 @@ TEST_F(PartitionList, RecordsAndVersionsComeWithTheirKeys) {
     CO_CHECK_OK(page);
     EXPECT_EQ(page->entries.size(), names.size());
     for (const ListEntry& entry : page->entries) {
-      EXPECT_EQ(entry.version, versions[entry.key]);
+      EXPECT_EQ(entry.version, versions[std::string(entry.key)]);
       const auto decoded = ObjectRecord::decode(entry.record);
       CO_CHECK_OK(decoded);
       EXPECT_EQ(decoded->content.inline_data,
-                entry.key + std::string(entry.key.ends_with("7") ? 5000 : 20, '.'));
+                std::string(entry.key) + std::string(entry.key.ends_with("7") ? 5000 : 20, '.'));
     }
     const auto bare = co_await session.front->list({}, {.bucket = kBucket, .with_records = false});
     CO_CHECK(bare->entries.size() == names.size());
     EXPECT_TRUE(bare->entries[7].record.empty());
-    EXPECT_EQ(bare->entries[7].version, versions[bare->entries[7].key]);
+    EXPECT_EQ(bare->entries[7].version, versions[std::string(bare->entries[7].key)]);
   });
 }
 
@@ -486,8 +487,8 @@ Task<void> list_in_one_answer(Env* env, NamespaceClient* front, Race* race, std:
     for (const ListEntry& entry : page->entries) {
       const size_t at = entry.key.rfind('/');
       if (entry.key.starts_with("k")) continue;
-      places.insert(entry.key.substr(0, at + 1));
-      CO_CHECK(found.insert(entry.key.substr(at + 1)).second);
+      places.emplace(entry.key.substr(0, at + 1));
+      CO_CHECK(found.emplace(entry.key.substr(at + 1)).second);
     }
     CO_CHECK(found == members);
     CO_CHECK(places.size() == 1);

@@ -45,7 +45,7 @@ class PartitionRename : public testing::Test {
       if (!page) continue;
       for (const ListEntry& entry : page->entries) {
         std::string key(1, static_cast<char>('0' + static_cast<int>(space)));
-        found[key + entry.key] = std::to_string(entry.version.value) + " " + entry.record;
+        found[key.append(entry.key)] = fmt::format("{} {}", entry.version.value, entry.record);
       }
     }
     co_return found;
@@ -54,7 +54,7 @@ class PartitionRename : public testing::Test {
     const auto page = co_await session.front->list({}, {.bucket = kBucket, .space = space});
     Names out;
     if (page) {
-      for (const ListEntry& entry : page->entries) out.push_back(entry.key);
+      for (const ListEntry& entry : page->entries) out.emplace_back(entry.key);
     }
     co_return out;
   }

@@ -22,7 +22,8 @@ Task<void> expect_model(Session& session, const Model& model) {
     request.start_after = after;
     const auto page = co_await session.front->list({}, request);
     CO_CHECK_OK(page);
-    for (const ListEntry& entry : page->entries) found[entry.key] = {entry.version.value, entry.record};
+    for (const ListEntry& entry : page->entries)
+      found[std::string(entry.key)] = {entry.version.value, std::string(entry.record)};
     if (!page->truncated) break;
     after = page->entries.back().key;
   }

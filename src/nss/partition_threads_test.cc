@@ -197,7 +197,7 @@ class Worker {
     check(page.has_value(), "a listing");
     if (!page) co_return;
     std::set<std::string> members;
-    for (const ListEntry& entry : page->entries) members.insert(entry.key.substr(entry.key.find("folder-")));
+    for (const ListEntry& entry : page->entries) members.emplace(entry.key.substr(entry.key.find("folder-")));
     check(members.size() == kFolders * kMembers && page->entries.size() == members.size(),
           "a listing has every member once");
     const auto roots = co_await front_.list({}, {.bucket = kBucket, .delimiter = "/"});

@@ -402,7 +402,8 @@ inline Task<Tree> look(Session& session, const Area& area) {
   const auto page = co_await session.front->list({}, {.bucket = area.bucket()});
   if (page) {
     found[kBucketThere] = "";
-    for (const ListEntry& entry : page->entries) found[kBucketThere + "/" + entry.key] = entry.record;
+    for (const ListEntry& entry : page->entries)
+      found[fmt::format("{}/{}", kBucketThere, entry.key)] = entry.record;
   }
   co_return found;
 }

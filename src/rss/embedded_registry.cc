@@ -84,7 +84,7 @@ Task<Result<void>> EmbeddedRegistry::load() {
     const auto page = co_await names_.list({}, request);
     if (!page) co_return from_names(page.error());
     for (const ListEntry& entry : page->entries) {
-      const std::string name = entry.key.substr(kBucketPrefix.size());
+      const std::string name(entry.key.substr(kBucketPrefix.size()));
       auto bucket = decode_bucket(name, entry.record);
       if (!bucket) {
         log(env_, LogLevel::error, "registry: the record of a bucket is damaged or of a newer version",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "s3/encoding.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -21,6 +22,16 @@ TEST(Encoding, Hex) {
   EXPECT_TRUE(is_lower_hex("09af"));
   EXPECT_FALSE(is_lower_hex("09aF"));
   EXPECT_FALSE(is_lower_hex("09ag"));
+}
+
+TEST(Encoding, HexOfEveryLength) {
+  std::vector<uint8_t> bytes;
+  std::string expected;
+  for (unsigned i = 0; i < 300; ++i) {
+    EXPECT_EQ(hex_encode(bytes), expected);
+    bytes.push_back(static_cast<uint8_t>(i * 7));
+    expected += fmt::format("{:02x}", bytes.back());
+  }
 }
 
 TEST(Encoding, Base64OfRfc4648) {

@@ -3,6 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstring>
+
+#include "base/assert.h"
 #include "s3/time.h"
 #include "s3/uri.h"
 #include "s3/xml.h"
@@ -12,6 +16,15 @@ namespace {
 
 // About what one entry of a list takes, to grow the document at once.
 constexpr size_t kObjectEntrySize = 320;
+// All of an entry of a list of objects but its key and owner.
+constexpr size_t kContentsMarkupMax = 512;
+
+void write_owner(XmlWriter& xml, std::string_view element, const Owner& owner) {
+  xml.open(element);
+  xml.element("ID", owner.id);
+  xml.element("DisplayName", owner.display_name);
+  xml.close(element);
+}
 
 // An XmlWriter with the elements that several documents have in common.
 class Document {
@@ -43,20 +56,14 @@ class Document {
     xml.close(element);
   }
   void time_text(int64_t ms) {
-    constexpr int64_t kSecond = 1000;
     char text[kIso8601Length];
-    xml.raw({text, format_iso8601_ms(ms - ms % kSecond, text)});
+    xml.raw({text, times.write(ms / 1000, text)});
   }
   void etag(const Etag& etag) {
     char text[Etag::kTextSizeMax];
     xml.etag("ETag", {text, etag.write_text(text)});
   }
-  void owner(std::string_view element, const Owner& owner) {
-    xml.open(element);
-    xml.element("ID", owner.id);
-    xml.element("DisplayName", owner.display_name);
-    xml.close(element);
-  }
+  void owner(std::string_view element, const Owner& owner) { write_owner(xml, element, owner); }
   void checksum_value(ChecksumKind kind, std::string_view text) {
     const std::string element = fmt::format("Checksum{}", checksum_name(kind));
     xml.plain(element, text);
@@ -82,7 +89,15 @@ class Document {
     if (encode_url_) xml.plain("EncodingType", "url");
   }
 
+  // Both write at most kNameGrowth * text.size() characters.
+  char* put_name(std::string_view text, char* out) const {
+    return encode_url_ ? uri_encode(text, Slash::keep, out)
+                       : xml_escape(text, IllegalCharacters::numeric_reference, out);
+  }
+  static constexpr size_t kNameGrowth = std::max(kXmlEscapeGrowth, kUriEncodeGrowth);
+
   XmlWriter xml;
+  Iso8601Writer times;
 
  private:
   std::string_view root_;
@@ -103,25 +118,44 @@ void write_v2_head(const ListObjectsRequest& request, const ObjectList& list, Do
   document.xml.element("KeyCount", uint64_t{list.objects.size() + list.common_prefixes.size()});
 }
 
-// The markup between two values is one piece: a list has a thousand of these.
-void write_contents(const ListObjectsRequest& request, const Owner& owner, const ListedObject& object,
-                    Document& document) {
-  XmlWriter& xml = document.xml;
-  xml.raw("<Contents><Key>");
-  document.name_text(object.key);
-  xml.raw("</Key><LastModified>");
-  document.time_text(object.last_modified_ms);
-  xml.raw("</LastModified><ETag>&quot;");
-  char etag[Etag::kTextSizeMax];
-  xml.raw({etag, object.etag.write_text(etag)});
-  xml.raw("&quot;</ETag>");
-  document.checksum_choice(object.checksum_kind, object.checksum_type);
-  xml.raw("<Size>");
+char* put(std::string_view text, char* out) {
+  std::memcpy(out, text.data(), text.size());
+  return out + text.size();
+}
+
+char* put_checksum_choice(const ListedObject& object, char* out) {
+  if (!object.checksum_kind) return out;
+  out = put(checksum_name(*object.checksum_kind), put("<ChecksumAlgorithm>", out));
+  out = put(to_string(object.checksum_type), put("</ChecksumAlgorithm><ChecksumType>", out));
+  return put("</ChecksumType>", out);
+}
+
+// A list has a thousand of these, so they are put together in place. `owner` is markup.
+char* put_contents(const ListedObject& object, std::string_view owner, Document& document, char* out) {
+  out = put("<Contents><Key>", out);
+  out = document.put_name(object.key, out);
+  out = put("</Key><LastModified>", out);
+  out = document.times.write(object.last_modified_ms / 1000, out);
+  out = put("</LastModified><ETag>&quot;", out);
+  out = object.etag.write_text(out);
+  out = put("&quot;</ETag>", out);
+  out = put_checksum_choice(object, out);
+  out = put("<Size>", out);
   const fmt::format_int size(object.size);
-  xml.raw({size.data(), size.size()});
-  xml.raw("</Size>");
-  if (request.fetch_owner) document.owner("Owner", owner);
-  xml.raw("<StorageClass>STANDARD</StorageClass></Contents>");
+  out = put({size.data(), size.size()}, out);
+  return put("<StorageClass>STANDARD</StorageClass></Contents>", put(owner, put("</Size>", out)));
+}
+
+void write_contents(const ListedObject& object, std::string_view owner, Document& document,
+                    std::string& out) {
+  const size_t size = out.size();
+  const size_t size_max =
+      size + kContentsMarkupMax + owner.size() + Document::kNameGrowth * object.key.size();
+  out.resize_and_overwrite(size_max, [&](char* data, size_t) {
+    const auto end = static_cast<size_t>(put_contents(object, owner, document, data + size) - data);
+    FB_ASSERT(end <= size_max, end, size_max);
+    return end;
+  });
 }
 
 void write_copy_result(std::string_view root, const Etag& etag, int64_t last_modified_ms,
@@ -179,7 +213,12 @@ void write_list_objects(const ListObjectsRequest& request, const Owner& owner, c
   } else {
     write_v1_head(request, list, document);
   }
-  for (const ListedObject& object : list.objects) write_contents(request, owner, object, document);
+  std::string shown_owner;
+  if (request.fetch_owner) {
+    XmlWriter markup(shown_owner, XmlFragment{});
+    write_owner(markup, "Owner", owner);
+  }
+  for (const ListedObject& object : list.objects) write_contents(object, shown_owner, document, out);
   document.common_prefixes(list.common_prefixes);
 }
 

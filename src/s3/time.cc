@@ -252,6 +252,20 @@ char* format_iso8601_ms(int64_t unix_ms, char* out) {
   return out;
 }
 
+char* Iso8601Writer::write(int64_t unix_seconds, char* out) {
+  const int64_t day = unix_seconds / kSecondsPerDay - (unix_seconds % kSecondsPerDay < 0 ? 1 : 0);
+  if (day != day_) {
+    char text[kIso8601Length];
+    format_iso8601_ms(day * kSecondsPerDay * 1000, text);
+    std::copy_n(text, kDateLength, date_.data());
+    day_ = day;
+  }
+  const int in_day = static_cast<int>(unix_seconds - day * kSecondsPerDay);
+  const CivilTime clock{.hour = in_day / 3600, .minute = in_day / 60 % 60, .second = in_day % 60};
+  out = put_clock(clock, std::copy_n(date_.data(), kDateLength, out));
+  return put(".000Z", out);
+}
+
 std::string format_iso8601_ms(int64_t unix_ms) {
   std::string text(kIso8601Length, '\0');
   format_iso8601_ms(unix_ms, text.data());

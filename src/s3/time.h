@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -33,5 +35,16 @@ constexpr size_t kIso8601Length = 24;
 std::optional<int64_t> parse_iso8601_ms(std::string_view text);
 char* format_iso8601_ms(int64_t unix_ms, char* out);  // writes kIso8601Length characters, returns the end
 std::string format_iso8601_ms(int64_t unix_ms);
+
+// For many times of whole seconds, mostly of one day: its date is worked out once.
+class Iso8601Writer {
+ public:
+  char* write(int64_t unix_seconds, char* out);  // writes kIso8601Length characters, returns the end
+
+ private:
+  static constexpr size_t kDateLength = 11;  // "2013-05-24T"
+  int64_t day_ = std::numeric_limits<int64_t>::min();
+  std::array<char, kDateLength> date_{};
+};
 
 }  // namespace fb::s3

@@ -78,5 +78,15 @@ TEST(Time, AbsurdTimesAreClamped) {
   EXPECT_EQ(format_amz_date(std::numeric_limits<int64_t>::min()), "00010101T000000Z");
 }
 
+TEST(Iso8601Writer, IsWhatIsWrittenOneByOne) {
+  Iso8601Writer writer;
+  for (const int64_t seconds :
+       {int64_t{0}, int64_t{86399}, int64_t{86400}, int64_t{1369353600}, int64_t{1369353599}, int64_t{-1},
+        int64_t{-86400}, int64_t{-86401}, int64_t{253402300799}, int64_t{1709164800}}) {
+    char text[kIso8601Length];
+    EXPECT_EQ(std::string(text, writer.write(seconds, text)), format_iso8601_ms(seconds * 1000));
+  }
+}
+
 }  // namespace
 }  // namespace fb::s3

@@ -2,9 +2,12 @@
 #include "s3/xml.h"
 
 #include <fmt/format.h>
+#include <immintrin.h>
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cstring>
 
 #include "s3/uri.h"
 
@@ -13,18 +16,95 @@ namespace {
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
-// Bytes that can be copied as they are: printable ASCII without the five that XML or its readers treat
-// specially.
-constexpr std::array<bool, 256> kPlain = [] {
-  std::array<bool, 256> plain{};
-  for (int c = 0x20; c < 0x7F; ++c) plain[c] = true;
-  for (char c : {'&', '<', '>', '"', '\''}) plain[static_cast<uint8_t>(c)] = false;
-  return plain;
-}();
-
 size_t utf8_size(uint8_t lead) { return lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4; }
 
+char* put(std::string_view text, char* out) {
+  std::memcpy(out, text.data(), text.size());
+  return out + text.size();
+}
+
+// Plain bytes can be copied as they are: printable ASCII without the five that XML or its readers treat
+// specially. A bit for each byte that is not plain:
+uint32_t special_bytes(__m256i bytes) {
+  // Signed: bytes from 0x80 on are negative.
+  __m256i special = _mm256_cmpgt_epi8(_mm256_set1_epi8(0x20), bytes);
+  for (const char c : {'&', '<', '>', '"', '\'', '\x7f'})
+    special = _mm256_or_si256(special, _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(c)));
+  return static_cast<uint32_t>(_mm256_movemask_epi8(special));
+}
+
+// Copies what stands before the first byte that is not plain; the size of it. Writes up to 32 bytes beyond,
+// which `out` has room for: it has more than one byte for each of the text.
+size_t copy_plain(std::string_view text, char* out) {
+  constexpr size_t kStep = sizeof(__m256i);
+  size_t at = 0;
+  for (; at + kStep <= text.size(); at += kStep) {
+    const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(text.data() + at));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + at), bytes);
+    const uint32_t special = special_bytes(bytes);
+    if (special != 0) return at + static_cast<size_t>(std::countr_zero(special));
+  }
+  const size_t rest = text.size() - at;
+  std::array<char, kStep> tail{};
+  std::memcpy(tail.data(), text.data() + at, rest);
+  // Behind the rest stand zeros, which are not plain.
+  const uint32_t special = special_bytes(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(tail.data())));
+  const auto plain = static_cast<size_t>(std::countr_zero(special));
+  std::memcpy(out + at, tail.data(), plain);
+  return at + plain;
+}
+
+// One character beyond ASCII, or the replacement of one byte that begins none. Takes it off the front of
+// `text`.
+char* escape_wide(std::string_view& text, IllegalCharacters illegal, char* out) {
+  // One character at a time, so that a bad byte costs only itself.
+  const std::string_view character =
+      text.substr(0, std::min(utf8_size(static_cast<uint8_t>(text.front())), text.size()));
+  const bool valid = is_valid_utf8(character);
+  const bool noncharacter = character == "\xEF\xBF\xBE" || character == "\xEF\xBF\xBF";
+  text.remove_prefix(valid ? character.size() : 1);
+  if (valid && noncharacter && illegal == IllegalCharacters::numeric_reference)
+    return put(character == "\xEF\xBF\xBE" ? "&#xfffe;" : "&#xffff;", out);
+  return put(valid && !noncharacter ? character : kReplacement, out);
+}
+
+char* escape_ascii(uint8_t byte, IllegalCharacters illegal, char* out) {
+  switch (byte) {
+    case '&':
+      return put("&amp;", out);
+    case '<':
+      return put("&lt;", out);
+    case '>':
+      return put("&gt;", out);
+    case '"':
+      return put("&quot;", out);
+    case '\'':
+      return put("&apos;", out);
+    default: {
+      const bool legal = byte == '\t' || byte == '\n' || byte == '\r' || byte == 0x7F;
+      if (!legal && (illegal == IllegalCharacters::replace || byte == 0)) return put(kReplacement, out);
+      return fmt::format_to(out, "&#x{:x};", byte);
+    }
+  }
+}
+
 }  // namespace
+
+char* xml_escape(std::string_view text, IllegalCharacters illegal, char* out) {
+  for (;;) {
+    const size_t plain = copy_plain(text, out);
+    out += plain;
+    text.remove_prefix(plain);
+    if (text.empty()) return out;
+    const auto byte = static_cast<uint8_t>(text.front());
+    if (byte >= 0x80) {
+      out = escape_wide(text, illegal, out);
+      continue;
+    }
+    text.remove_prefix(1);
+    out = escape_ascii(byte, illegal, out);
+  }
+}
 
 XmlWriter::XmlWriter(std::string& out, IllegalCharacters illegal) : out_(out), illegal_(illegal) {
   out_.append("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
@@ -66,54 +146,10 @@ void XmlWriter::number(std::string_view name, uint64_t value) {
 }
 
 void XmlWriter::append_escaped(std::string_view text) {
-  size_t at = 0;
-  while (at < text.size()) {
-    const size_t run = at;
-    while (at < text.size() && kPlain[static_cast<uint8_t>(text[at])]) ++at;
-    out_.append(text.substr(run, at - run));
-    if (at == text.size()) return;
-
-    const auto byte = static_cast<uint8_t>(text[at]);
-    if (byte >= 0x80) {
-      // One character at a time, so that a bad byte costs only itself.
-      const std::string_view character = text.substr(at, std::min(utf8_size(byte), text.size() - at));
-      const bool valid = is_valid_utf8(character);
-      const bool noncharacter = character == "\xEF\xBF\xBE" || character == "\xEF\xBF\xBF";
-      if (valid && noncharacter && illegal_ == IllegalCharacters::numeric_reference) {
-        out_.append(character == "\xEF\xBF\xBE" ? "&#xfffe;" : "&#xffff;");
-      } else {
-        out_.append(valid && !noncharacter ? character : kReplacement);
-      }
-      at += valid ? character.size() : 1;
-      continue;
-    }
-    ++at;
-    switch (byte) {
-      case '&':
-        out_.append("&amp;");
-        break;
-      case '<':
-        out_.append("&lt;");
-        break;
-      case '>':
-        out_.append("&gt;");
-        break;
-      case '"':
-        out_.append("&quot;");
-        break;
-      case '\'':
-        out_.append("&apos;");
-        break;
-      default: {
-        const bool legal = byte == '\t' || byte == '\n' || byte == '\r' || byte == 0x7F;
-        if (!legal && (illegal_ == IllegalCharacters::replace || byte == 0)) {
-          out_.append(kReplacement);
-        } else {
-          fmt::format_to(std::back_inserter(out_), "&#x{:x};", byte);
-        }
-      }
-    }
-  }
+  const size_t size = out_.size();
+  out_.resize_and_overwrite(size + kXmlEscapeGrowth * text.size(), [&](char* data, size_t) {
+    return static_cast<size_t>(xml_escape(text, illegal_, data + size) - data);
+  });
 }
 
 }  // namespace fb::s3

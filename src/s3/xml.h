@@ -17,11 +17,19 @@ constexpr std::string_view kS3Namespace = "http://s3.amazonaws.com/doc/2006-03-0
 // is. Bytes that are not UTF-8 become U+FFFD with both.
 enum class IllegalCharacters { numeric_reference, replace };
 
+struct XmlFragment {};
+
+constexpr size_t kXmlEscapeGrowth = 6;  // "&quot;" for one byte
+// Writes at most kXmlEscapeGrowth * text.size() characters at `out` and returns the end.
+char* xml_escape(std::string_view text, IllegalCharacters illegal, char* out);
+
 // Appends to a string of the caller's. The caller closes what it opens.
 class XmlWriter {
  public:
   // Writes the declaration.
   explicit XmlWriter(std::string& out, IllegalCharacters illegal = IllegalCharacters::numeric_reference);
+  // Writes no declaration: for a part of a document.
+  XmlWriter(std::string& out, XmlFragment) : out_(out), illegal_(IllegalCharacters::numeric_reference) {}
   XmlWriter(const XmlWriter&) = delete;
   XmlWriter& operator=(const XmlWriter&) = delete;
 

@@ -40,6 +40,30 @@ TEST(XmlWriter, Escapes) {
   EXPECT_EQ(escaped("caf\xC3\xA9 \xF0\x9F\x98\x80"), "caf\xC3\xA9 \xF0\x9F\x98\x80");
 }
 
+// Plain text is copied 32 bytes at a time: whatever stands wherever comes out the same.
+TEST(XmlWriter, EscapesAtEveryPlace) {
+  const std::pair<std::string_view, std::string_view> cases[] = {{"&", "&amp;"},           {"'", "&apos;"},
+                                                                 {"\x1f", "&#x1f;"},       {"\x7f", "&#x7f;"},
+                                                                 {"\xC3\xA9", "\xC3\xA9"}, {"~", "~"}};
+  for (const auto& [special, expected] : cases) {
+    for (size_t size = 0; size < 100; ++size) {
+      const std::string plain(size, 'a');
+      for (size_t at = 0; at <= size; ++at) {
+        const std::string text = plain.substr(0, at) + std::string(special) + plain.substr(at);
+        ASSERT_EQ(escaped(text), plain.substr(0, at) + std::string(expected) + plain.substr(at))
+            << size << ' ' << at;
+      }
+    }
+  }
+  EXPECT_EQ(escaped(std::string(100, '"')).size(), 600U);
+}
+
+TEST(XmlWriter, Fragment) {
+  std::string out = "<Root>";
+  XmlWriter(out, XmlFragment{}).element("a", "<");
+  EXPECT_EQ(out, "<Root><a>&lt;</a>");
+}
+
 TEST(XmlWriter, IllegalCharacters) {
   EXPECT_EQ(escaped("a\x01z"), "a&#x1;z");
   EXPECT_EQ(escaped("a\x01z", IllegalCharacters::replace), "a\xEF\xBF\xBDz");
