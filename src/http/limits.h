@@ -23,7 +23,7 @@ struct HttpLimits {
 
   // Of one core. At the limit no connection is accepted until one closes: the kernel's backlog holds the
   // others.
-  size_t connections = 10'000;
+  size_t connections = 16'384;
 
   // Between requests; the connection is closed without a word.
   Duration idle_timeout = Duration::seconds(60);

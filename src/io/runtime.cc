@@ -195,6 +195,7 @@ unsigned available_cpus() { return std::max(1U, static_cast<unsigned>(allowed_cp
 
 Result<void> run_cores(const RuntimeOptions& options, const std::function<Task<void>(Env&)>& main) {
   FB_ASSERT(options.cores > 0);
+  raise_open_files_limit();
   return Run(options, main).run();
 }
 

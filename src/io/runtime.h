@@ -27,7 +27,7 @@ struct RuntimeOptions {
 // CPUs in this process's affinity mask: the default number of cores.
 unsigned available_cpus();
 
-// Starts one thread and one Env a core, runs `main` on each, and returns when every main has ended.
+// Raises the process's limit of open files to what the system allows, starts one thread and one Env a core, runs `main` on each, and returns when every main has ended.
 // `automatic` takes io_uring and falls back to `portable` where the kernel refuses it, with one line in the
 // log. SIGTERM, SIGINT and SIGHUP are delivered by wait_signal() on core 0 only.
 Result<void> run_cores(const RuntimeOptions& options, const std::function<Task<void>(Env&)>& main);

@@ -6,6 +6,7 @@
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -156,6 +157,21 @@ TEST_P(RuntimeErrors, AFullDeviceIsNoSpace) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Real, RuntimeErrors, testing::Values(IoBackend::uring, IoBackend::portable));
+
+TEST(Runtime, RaisesTheLimitOfOpenFiles) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit lowered = before;
+  lowered.rlim_cur = 64;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &lowered), 0);
+  ASSERT_TRUE(run_cores({}, [&](Env&) -> Task<void> {
+                rlimit inside{};
+                EXPECT_EQ(getrlimit(RLIMIT_NOFILE, &inside), 0);
+                EXPECT_EQ(inside.rlim_cur, before.rlim_max);
+                co_return;
+              }).has_value());
+  EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
 
 // Lines of several cores arrive whole and are all there.
 TEST(Runtime, LogLinesNeverMix) {

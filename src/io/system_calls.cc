@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -219,6 +220,13 @@ int64_t make_socket(const Endpoint& endpoint, bool nonblocking) {
   const int64_t socket = answer(::socket(address_family(endpoint), type, 0));
   if (socket >= 0) set_option(static_cast<int>(socket), IPPROTO_TCP, TCP_NODELAY, 1);
   return socket;
+}
+
+void raise_open_files_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 int64_t read_signal(int signal_fd) {
