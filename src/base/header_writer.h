@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <string>
@@ -18,10 +19,9 @@ class HeaderWriter {
     text_.append(name).append(": ");
     const size_t start = text_.size();
     text_.append(value);
-    for (size_t i = start; i < text_.size(); ++i) {
-      const auto c = static_cast<unsigned char>(text_[i]);
-      if ((c < 0x20 && c != '\t') || c == 0x7f) text_[i] = ' ';
-    }
+    bool control = false;
+    for (const char c : value) control |= is_control(c);
+    if (control) std::replace_if(text_.begin() + static_cast<ptrdiff_t>(start), text_.end(), is_control, ' ');
     text_.append("\r\n");
   }
   void add(std::string_view name, uint64_t value) {
@@ -34,6 +34,8 @@ class HeaderWriter {
   std::string_view text() const { return text_; }
 
  private:
+  static bool is_control(char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f; }
+
   std::string text_;
 };
 

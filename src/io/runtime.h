@@ -27,9 +27,10 @@ struct RuntimeOptions {
 // CPUs in this process's affinity mask: the default number of cores.
 unsigned available_cpus();
 
-// Raises the process's limit of open files to what the system allows, starts one thread and one Env a core, runs `main` on each, and returns when every main has ended.
-// `automatic` takes io_uring and falls back to `portable` where the kernel refuses it, with one line in the
-// log. SIGTERM, SIGINT and SIGHUP are delivered by wait_signal() on core 0 only.
+// Raises the process's limit of open files to what the system allows, starts one thread and one Env a core,
+// runs `main` on each, and returns when every main has ended. `automatic` takes io_uring and falls back to
+// `portable` where the kernel refuses it, with one line in the log. SIGTERM, SIGINT and SIGHUP are delivered
+// by wait_signal() on core 0 only.
 Result<void> run_cores(const RuntimeOptions& options, const std::function<Task<void>(Env&)>& main);
 
 // Core 0: the next SIGTERM, SIGINT or SIGHUP.

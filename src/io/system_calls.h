@@ -26,8 +26,8 @@ Endpoint peer_of(int socket);
 // A TCP socket for a connection to `endpoint`, with TCP_NODELAY.
 int64_t make_socket(const Endpoint& endpoint, bool nonblocking);
 
-// Lets this process open as many files and sockets as the system allows it to: shells commonly start programs with
-// room for 1,024.
+// Lets this process open as many files and sockets as the system allows it to: shells commonly start programs
+// with room for 1,024.
 void raise_open_files_limit();
 
 // The next signal of `signal_fd`, which does not block; -EAGAIN where none is pending.

@@ -80,11 +80,16 @@ bool is_uri_unreserved(char c) { return kUnreserved[static_cast<uint8_t>(c)]; }
 
 std::optional<size_t> percent_decode(std::string_view text, UriPart part, char* out) {
   char* const begin = out;
-  while (!text.empty()) {
+  for (;;) {
+    size_t plain = 0;
+    while (plain < text.size() && text[plain] != '%' && text[plain] != '+') ++plain;
+    std::memcpy(out, text.data(), plain);
+    out += plain;
+    text.remove_prefix(plain);
+    if (text.empty()) return out - begin;
     if (!decode_one(text, part, *out)) return std::nullopt;
     ++out;
   }
-  return out - begin;
 }
 
 std::optional<std::string> percent_decode(std::string_view text, UriPart part) {

@@ -48,14 +48,11 @@ struct QueryItem {
   std::string_view value;
   bool has_equals = false;
 
-  // Compares the decoded name; `plain` is not encoded.
+  // Compares the decoded name; `plain` is not encoded and holds no space. Encoding only lengthens such a text.
   bool is(std::string_view plain) const {
-    size_t same = 0;
-    const auto is_plain = [](char c) { return c != '%' && c != '+'; };
-    while (same < name.size() && same < plain.size() && name[same] == plain[same] && is_plain(name[same]))
-      ++same;
-    if (same == name.size()) return same == plain.size();
-    return !is_plain(name[same]) && is_encoded_form_of(plain);
+    if (name.size() <= plain.size())
+      return name == plain && name.find_first_of("%+") == std::string_view::npos;
+    return name.find('%') != std::string_view::npos && is_encoded_form_of(plain);
   }
 
  private:
