@@ -90,6 +90,39 @@ TEST(ApiConcurrency, AbortWhileAPartArrives) {
   }
 }
 
+// Content whose record was not written in time, and will not be, goes; where that is not known, it stays.
+TEST(ApiConcurrency, ContentThatIsNotNamedInTimeIsFreed) {
+  class Text final : public ContentSource {
+   public:
+    Task<S3Result<size_t>> fill(std::span<std::byte> into) override {
+      const size_t count = std::min(into.size(), left_);
+      std::memset(into.data(), 'x', count);
+      left_ -= count;
+      co_return count;
+    }
+    std::optional<uint64_t> size_bytes() const override { return std::nullopt; }
+
+   private:
+    size_t left_ = 100'000;
+  };
+  run_world([](TestServer& server) -> Task<void> {
+    co_await server.make_bucket();
+    const Services services{server.env, server.names, server.blobs};
+    for (const auto error : {NamespaceError::unavailable, NamespaceError::timed_out}) {
+      Text text;
+      auto content = co_await store_content(services, text, kMiBytes);
+      CO_CHECK(content);
+      const BlobId blob = content->locator().blob;
+      content->settle(Result<void>(error));
+      const bool left = content->locator().kind == Locator::Kind::none;
+      EXPECT_EQ(left, error == NamespaceError::unavailable);
+      if (left) server.names.discard_blob(blob, 1);
+    }
+    co_await server.check_blobs();
+    EXPECT_EQ(server.blobs.blob_count(), 0U);
+  });
+}
+
 // An overwrite that was acknowledged is never taken back by a copy of what was there before.
 TEST(ApiConcurrency, CopyOntoItselfWhileOverwritten) {
   for (uint64_t seed = 1; seed <= 10; ++seed) {

@@ -60,14 +60,12 @@ class StoredContent {
   // Goes on under another name; what was stored under the old one is freed.
   void move_to(BlobId blob);
   void release() { locator_.kind = Locator::Kind::none; }
-  // To be called with the outcome of the write of the record that names it. Where the namespace did not say
-  // in time whether it was done, the record may be durable all the same: the blob is then left to the sweep,
-  // which knows what the records name.
+  // To be called with the outcome of the write of the record that names it. Where the namespace could not say
+  // whether it was done, the record may be durable all the same: the blob is then left to the sweep, which
+  // knows what the records name.
   template <class T>
   void settle(const Result<T>& named) {
-    const bool unknown = !named && (named.error().is(NamespaceError::unavailable) ||
-                                    named.error().is(NamespaceError::timed_out));
-    if (named || unknown) release();
+    if (named || named.error().is(NamespaceError::unavailable)) release();
   }
 
  private:

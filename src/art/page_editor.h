@@ -70,6 +70,9 @@ class PageEditor {
   };
   Result<void> make_range(std::string_view path, const Value& value, std::string_view intervals);
   Result<void> insert_interval(std::string_view path, const range_node::Entry& interval);
+  // The interval that begins with `from` (not the first one) begins with `to` instead, between its
+  // neighbours.
+  Result<void> move_interval(std::string_view path, uint8_t from, uint8_t to);
   // Only the root's children of these bytes stay, and neither the others nor the root's value.
   Result<void> keep_children(uint8_t first, uint8_t last);
 

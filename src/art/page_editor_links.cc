@@ -318,6 +318,21 @@ Result<void> PageEditor::insert_interval(std::string_view path, const range_node
   }
 }
 
+Result<void> PageEditor::move_interval(std::string_view path, uint8_t from, uint8_t to) {
+  if (path.size() > kKeyBytesMax) return OpError::malformed;
+  const Stop stop = walk(view(), path);
+  if (stop.kind == StopKind::bad) return OpError::damaged;
+  const Block block = view().block(stop.block);
+  if (stop.kind != StopKind::value || block.kind != BlockKind::range) return OpError::not_found;
+  const auto first_of = [&](uint32_t i) { return load8(block.at + range_node::kFirst + i); };
+  const uint32_t count = block.count();
+  const uint32_t i = range_node::find(block.at, count, from);
+  if (i == 0 || first_of(i) != from) return OpError::not_found;
+  if (to <= first_of(i - 1) || (i + 1 < count && to >= first_of(i + 1))) return OpError::occupied;
+  store8(at(stop.block) + range_node::kFirst + i, to);
+  return {};
+}
+
 Result<void> PageEditor::keep_children(uint8_t first, uint8_t last) {
   const Block root = view().block(header().root);
   if (!root.node()) return OpError::damaged;

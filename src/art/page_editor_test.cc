@@ -225,13 +225,46 @@ TEST(PageEditor, ExtractAndGraft) {
   ASSERT_EQ(verify_page(page.view()), "");
 }
 
-TEST(PageOp, EncodingGoesBothWays) {
-  const PageOp op{.kind = PageOp::Kind::insert_interval,
+TEST(PageEditor, BordersOfIntervalsMove) {
+  TestPage page(1024);
+  std::string intervals;
+  for (const uint8_t first : {0, 50, 100}) range_node::pack(intervals, {first, 1, 0, 10u + first});
+  ASSERT_TRUE(page.editor().put_link("dir/", {LinkWord::of(PageId{9}), 1, 0}));
+  ASSERT_TRUE(page.editor().make_range("dir/", {}, intervals));
+  const auto page_of = [&](uint8_t byte) {
+    const std::string path = std::string("dir/") + static_cast<char>(byte);
+    return link_at(page.view(), walk(page.view(), path)).word.page_id().value;
+  };
+  EXPECT_EQ(page_of(49), 10U);
+  EXPECT_EQ(page_of(50), 60U);
+  ASSERT_TRUE(page.editor().move_interval("dir/", 50, 40));
+  EXPECT_EQ(page_of(39), 10U);
+  EXPECT_EQ(page_of(40), 60U);
+  ASSERT_TRUE(page.editor().move_interval("dir/", 40, 99));
+  EXPECT_EQ(page_of(98), 10U);
+  EXPECT_EQ(page_of(99), 60U);
+  EXPECT_EQ(page_of(100), 110U);
+  EXPECT_EQ(verify_page(page.view()), "");
+  const std::vector<std::byte> before = page.bytes();
+  EXPECT_TRUE(page.editor().move_interval("dir/", 99, 100).error().is(OpError::occupied));
+  EXPECT_TRUE(page.editor().move_interval("dir/", 99, 0).error().is(OpError::occupied));
+  EXPECT_TRUE(page.editor().move_interval("dir/", 0, 7).error().is(OpError::not_found));
+  EXPECT_TRUE(page.editor().move_interval("dir/", 98, 97).error().is(OpError::not_found));
+  EXPECT_TRUE(page.editor().move_interval("elsewhere/", 99, 97).error().is(OpError::not_found));
+  EXPECT_EQ(page.bytes(), before);
+}
+
+class Ops : public testing::TestWithParam<PageOp::Kind> {};
+INSTANTIATE_TEST_SUITE_P(OfIntervals, Ops,
+                         testing::Values(PageOp::Kind::insert_interval, PageOp::Kind::move_interval));
+TEST_P(Ops, EncodingGoesBothWays) {
+  const PageOp op{.kind = GetParam(),
                   .path = "p/q",
                   .page = {77},
                   .bound = 3,
                   .link_flags = 1,
-                  .byte = 200};
+                  .byte = 200,
+                  .first = 190};
   std::string bytes;
   op.encode(bytes);
   const size_t size = bytes.size();

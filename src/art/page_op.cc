@@ -18,8 +18,10 @@ bool has_link(Kind kind) {
   return kind == Kind::put_link || kind == Kind::replace_by_link || kind == Kind::insert_interval;
 }
 bool has_byte(Kind kind) {
-  return kind == Kind::set_bound || kind == Kind::erase_link || kind == Kind::insert_interval;
+  return kind == Kind::set_bound || kind == Kind::erase_link || kind == Kind::insert_interval ||
+         kind == Kind::move_interval;
 }
+bool names_interval(Kind kind) { return kind == Kind::insert_interval || kind == Kind::move_interval; }
 bool has_bound(Kind kind) { return has_link(kind) || kind == Kind::set_bound; }
 bool has_value(Kind kind) { return kind == Kind::set_value || kind == Kind::make_range; }
 bool has_body(Kind kind) {
@@ -64,6 +66,7 @@ bool interval_ids_ok(std::string_view packed) {
 // make_range      1 and value flags (1) and value, or 0; intervals (varint length, 11 bytes each)
 // insert_interval page, bound, flags, byte + 1 (2)
 // keep_children   first (1), last (1)
+// move_interval   byte + 1 (2), first (1)
 // graft, graft_root, image: a page up to its heap's end (varint length, bytes)
 void PageOp::encode(std::string& out) const {
   ByteWriter writer(out);
@@ -84,6 +87,7 @@ void PageOp::encode(std::string& out) const {
     writer.u8(first);
     writer.u8(last);
   }
+  if (kind == Kind::move_interval) writer.u8(first);
   if (kind == Kind::compact) writer.u8(0);
   if (has_body(kind)) writer.sized(body);
 }
@@ -98,7 +102,7 @@ Result<PageOp> PageOp::parse(std::string_view& bytes) {
   ByteReader reader(bytes);
   PageOp op;
   const uint8_t kind = reader.u8();
-  if (kind < static_cast<uint8_t>(Kind::set_value) || kind > static_cast<uint8_t>(Kind::compact)) {
+  if (kind < static_cast<uint8_t>(Kind::set_value) || kind > static_cast<uint8_t>(Kind::move_interval)) {
     return OpError::malformed;
   }
   op.kind = static_cast<Kind>(kind);
@@ -123,10 +127,11 @@ Result<PageOp> PageOp::parse(std::string_view& bytes) {
     op.first = reader.u8();
     op.last = reader.u8();
   }
+  if (op.kind == Kind::move_interval) op.first = reader.u8();
   if (op.kind == Kind::compact && reader.u8() != 0) return OpError::malformed;
   if (has_body(op.kind)) op.body = reader.sized();
   if (!reader.ok() || op.byte > 255 || op.page.value > LinkWord::kPageIdMax || op.first > op.last ||
-      op.path.size() > kKeyBytesMax || (op.kind == Kind::insert_interval && op.byte == kNoByte)) {
+      op.path.size() > kKeyBytesMax || (names_interval(op.kind) && op.byte == kNoByte)) {
     return OpError::malformed;
   }
   bytes.remove_prefix(bytes.size() - reader.remaining());
@@ -137,7 +142,7 @@ std::string PageOp::to_string() const {
   static constexpr const char* kNames[] = {
       "?",          "set_value",     "erase_value", "put_link",        "replace_by_link", "set_bound",
       "erase_link", "erase_subtree", "make_range",  "insert_interval", "keep_children",   "graft",
-      "graft_root", "image",         "compact"};
+      "graft_root", "image",         "compact",     "move_interval"};
   std::string out = fmt::format("{} \"{}\"", kNames[static_cast<uint8_t>(kind)], printable(path));
   if (has_value(kind)) out += fmt::format(" value {} bytes, flags {}", value.size(), value_flags);
   if (has_link(kind)) out += fmt::format(" page {}", page.value);
@@ -175,6 +180,8 @@ Result<void> apply(PageEditor page, const PageOp& op) {
                                   {static_cast<uint8_t>(op.byte), op.bound, op.link_flags, op.page.value});
     case Kind::keep_children:
       return page.keep_children(op.first, op.last);
+    case Kind::move_interval:
+      return page.move_interval(op.path, static_cast<uint8_t>(op.byte), op.first);
     case Kind::compact:
       return page.compact(true);
     case Kind::graft:

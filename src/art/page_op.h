@@ -34,6 +34,7 @@ struct PageOp {
     graft_root = 12,
     image = 13,
     compact = 14,
+    move_interval = 15,
   };
   static constexpr int kNoByte = PageEditor::kNoByte;
 
@@ -48,9 +49,9 @@ struct PageOp {
   uint8_t bound = 0;
   uint8_t link_flags = 0;
   // The interval of the range at `path` (set_bound, erase_link; kNoByte: a link), or its first byte
-  // (insert_interval).
+  // (insert_interval, move_interval).
   int byte = kNoByte;
-  // keep_children
+  // keep_children; move_interval, to begin with `first` instead
   uint8_t first = 0;
   uint8_t last = 255;
   // make_range: packed intervals; graft, graft_root, image: a page from its header to its heap's end

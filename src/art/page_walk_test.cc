@@ -126,7 +126,7 @@ TEST(PageWalk, JoinsWhatErasesHaveLeftSparse) {
     GTEST_LOG_(INFO) << fmt::format(
         "{}: {} pages, {} after erasing 90 %, {} after the walk, {} in a new tree", to_string(keys), full,
         sparse, world.source.pages(), fresh.source.pages());
-    EXPECT_LE(world.source.pages(), 2 + fresh.source.pages() * 5 / 4);
+    EXPECT_LE(world.source.pages(), 2 + fresh.source.pages() * 3 / 2);
   }
 }
 

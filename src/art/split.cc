@@ -80,6 +80,36 @@ Cut best_cut(const PageView& page, const std::vector<Item>& items, uint32_t inde
 
 }  // namespace
 
+std::optional<uint8_t> choose_share(const PageView& page, const PageView& neighbour, bool upper) {
+  for (const PageView& each : {page, neighbour}) {
+    const Block root = each.block(each.root());
+    if (!root.node() || root.kind == BlockKind::range || root.value_offset() != 0) return std::nullopt;
+  }
+  // Room to grow is left, and it is worth a record of as much as moves.
+  const uint32_t most = page.capacity_bytes() / 8 * 7;
+  const uint32_t least = page.capacity_bytes() / 16;
+  if (neighbour.live_bytes() + least > most) return std::nullopt;
+  const std::vector<Item> items = list_blocks(page);
+  std::vector<const Item*> children;
+  for (const Item& item : items) {
+    if (&item != items.data() && item.parent == 0) children.push_back(&item);
+  }
+  std::optional<uint8_t> best;
+  // The larger of the two becomes smaller by so much: pages that give to one another come to an end.
+  uint32_t best_larger = std::min(most, page.live_bytes() - std::min(least, page.live_bytes())) + 1;
+  uint32_t moved = 0;
+  for (size_t n = 1; n < children.size(); ++n) {
+    const size_t taken = upper ? children.size() - n : n - 1;
+    moved += children[taken]->bytes;
+    const uint32_t larger =
+        std::max(page.live_bytes() - std::min(moved, page.live_bytes()), neighbour.live_bytes() + moved);
+    if (moved < least || larger >= best_larger) continue;
+    best_larger = larger;
+    best = children[upper ? taken : n]->byte;
+  }
+  return best;
+}
+
 SplitPlan choose_split(const PageView& page, bool has_parent) {
   const std::vector<Item> items = list_blocks(page);
   const uint32_t total = items[0].bytes;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "art/page_view.h"
@@ -29,6 +30,11 @@ inline bool is_sparse(const PageView& page) { return page.live_bytes() < page.ca
 inline bool fit_together(uint32_t live_bytes, uint32_t other_live_bytes, uint32_t capacity_bytes) {
   return live_bytes + other_live_bytes <= capacity_bytes * 4 / 5;
 }
+
+// Where a full page's root children can be divided so that those from that byte on (`upper`: the neighbour
+// holds the interval above), or those below it, go to a neighbour in its range and neither page is full then.
+// Pages come to be filled better by that than by halves only.
+std::optional<uint8_t> choose_share(const PageView& page, const PageView& neighbour, bool upper);
 
 // The division that comes closest to the middle; a subtree rather than a range where both are as good,
 // because it needs no room in the parent. Tells nothing only of a page with nothing to move.

@@ -175,6 +175,7 @@ class Tree {
   Step split(const Path& path, size_t i, std::string_view key, Answer& answer, ChooseSplit choose);
   Step split_root_range(const Path& path, size_t i, std::string_view key, const SplitPlan& plan,
                         Answer& answer);
+  bool share(const PathStep& above, const PathStep& step, std::string_view key);
   bool image_of(const PageView& from, uint32_t offset, uint8_t first = 0, uint8_t last = 255);
 
   // Parts of a commit. `restart` where a latch could not be had; `answered` where it ended.

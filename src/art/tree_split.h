@@ -33,7 +33,13 @@ auto Tree<Source, Journal>::split(const Path& path, size_t i, std::string_view k
   answer.page = step.frame->page_id.load(std::memory_order_relaxed);
   // Nothing in it can be moved: what is to come is too much for one page. Of a commit with many keys.
   if (plan.kind == SplitPlan::Kind::none) return failed_with(Outcome::too_large);
-  if (plan.kind == SplitPlan::Kind::root_range) return split_root_range(path, i, key, plan, answer);
+  if (plan.kind == SplitPlan::Kind::root_range) {
+    if (choose == choose_split && step.by_range && change_.lock(path[i - 1].frame, path[i - 1].version) &&
+        share(path[i - 1], step, key)) {
+      return Step::restart;
+    }
+    return split_root_range(path, i, key, plan, answer);
+  }
   const auto new_page = [&](PageOp& link) -> Frame* {
     const PageView image(image_.data(), page_bytes);
     Frame* frame = change_.create(image);
@@ -132,6 +138,57 @@ auto Tree<Source, Journal>::split_root_range(const Path& path, size_t i, std::st
   (void)change_.commit(journal_);
   split_key_ = key;
   return Step::restart;
+}
+
+// As in a B*-tree: where a neighbour in the range is in memory and has room, some of the children of a full
+// page go there, and the border between the two intervals moves. Both pages are latched, and stay so where
+// nothing comes of it. The larger of them becomes smaller each time, so one is divided in the end.
+template <PageSource Source, JournalSink Journal>
+bool Tree<Source, Journal>::share(const PathStep& above, const PathStep& step, std::string_view key) {
+  const std::string_view link_path = key.substr(above.depth, step.depth - above.depth);
+  const PageView parent(*above.frame);
+  const PageView page(*step.frame);
+  const Stop at = walk(parent, key.substr(above.depth, link_path.size() + 1));
+  if (at.kind != StopKind::range || at.consumed != link_path.size()) return false;
+  const Block range = parent.block(at.block);
+  const auto own = range_node::load(range.at, range.count(), at.interval);
+  for (const bool upper : {true, false}) {
+    if (upper ? at.interval + 1 == range.count() : at.interval == 0) continue;
+    const auto other = range_node::load(range.at, range.count(), upper ? at.interval + 1 : at.interval - 1);
+    const LinkWord word = LinkWord::raw(other.word);
+    Frame* neighbour = word.is_frame() ? word.frame() : source_.find(word.page_id());
+    if (neighbour == nullptr || !change_.lock(neighbour, neighbour->latch.version())) continue;
+    source_.point("art.share");
+    if (!(neighbour->page_id.load(std::memory_order_relaxed) == word.page_id())) continue;
+    const std::optional<uint8_t> border = choose_share(page, PageView(*neighbour), upper);
+    if (!border) continue;
+    const auto below = static_cast<uint8_t>(*border - 1);
+    const bool copied =
+        upper ? image_of(page, page.root(), *border, 255) : image_of(page, page.root(), 0, below);
+    FB_ASSERT(copied);
+    const PageView image(image_.data(), page.page_bytes());
+    if (!change_.apply(neighbour, {.kind = PageOp::Kind::graft_root, .body = image_body(image)})) continue;
+    const auto kept = change_.apply(step.frame, {.kind = PageOp::Kind::keep_children,
+                                                 .first = upper ? uint8_t{0} : *border,
+                                                 .last = upper ? below : uint8_t{255}});
+    FB_ASSERT(kept.has_value());
+    const uint8_t bound = bound_of(longest_suffix(image, image.root()));
+    const auto bounded =
+        change_.apply(above.frame, {.kind = PageOp::Kind::set_bound,
+                                    .path = link_path,
+                                    .bound = std::max(other.bound, bound),
+                                    .link_flags = static_cast<uint8_t>(other.flags | own.flags),
+                                    .byte = other.first});
+    FB_ASSERT(bounded.has_value());
+    const auto moved = change_.apply(above.frame, {.kind = PageOp::Kind::move_interval,
+                                                   .path = link_path,
+                                                   .byte = upper ? other.first : own.first,
+                                                   .first = *border});
+    FB_ASSERT(moved.has_value());
+    (void)change_.commit(journal_);
+    return true;
+  }
+  return false;
 }
 
 template <PageSource Source, JournalSink Journal>

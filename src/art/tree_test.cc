@@ -159,6 +159,21 @@ TEST(Redo, GivesTheSameBytes) {
   }
 }
 
+// Where pages are divided between many small children, a full one gives to its neighbours first.
+TEST(Tree, NeighboursShare) {
+  std::mt19937_64 random(2);
+  World<true> world(16 * 1024);
+  for (uint32_t i = 0; i < 3'000; ++i) {
+    std::string key = "k/";
+    for (int byte = 0; byte < 12; ++byte) key.push_back(static_cast<char>(random()));
+    ASSERT_EQ(world.tree.put(key, std::string(200, 'v')).outcome, Outcome::done);
+  }
+  const TreeCheck check = verify_tree(world.source);
+  ASSERT_EQ(check.error, "");
+  EXPECT_GE(check.fill(), 0.77);
+  GTEST_LOG_(INFO) << fmt::format("fill {:.3f}, {} pages", check.fill(), check.pages);
+}
+
 // Two thirds after random inserts, and no collapse after random deletes.
 TEST(Tree, PagesAreFilled) {
   std::mt19937_64 random(1);

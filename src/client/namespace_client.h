@@ -33,9 +33,9 @@ enum class NamespaceError {
   stale_blob,   // a record names a blob of an ended incarnation that it does not own already
   full,         // the engine's stated capacity or the disk is exhausted; erase still works
   unsupported,  // this engine does not do it yet
-  unavailable,  // not the owner, shutting down, or failed: try again elsewhere or later
-  timed_out,
-  damaged,  // stored bytes fail their checksum; nothing wrong is served
+  unavailable,  // not the owner, shutting down, or failed: try again later. A change may have been made
+  timed_out,    // before anything was changed; where that is not known: unavailable
+  damaged,      // stored bytes fail their checksum; nothing wrong is served
 };
 std::string_view to_string(NamespaceError code);
 inline const ErrorDomain& error_domain(NamespaceError) {

@@ -118,9 +118,9 @@ BufferPort& BufferManager::attach(Env& env) {
 
 // --- loading, on the owner's core ---
 
-Task<Result<void>> BufferManager::load_here(Env& env, PageId id) {
+Task<Result<void>> BufferManager::load_here(Env& env, PageId id, Wanted wanted) {
   for (;;) {
-    if (resident_.find(id) != nullptr) co_return Result<void>();
+    if (resident_.find(env, id) != nullptr) co_return Result<void>();
     const auto under_way = loading_.find(id);
     if (under_way == loading_.end()) break;
     // Who loads it may have ended by the time this runs again: its result is not looked at.
@@ -128,13 +128,13 @@ Task<Result<void>> BufferManager::load_here(Env& env, PageId id) {
   }
   Loading loading(env);
   loading_[id] = &loading;
-  const Result<void> read = co_await read_page(env, id);
+  const Result<void> read = co_await read_page(env, id, wanted);
   loading_.erase(id);
   loading.done.notify_all();
   co_return read;
 }
 
-Task<Result<void>> BufferManager::read_page(Env& env, PageId id) {
+Task<Result<void>> BufferManager::read_page(Env& env, PageId id, Wanted wanted) {
   BufferPort& port = *ports_[env.core()].load();
   FB_CO_CHECK(co_await port.make_room({}, 1));
   BufferFrame* frame = port.take_free();
@@ -142,7 +142,7 @@ Task<Result<void>> BufferManager::read_page(Env& env, PageId id) {
   const Result<PageClient::Found> found =
       co_await pages_.read_page_into({}, id, {frame->bytes, pages_.page_memory_bytes()});
   uint64_t lacked = 0;
-  const Result<void> usable = check_loaded(env, id, *frame, found, lacked);
+  const Result<void> usable = check_loaded(env, id, wanted, *frame, found, lacked);
   if (!usable) {
     port.give(*frame);
     co_return usable;
@@ -154,7 +154,7 @@ Task<Result<void>> BufferManager::read_page(Env& env, PageId id) {
   if (lacked != 0) mark_dirty(port, *frame, lacked);
   env.point("buffer.load.latched");
   // Still latched: whoever picks the frame to evict it must find it in its chain.
-  resident_.insert(*frame);
+  resident_.insert(env, *frame);
   env.point("buffer.load.entered");
   frame->latch.release();
   statistics_.loads.fetch_add(1, std::memory_order_relaxed);
@@ -163,7 +163,7 @@ Task<Result<void>> BufferManager::read_page(Env& env, PageId id) {
 
 // Whether what was read is the page; makes the changes in it that the journal has and the store had not.
 // `lacked`: the position behind the first of these.
-Result<void> BufferManager::check_loaded(Env& env, PageId id, BufferFrame& frame,
+Result<void> BufferManager::check_loaded(Env& env, PageId id, Wanted wanted, BufferFrame& frame,
                                          const Result<PageClient::Found>& found, uint64_t& lacked) {
   const bool in_journal = redo_ != nullptr && redo_->has(id);
   std::string problem;
@@ -172,6 +172,7 @@ Result<void> BufferManager::check_loaded(Env& env, PageId id, BufferFrame& frame
                   ? "has another size"
                   : art::check_page_image(art::PageView(frame.bytes, page_bytes_), id);
   } else if (found.error().is(PageError::not_found)) {
+    if (!in_journal && wanted == Wanted::when_looked_for) return PageError::not_found;
     problem = "is not in the store";
   } else if (found.error().is(PageError::damaged) && in_journal) {
     problem = "is damaged, and the journal would change it";
@@ -406,6 +407,7 @@ Task<uint64_t> BufferManager::oldest_dirty(Env& env) {
 }
 
 std::string BufferManager::verify() const {
+  Env& env = ports_[options_.owner_core].load(std::memory_order_relaxed)->env_;
   uint64_t dirty = 0;
   for (uint32_t i = 0; i < options_.frame_count; ++i) {
     const BufferFrame& frame = frames_[i];
@@ -413,7 +415,7 @@ std::string BufferManager::verify() const {
     if (frame.latch.held_exclusively()) return fmt::format("frame {} is latched", i);
     if (id.value == 0) continue;
     if (frame.dirty_from.load() != 0) ++dirty;
-    if (resident_.find(id) != &frame) return fmt::format("page {} is not found in its frame", id.value);
+    if (resident_.find(env, id) != &frame) return fmt::format("page {} is not found in its frame", id.value);
     const art::PageView page(frame.bytes, frame.page_bytes);
     if (page.page_id() != id) return fmt::format("page {} holds another", id.value);
     std::string problem;
@@ -474,14 +476,14 @@ art::Frame* BufferPort::create() {
   frame->page_id.store(id, std::memory_order_relaxed);
   frame->parent.store(nullptr, std::memory_order_relaxed);
   art::PageEditor(*frame).format(id);
-  manager_.resident_.insert(*frame);
+  manager_.resident_.insert(env_, *frame);
   env_.point("buffer.create");
   return frame;
 }
 
 void BufferPort::discard(art::Frame& frame_in) {
   auto& frame = static_cast<BufferFrame&>(frame_in);
-  manager_.resident_.erase(frame);
+  manager_.resident_.erase(env_, frame);
   env_.point("buffer.discard");
   frame.page_id.store(PageId{}, std::memory_order_relaxed);
   give(frame);
@@ -499,10 +501,10 @@ void BufferPort::changed(art::Frame& frame) {
   manager_.mark_dirty(*this, static_cast<BufferFrame&>(frame), art::PageView(frame).lsn().position);
 }
 
-Task<Result<void>> BufferPort::load(const CallContext& context, PageId id) {
+Task<Result<void>> BufferPort::load(const CallContext& context, PageId id, Wanted wanted) {
   if (context.deadline <= env_.now()) co_return PageError::timed_out;
   co_return co_await call_on(env_, manager_.options_.owner_core,
-                             [&](Env& there) { return manager_.load_here(there, id); });
+                             [&](Env& there) { return manager_.load_here(there, id, wanted); });
 }
 
 Task<Result<void>> BufferPort::make_room(const CallContext& context, uint32_t count) {
@@ -644,7 +646,7 @@ bool BufferPort::evict_coolest() {
     }
     return false;
   }
-  manager_.resident_.erase(frame);
+  manager_.resident_.erase(env_, frame);
   env_.point("buffer.evict.erased");
   frame.page_id.store(PageId{}, std::memory_order_relaxed);
   frame.latch.release();

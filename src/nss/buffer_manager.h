@@ -36,6 +36,9 @@ namespace fb {
 
 class BufferPort;
 
+// Why a page is loaded. When it was looked for, a link led to it; or one must lead to it still.
+enum class Wanted : uint8_t { when_looked_for, certainly };
+
 struct BufferStatistics {
   std::atomic<uint64_t> loads{0}, evictions{0}, second_chances{0}, cooled{0};
   std::atomic<uint64_t> pages_written{0}, write_errors{0}, damaged{0};
@@ -105,10 +108,10 @@ class BufferManager {
     PageClient::Write write;
   };
 
-  Task<Result<void>> load_here(Env& env, PageId id);
-  Task<Result<void>> read_page(Env& env, PageId id);
-  Result<void> check_loaded(Env& env, PageId id, BufferFrame& frame, const Result<PageClient::Found>& found,
-                            uint64_t& lacked);
+  Task<Result<void>> load_here(Env& env, PageId id, Wanted wanted);
+  Task<Result<void>> read_page(Env& env, PageId id, Wanted wanted);
+  Result<void> check_loaded(Env& env, PageId id, Wanted wanted, BufferFrame& frame,
+                            const Result<PageClient::Found>& found, uint64_t& lacked);
   bool copy_page(BufferFrame& frame, uint64_t position, std::vector<Copy>& out);
   template <class Look>
   Task<void> for_each_dirty(Env& env, uint32_t begin, Look look);
@@ -168,7 +171,7 @@ class BufferPort {
  public:
   BufferPort(Env& env, BufferManager& manager);
 
-  BufferFrame* find(PageId id) { return manager_.resident_.find(id); }
+  BufferFrame* find(PageId id) { return manager_.resident_.find(env_, id); }
   // Of any word: a place in the frames' memory, the page's where it is a frame.
   const std::byte* place_of(const art::Frame* frame) const { return manager_.place_of(frame); }
   art::Frame* create();
@@ -179,9 +182,10 @@ class BufferPort {
   void pause() { env_.pause(); }
   bool simulated() const { return env_.simulated(); }
 
-  // Brings a page into memory. PageError::damaged, also where the store does not have it, or the store's
-  // error.
-  Task<Result<void>> load(const CallContext& context, PageId id);
+  // Brings a page into memory. PageError::damaged, also where the store does not have a page that is there
+  // for certain, or the store's error. A page that was only linked when it was looked for may have left its
+  // tree, and the store, before it was read: PageError::not_found.
+  Task<Result<void>> load(const CallContext& context, PageId id, Wanted wanted = Wanted::certainly);
   // Until this core has `count` free frames for create(). PageError::full where none can be had because pages
   // cannot be written.
   Task<Result<void>> make_room(const CallContext& context, uint32_t count);

@@ -15,7 +15,7 @@ namespace fb {
 namespace {
 
 constexpr uint64_t kMagic = 0x54504b43534e4246;  // "FBNSCKPT"
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr uint64_t kCapacityMin = 64 * kKiB;
 constexpr uint64_t kBodyBytesMax = 1 * kGiB;
 

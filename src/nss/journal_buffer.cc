@@ -120,6 +120,11 @@ void JournalBuffer::give_back(Env& env, uint64_t bytes) {
 
 void JournalBuffer::wake_writer(Env& env) {
   if (!writer_idle_.load() || !writer_idle_.exchange(false)) return;
+  // A message to oneself would come a turn of the loop later.
+  if (env.core() == options_.writer_core) {
+    if (work_ != nullptr) work_->notify_all();
+    return;
+  }
   if (!writer_wake_.in_flight.exchange(true)) env.send(options_.writer_core, writer_wake_);
 }
 
@@ -216,6 +221,7 @@ bool JournalPort::settled(uint64_t position) const {
 }
 
 void JournalPort::send_wake(Env& sender) {
+  if (sender.core() == env_.core()) return on_wake();
   if (!wake_.in_flight.exchange(true)) sender.send(env_.core(), wake_);
 }
 

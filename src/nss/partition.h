@@ -20,6 +20,7 @@
 #include "nss/commit_record.h"
 #include "nss/journal_file.h"
 #include "nss/page_file.h"
+#include "nss/tree_value.h"
 
 // The namespace engine: the trees of all buckets over one page store and one journal. Every core works on
 // the trees by itself (PartitionFront); this is what they share, and what goes on beside them on core 0:
@@ -55,7 +56,10 @@ struct TreeState {
 
   // What commits have added since the last checkpoint, by the parity of their generation.
   struct Counts {
+    // A cache line of its own, lest every change takes from the other cores what their reads look at.
+    char before[64];
     std::atomic<int64_t> objects{0}, bytes{0}, uploads{0};
+    char behind[64];
     void add(const CountChange& change);
     CountChange now() const;
     CountChange take();
@@ -69,6 +73,10 @@ struct TreeState {
 
 class Partition {
  public:
+  // Waits that are left out, as somebody might forget them: whoever tests that this is noticed.
+  struct LeftOut {
+    bool sections = false;  // a checkpoint neither waits for them nor asks what they left
+  };
   struct Options {
     std::string directory;  // made where missing
     StoreId store_id{};
@@ -87,6 +95,7 @@ class Partition {
     uint64_t compact_erased_share = 4;                     // and this share of those it holds: a quarter
     Duration compact_tick = Duration::milliseconds(100);   // in which a walk takes its share
     Duration compact_delay = Duration::seconds(1);         // between looks at which trees are due
+    LeftOut left_out{};
   };
   static constexpr uint64_t kJournalBytesMax = 256 * kMiB;
   static constexpr uint64_t kJournalSegmentsMin = 4;
@@ -197,7 +206,7 @@ class Partition {
   uint64_t read_epoch() const { return read_epoch_.load(std::memory_order_acquire); }
   Version next_version() {
     return {(uint64_t{incarnation_.value} << kVersionCounterBits) +
-            version_counter_.fetch_add(1, std::memory_order_relaxed)};
+            version_counter_.value.fetch_add(1, std::memory_order_relaxed)};
   }
   uint64_t generation() const { return generation_.load(); }
   // Records up to here ended the trees that are gone.
@@ -228,7 +237,6 @@ class Partition {
  private:
   friend class PartitionFront;
   friend struct Verifier;
-  static constexpr unsigned kVersionCounterBits = 40;
   struct Mark {
     std::atomic<uint64_t> value{0};  // odd inside a section
     char padding[56];
@@ -305,7 +313,11 @@ class Partition {
   std::unique_ptr<BufferManager> buffers_;
   Scope scope_;  // journal and buffers
   Incarnation incarnation_;
-  std::atomic<uint64_t> version_counter_{1};
+  struct {
+    char before[64];
+    std::atomic<uint64_t> value{1};
+    char behind[64];
+  } version_counter_;  // changes with every put, and what lies beside it is read by every get
   std::atomic<uint64_t> generation_{1};
   std::atomic<uint64_t> last_drop_{0};
   std::atomic<uint64_t> read_epoch_{1};

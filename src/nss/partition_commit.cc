@@ -57,6 +57,7 @@ struct PartitionFront::Commit {
   std::vector<std::string> move_keys;  // source and destination of each erased prefix
   std::vector<art::PrefixMove> moves;
   uint64_t own_bytes = 0;  // of the record
+  PageId gone;
   bool looked_beneath = false;
   bool told_sweep = false;
   bool must_tell_sweep = false;
@@ -124,7 +125,7 @@ Task<Result<void>> PartitionFront::change(const CallContext& context, BucketId b
     const bool decided = answer.outcome == art::Outcome::done || answer.outcome == art::Outcome::kept ||
                          answer.outcome == art::Outcome::absent;
     if (!decided) {
-      const Result<Step> step = co_await after(context, answer);
+      const Result<Step> step = co_await after(context, answer, commit.gone);
       if (step && *step == Step::again) continue;
       outcome = step ? Result<void>(NamespaceError::damaged) : Result<void>(step.error());
       break;
@@ -158,7 +159,7 @@ Result<void> PartitionFront::measure(Commit& commit) const {
   commit.own_bytes = kMutationOverhead;
   for (const Mutation& mutation : commit.mutations) {
     commit.own_bytes += kMutationOverhead + mutation.key.size();
-    commit.own_bytes += is_spilled(mutation) ? kSpilledValueBytes : mutation.record.size();
+    commit.own_bytes += is_spilled(mutation) ? kSpilledValueBytesMax : mutation.record.size();
   }
   commit.own_bytes += commit.knowledge.detached.size() * kGarbageBytes;
   for (const auto& [version, names] : commit.knowledge.spilled_names)
@@ -169,7 +170,7 @@ Result<void> PartitionFront::measure(Commit& commit) const {
 
 bool PartitionFront::is_spilled(const Mutation& mutation) const {
   return mutation.kind == Mutation::Kind::put &&
-         mutation.record.size() + sizeof(Version) > art::value_bytes_max(partition_.page_bytes());
+         mutation.record.size() + kVersionBytesMax > art::value_bytes_max(partition_.page_bytes());
 }
 
 art::Answer PartitionFront::attempt(Commit& commit) {
@@ -296,6 +297,7 @@ Task<Result<void>> PartitionFront::look_beneath(const CallContext& context, Hand
   std::string begin(1, static_cast<char>(space));
   begin += prefix;
   const bool only_whether = !knowledge.takes_over;
+  PageId gone;
   for (;;) {
     art::Cursor<Source> cursor(handle.source, handle.state->gate);
     cursor.begin();
@@ -304,7 +306,7 @@ Task<Result<void>> PartitionFront::look_beneath(const CallContext& context, Hand
     art::Answer answer = cursor.seek(begin);
     for (;;) {
       if (answer.outcome == art::Outcome::missing) {
-        FB_CO_CHECK(co_await after(context, answer));
+        FB_CO_CHECK(co_await after(context, answer, gone));
         answer = cursor.again();
         continue;
       }

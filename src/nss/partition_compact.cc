@@ -49,7 +49,7 @@ struct Partition::Compactor {
   Task<Result<bool>> load(PageId page) {
     --reads;
     ++self.statistics_.compact_reads;
-    const auto loaded = co_await front.after({}, {.outcome = art::Outcome::missing, .page = page});
+    const auto loaded = co_await front.after({}, {.outcome = art::Outcome::missing, .page = page}, gone);
     if (loaded) co_return true;
     if (loaded.error().is(NamespaceError::damaged)) co_return false;
     co_return loaded.error();
@@ -206,6 +206,7 @@ struct Partition::Compactor {
 
   Partition& self;
   PartitionFront& front;
+  PageId gone;  // as PartitionFront::after() has it
   // What is left of the tick's share.
   int looks = kCompactLooks;
   int reads = kCompactReads;

@@ -165,11 +165,17 @@ Task<Result<void>> PartitionFront::make_ready(const CallContext& context, uint64
 }
 
 Task<Result<PartitionFront::Step>> PartitionFront::after(const CallContext& context,
-                                                         const art::Answer& answer) {
+                                                         const art::Answer& answer, PageId& gone) {
   switch (answer.outcome) {
     case art::Outcome::missing: {
-      const Result<void> loaded = co_await ports_.buffers->load(context, answer.page);
-      if (!loaded) co_return from_page(loaded.error());
+      env_.point("nss.load");
+      const Wanted wanted = gone == answer.page ? Wanted::certainly : Wanted::when_looked_for;
+      const Result<void> loaded = co_await ports_.buffers->load(context, answer.page, wanted);
+      if (!loaded && wanted == Wanted::when_looked_for && loaded.error().is(PageError::not_found)) {
+        gone = answer.page;
+      } else if (!loaded) {
+        co_return from_page(loaded.error());
+      }
       co_return Step::again;
     }
     case art::Outcome::no_frames: {

@@ -104,7 +104,9 @@ class PartitionFront final : public NamespaceClient, public ReadPin::Owner {
     return open && ready(bytes);
   }
   // What stands in the way of another attempt is put right; `again`, or the error that ends the operation.
-  Task<Result<Step>> after(const CallContext& context, const art::Answer& answer);
+  // `gone`, of the operation: the last page that the tree led to and the store did not have. It has left the
+  // tree since, or it is lost: then the tree, asked again, leads to it still.
+  Task<Result<Step>> after(const CallContext& context, const art::Answer& answer, PageId& gone);
 
   // Gets: partition_get.cc.
   void look_up_gathered();

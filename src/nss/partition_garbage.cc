@@ -156,6 +156,7 @@ Task<Result<void>> Partition::mark_record(uint8_t flags, std::string_view bytes)
 // Every key beneath `prefix`, a space byte and what follows it, in slices. A rename tells of itself.
 Task<Result<void>> Partition::mark_tree(BucketId bucket, std::string prefix) {
   std::string next = prefix;
+  PageId gone;
   while (!closing()) {
     const std::shared_ptr<TreeState> tree = find_tree(bucket);
     if (tree == nullptr) co_return Result<void>();
@@ -166,7 +167,7 @@ Task<Result<void>> Partition::mark_tree(BucketId bucket, std::string prefix) {
     art::Answer answer = cursor.seek(next);
     for (size_t seen = 0; seen < kMarkSlice;) {
       if (answer.outcome == art::Outcome::missing) {
-        FB_CO_CHECK(co_await own_front_->after({}, answer));
+        FB_CO_CHECK(co_await own_front_->after({}, answer, gone));
         answer = cursor.again();
         continue;
       }

@@ -91,6 +91,7 @@ Task<Result<Found>> PartitionFront::get(const CallContext& context, BucketId buc
   std::memcpy(bytes + 1, key.data(), key.size());
   const std::string_view tree_key(bytes, 1 + key.size());
   uint8_t flags = 0;
+  PageId gone;
   for (;;) {
     Lookup lookup(*this, *handle, tree_key, found.record);
     const art::Answer answer = co_await lookup;
@@ -105,7 +106,7 @@ Task<Result<Found>> PartitionFront::get(const CallContext& context, BucketId buc
       flags = lookup.flags();
       break;
     }
-    FB_CO_CHECK(co_await after(context, answer));
+    FB_CO_CHECK(co_await after(context, answer, gone));
   }
   const std::optional<TreeValue> value = decode_value(flags, found.record);
   if (!value) co_return NamespaceError::damaged;

@@ -37,6 +37,7 @@ Task<Result<ListPage>> PartitionFront::list(const CallContext& context, const Li
   const std::string within = std::string(1, static_cast<char>(request.space)) + std::string(request.prefix);
   ListPage page;
   std::vector<std::pair<size_t, SpilledRecord>> spilled;
+  PageId gone;
   for (;;) {
     FB_CO_TRY(const HandleRef handle, co_await find(context, request.bucket));
     page = {};
@@ -48,7 +49,7 @@ Task<Result<ListPage>> PartitionFront::list(const CallContext& context, const Li
     if (entries_max != 0) answer = cursor.seek(begin);
     for (;;) {
       if (answer.outcome == art::Outcome::missing) {
-        FB_CO_CHECK(co_await after(context, answer));
+        FB_CO_CHECK(co_await after(context, answer, gone));
         answer = cursor.again();
         continue;
       }

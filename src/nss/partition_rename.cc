@@ -42,7 +42,7 @@ Result<void> check_with(const NamespaceClient::RenameRequest& request, size_t va
   };
   for (const Mutation& mutation : request.with) {
     if (mutation.kind == Mutation::Kind::erase_prefix) return NamespaceError::unsupported;
-    if (mutation.record.size() + sizeof(Version) > value_bytes_max) return NamespaceError::unsupported;
+    if (mutation.record.size() + kVersionBytesMax > value_bytes_max) return NamespaceError::unsupported;
     if (mutation.key.size() > kKeySizeMax) return NamespaceError::key_too_long;
     if (moves(mutation, request.source) || moves(mutation, request.destination))
       return NamespaceError::unsupported;
@@ -58,6 +58,7 @@ struct PartitionFront::Renaming {
   CommitKnowledge knowledge;
   std::array<std::string, 4> keys;  // of the moves
   uint64_t own_bytes = 0;
+  PageId gone;
   bool told_sweep = false;
   bool must_tell_sweep = false;
   bool tree_gone = false;
@@ -105,7 +106,7 @@ Task<Result<void>> PartitionFront::rename(const CallContext& context, const Rena
     const std::optional<NamespaceError> refusal =
         plan_.refusal() ? plan_.refusal() : error_of(answer.outcome);
     if (!refusal && answer.outcome != art::Outcome::done) {
-      const Result<Step> step = co_await after(context, answer);
+      const Result<Step> step = co_await after(context, answer, renaming.gone);
       if (step && *step == Step::again) continue;
       outcome = step ? Result<void>(NamespaceError::damaged) : Result<void>(step.error());
       break;

@@ -30,6 +30,26 @@ Task<void> expect_model(Session& session, const Model& model) {
   EXPECT_EQ(found, model);
 }
 
+// Whose deadline comes while it waits for room has changed nothing: who asked may free what it was to name.
+TEST(Partition, TimedOutMeansThatNothingWasChanged) {
+  World world;
+  FakeBlobs blobs;
+  in_new_bucket(world, blobs, [](Session& session) -> Task<void> {
+    const std::string record = inline_object("content");
+    const Mutation put{.key = "a", .record = record};
+    const CallContext late{.deadline = session.env.now()};
+    EXPECT_TRUE((co_await session.front->apply(late, kBucket, put)).error().is(NamespaceError::timed_out));
+    EXPECT_TRUE((co_await session.front->rename(late, {.bucket = kBucket, .source = "a", .destination = "b"}))
+                    .error()
+                    .is(NamespaceError::timed_out));
+    EXPECT_TRUE((co_await session.front->get({}, kBucket, Space::objects, "a"))
+                    .error()
+                    .is(NamespaceError::not_found));
+    CO_CHECK_OK(co_await session.front->apply({}, kBucket, put));
+    EXPECT_EQ(session.partition->statistics().objects, 1U);
+  });
+}
+
 TEST(Partition, PutGetEraseConditionsAndRestart) {
   World world;
   FakeBlobs blobs;

@@ -67,12 +67,13 @@ Task<Result<void>> Partition::create_tree(CallContext context, BucketId bucket) 
 Task<Result<bool>> Partition::any_key(const CallContext& context, TreeState& tree, Space space) {
   TreeSource source(*ports_[0].buffers, *tree.root);
   const std::string begin(1, static_cast<char>(space));
+  PageId gone;
   for (;;) {
     art::Cursor<TreeSource> cursor(source, tree.gate);
     cursor.begin();
     art::Answer answer = cursor.seek(begin);
     while (answer.outcome == art::Outcome::missing) {
-      FB_CO_CHECK(co_await own_front_->after(context, answer));
+      FB_CO_CHECK(co_await own_front_->after(context, answer, gone));
       answer = cursor.again();
     }
     if (answer.outcome == art::Outcome::renamed) continue;

@@ -214,6 +214,7 @@ struct Partition::Verifier {
     const uint64_t tail_before = self.journal_->tail();
     const uint64_t gate_before = tree->gate.note();
     std::string next;
+    PageId gone;
     for (;;) {
       TreeSource source(*self.ports_[0].buffers, *tree->root);
       art::Cursor<TreeSource> cursor(source, tree->gate);
@@ -221,7 +222,7 @@ struct Partition::Verifier {
       art::Answer answer = cursor.seek(next);
       while (answer.outcome == art::Outcome::missing || answer.outcome == art::Outcome::done) {
         if (answer.outcome == art::Outcome::missing) {
-          const auto loaded = co_await self.own_front_->after({}, answer);
+          const auto loaded = co_await self.own_front_->after({}, answer, gone);
           if (!loaded && loaded.error().is(NamespaceError::damaged)) co_return Result<void>();  // told above
           FB_CO_CHECK(loaded);
           answer = cursor.again();

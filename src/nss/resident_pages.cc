@@ -19,21 +19,22 @@ ResidentPages::Bucket& ResidentPages::bucket_of(PageId id) const {
 }
 
 // Held over a few loads and stores.
-void ResidentPages::lock(Bucket& bucket) {
+void ResidentPages::lock(Env& env, Bucket& bucket) {
   for (;;) {
     uint64_t version = bucket.version.load(std::memory_order_relaxed);
     if ((version & 1) == 0 &&
         bucket.version.compare_exchange_weak(version, version + 1, std::memory_order_acquire)) {
       break;
     }
-    __builtin_ia32_pause();
+    env.pause();
   }
   std::atomic_thread_fence(std::memory_order_release);
+  env.point("resident.locked");
 }
 
 void ResidentPages::unlock(Bucket& bucket) { bucket.version.fetch_add(1, std::memory_order_release); }
 
-BufferFrame* ResidentPages::find(PageId id) const {
+BufferFrame* ResidentPages::find(Env& env, PageId id) const {
   const Bucket& bucket = bucket_of(id);
   for (;;) {
     const uint64_t version = bucket.version.load(std::memory_order_acquire);
@@ -42,6 +43,7 @@ BufferFrame* ResidentPages::find(PageId id) const {
       uint32_t index = bucket.first.load(std::memory_order_acquire);
       for (uint32_t steps = 0; index != BufferFrame::kNone && steps < frame_count_; ++steps) {
         BufferFrame& frame = frames_[index];
+        env.point("resident.look");
         if (frame.page_id.load(std::memory_order_relaxed) == id) {
           found = &frame;
           break;
@@ -51,26 +53,28 @@ BufferFrame* ResidentPages::find(PageId id) const {
       std::atomic_thread_fence(std::memory_order_acquire);
       if (bucket.version.load(std::memory_order_relaxed) == version) return found;
     }
-    __builtin_ia32_pause();
+    env.pause();
   }
 }
 
-void ResidentPages::insert(BufferFrame& frame) {
+void ResidentPages::insert(Env& env, BufferFrame& frame) {
   Bucket& bucket = bucket_of(frame.page_id.load(std::memory_order_relaxed));
-  lock(bucket);
+  lock(env, bucket);
   frame.next.store(bucket.first.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  env.point("resident.insert");
   bucket.first.store(index_of(frame), std::memory_order_release);
   unlock(bucket);
 }
 
-void ResidentPages::erase(BufferFrame& frame) {
+void ResidentPages::erase(Env& env, BufferFrame& frame) {
   Bucket& bucket = bucket_of(frame.page_id.load(std::memory_order_relaxed));
-  lock(bucket);
+  lock(env, bucket);
   std::atomic<uint32_t>* link = &bucket.first;
   while (link->load(std::memory_order_relaxed) != index_of(frame)) {
     FB_ASSERT(link->load(std::memory_order_relaxed) != BufferFrame::kNone, index_of(frame));
     link = &frames_[link->load(std::memory_order_relaxed)].next;
   }
+  env.point("resident.erase");
   link->store(frame.next.load(std::memory_order_relaxed), std::memory_order_release);
   unlock(bucket);
 }

@@ -7,6 +7,7 @@
 
 #include "art/frame.h"
 #include "base/ids.h"
+#include "io/env.h"
 
 namespace fb {
 
@@ -35,10 +36,10 @@ class ResidentPages {
 
   // Null: not resident. The frame may be given to another page at any time: look at its page_id under its
   // latch.
-  BufferFrame* find(PageId id) const;
+  BufferFrame* find(Env& env, PageId id) const;
   // The frame's page_id is set, and no frame with that id is in. Any core.
-  void insert(BufferFrame& frame);
-  void erase(BufferFrame& frame);
+  void insert(Env& env, BufferFrame& frame);
+  void erase(Env& env, BufferFrame& frame);
 
  private:
   struct Bucket {
@@ -46,7 +47,7 @@ class ResidentPages {
     std::atomic<uint32_t> first{BufferFrame::kNone};
   };
   Bucket& bucket_of(PageId id) const;
-  static void lock(Bucket& bucket);
+  static void lock(Env& env, Bucket& bucket);
   static void unlock(Bucket& bucket);
   uint32_t index_of(const BufferFrame& frame) const { return static_cast<uint32_t>(&frame - frames_); }
 

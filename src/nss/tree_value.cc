@@ -5,17 +5,28 @@
 #include "base/byte_codec.h"
 
 namespace fb {
+namespace {
+
+constexpr uint64_t kCounterMax = (uint64_t{1} << kVersionCounterBits) - 1;
+constexpr uint64_t kEpochMax = UINT64_MAX >> kVersionCounterBits;
+
+void write_version(ByteWriter& writer, Version version) {
+  writer.varint(version.value >> kVersionCounterBits);
+  writer.varint(version.value & kCounterMax);
+}
+
+}  // namespace
 
 void encode_value(std::string& out, Version version, std::string_view record) {
   ByteWriter writer(out);
-  writer.fixed(&version.value, sizeof(version.value));
+  write_version(writer, version);
   writer.fixed(record.data(), record.size());
 }
 
 void encode_spilled(std::string& out, Version version, const SpilledRecord& spilled) {
   const RecordEtag etag = spilled.etag.value_or(RecordEtag());
   ByteWriter writer(out);
-  writer.fixed(&version.value, sizeof(version.value));
+  write_version(writer, version);
   writer.fixed(&spilled.blob, sizeof(spilled.blob));
   writer.fixed(&spilled.length_bytes, sizeof(spilled.length_bytes));
   writer.fixed(&spilled.object_bytes, sizeof(spilled.object_bytes));
@@ -33,14 +44,18 @@ SpilledRecord describe_spilled(BlobId blob, std::string_view record) {
 
 std::optional<TreeValue> decode_value(uint8_t flags, std::string_view bytes) {
   TreeValue value;
-  if (bytes.size() < sizeof(value.version.value)) return std::nullopt;
-  std::memcpy(&value.version.value, bytes.data(), sizeof(value.version.value));
+  ByteReader reader(bytes);
+  const uint64_t epoch = reader.varint();
+  const uint64_t counter = reader.varint();
+  if (!reader.ok() || epoch > kEpochMax || counter > kCounterMax) return std::nullopt;
+  value.version = {epoch << kVersionCounterBits | counter};
+  const std::string_view rest = bytes.substr(bytes.size() - reader.remaining());
   if ((flags & art::kValueSpilled) == 0) {
-    value.record = bytes.substr(sizeof(value.version.value));
+    value.record = rest;
     return value;
   }
-  if (bytes.size() != kSpilledValueBytes) return std::nullopt;
-  const char* at = bytes.data() + sizeof(value.version.value);
+  if (rest.size() != kSpilledBytes) return std::nullopt;
+  const char* at = rest.data();
   const auto take = [&at](void* to, size_t size) {
     std::memcpy(to, at, size);
     at += size;

@@ -11,9 +11,10 @@
 
 // What a leaf of a bucket's tree holds; docs/formats/namespace.md.
 //
-//     version (8) | record
-//     version (8) | blob id (16) | record's bytes u32 | object's size u64 | etag given u8 | MD5 (16) | parts
-//     u16
+//     version | record
+//     version | blob id (16) | record's bytes u32 | object's size u64 | etag given u8 | MD5 (16) | parts u16
+//
+// A version is two varints, its epoch and its counter: 5 bytes as a rule instead of 8.
 //
 // The second form stands where the leaf is marked as spilled: the record is too large for a page and is the
 // only block of a blob, which the leaf owns. What conditions and counts ask for is kept beside it.
@@ -26,7 +27,10 @@ struct SpilledRecord {
   uint64_t object_bytes = 0;
   std::optional<RecordEtag> etag;
 };
-inline constexpr size_t kSpilledValueBytes = 8 + 16 + 4 + 8 + 1 + 16 + 2;
+inline constexpr unsigned kVersionCounterBits = 40;
+inline constexpr size_t kVersionBytesMax = 4 + 6;  // as a value begins with it
+inline constexpr size_t kSpilledBytes = 16 + 4 + 8 + 1 + 16 + 2;
+inline constexpr size_t kSpilledValueBytesMax = kVersionBytesMax + kSpilledBytes;
 
 struct TreeValue {
   Version version;
