@@ -24,6 +24,7 @@
 #include <string>
 #include <vector>
 
+#include "bss/metadata_store.h"
 #include "client/blob_client.h"
 #include "io/call_on.h"
 #include "io/runtime.h"
@@ -60,11 +61,13 @@ struct Settings {
   std::string ours() const { return directory + "/ours"; }
   std::string lmdb() const { return directory + "/lmdb"; }
   std::string rocks() const { return directory + "/rocksdb"; }
-  Partition::Options options() const {
-    return {.directory = ours(),
-            .store_id = {1},
-            .memory_bytes = memory_bytes != 0 ? memory_bytes : keys * 600 + 512 * kMiB,
-            .journal_bytes_max = journal_bytes_max};
+  struct Options {
+    Partition::Options engine;
+    bss::MetadataStore::Options stores;
+  };
+  Options options() const {
+    return {.engine = {.memory_bytes = memory_bytes != 0 ? memory_bytes : keys * 600 + 512 * kMiB},
+            .stores = {.directory = ours(), .store_id = {1}, .journal_bytes_max = journal_bytes_max}};
   }
 };
 
@@ -93,7 +96,7 @@ struct Store {
 };
 using Body = std::function<Task<void>(Store&)>;
 
-void with_store(const Partition::Options& options, unsigned cores, const Body& body) {
+void with_store(const Settings::Options& options, unsigned cores, const Body& body) {
   NoBlobs blobs;
   unsigned others_done = 0;
   const Result<void> ran = run_cores(
@@ -104,7 +107,9 @@ void with_store(const Partition::Options& options, unsigned cores, const Body& b
           co_return;
         }
         const double begun = wall_now();
-        auto partition = co_await Partition::open(env, options);
+        auto stores = co_await bss::MetadataStore::open(env, options.stores);
+        FB_ASSERT(stores);
+        auto partition = co_await Partition::open(env, options.engine, (*stores)->clients());
         FB_ASSERT(partition);
         auto front = co_await PartitionFront::open(env, **partition);
         Store store{env, **partition, *front, wall_now() - begun};
@@ -113,6 +118,7 @@ void with_store(const Partition::Options& options, unsigned cores, const Body& b
         co_await body(store);
         co_await front->close();
         FB_ASSERT(co_await (*partition)->close());
+        FB_ASSERT(co_await (*stores)->close());
         std::atomic_ref(others_done).store(1);
       });
   FB_ASSERT(ran);
@@ -665,8 +671,8 @@ void in_child(const std::function<void()>& run, bool may_be_killed = false) {
 
 // A process that is killed when a start would replay so much, then a start.
 void measure_replay(const Settings& settings) {
-  Partition::Options options = settings.options();
-  options.journal_bytes_max = 3 * settings.replay_bytes;
+  Settings::Options options = settings.options();
+  options.stores.journal_bytes_max = 3 * settings.replay_bytes;
   in_child(
       [&] {
         with_store(options, 1, [&](Store& store) -> Task<void> {
@@ -714,8 +720,8 @@ double fio_reads(const Settings& settings, int cpu) {
 }
 
 void measure_cold(const Settings& settings) {
-  Partition::Options options = settings.options();
-  options.memory_bytes = static_cast<uint64_t>(marked_bytes(settings.ours()) / 10);
+  Settings::Options options = settings.options();
+  options.engine.memory_bytes = static_cast<uint64_t>(marked_bytes(settings.ours()) / 10);
   with_store(options, 1, [&](Store& store) -> Task<void> {
     std::vector<double> rates, fios;
     std::vector<float> micros;

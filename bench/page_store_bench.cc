@@ -13,9 +13,9 @@
 #include <string>
 #include <vector>
 
+#include "bss/page_file.h"
 #include "io/runtime.h"
 #include "io/scope.h"
-#include "nss/page_file.h"
 
 namespace fb {
 namespace {

@@ -98,7 +98,7 @@ class Run {
 
   void start_server() {
     world_.server_started = simulation_.now();
-    server_.start(make_server_main(simulation_.seed()));
+    server_.start(make_server_main(simulation_.seed(), is_on_device(simulation_.seed(), world_.mode)));
   }
 
   void start_clients() {

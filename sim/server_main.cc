@@ -4,6 +4,8 @@
 #include <array>
 #include <memory>
 
+#include "bss/device.h"
+#include "bss/device_make.h"
 #include "cli/server.h"
 #include "world.h"
 
@@ -51,16 +53,39 @@ ServerSettings settings_of(uint64_t seed) {
   return settings;
 }
 
-Task<void> run_core(Server& server, Env& env) {
+constexpr const char* kDevice = "/device";
+constexpr uint64_t kDeviceBytes = 192 * kMiB;
+
+// As an operator would, also where a crash has come in between.
+Task<void> format_device(Env& env) {
+  const auto found = co_await bss::Device::open(env, {.path = kDevice, .read_only = true});
+  if (found) {
+    (void)co_await (*found)->close();
+    co_return;
+  }
+  std::string message;
+  const auto made = co_await bss::make_device(env,
+                                              {.path = kDevice,
+                                               .size_bytes = kDeviceBytes,
+                                               .force = true,
+                                               .zero = bss::DeviceMakeOptions::Zero::nothing},
+                                              message);
+  if (!made) env.write_log("the device could not be made: " + message);
+}
+
+Task<void> run_core(Server& server, Env& env, bool on_device) {
+  if (on_device && env.core() == 0) co_await format_device(env);
   co_await server.run_core(env);
   if (env.core() == 0 && !server.failure().empty()) env.write_log(server.failure());
 }
 
 }  // namespace
 
-SimNode::Main make_server_main(uint64_t seed) {
-  auto server = std::make_shared<Server>(settings_of(seed), [](const ServerReady&) {});
-  return [server](Env& env) { return run_core(*server, env); };
+SimNode::Main make_server_main(uint64_t seed, bool on_device) {
+  ServerSettings settings = settings_of(seed);
+  if (on_device) settings.device = kDevice;
+  auto server = std::make_shared<Server>(std::move(settings), [](const ServerReady&) {});
+  return [server, on_device](Env& env) { return run_core(*server, env, on_device); };
 }
 
 }  // namespace fb::sim

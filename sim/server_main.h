@@ -3,6 +3,7 @@
 
 #include "io/sim/sim_node.h"
 #include "s3_client.h"
+#include "world.h"
 
 namespace fb::sim {
 
@@ -13,8 +14,12 @@ inline const S3Identity kIdentity{.access_key = "AKIASIMULATION000000",
 // Whether the drive of this seed has power-loss protection; the server is then told to rely on it.
 inline bool has_protected_drive(uint64_t seed) { return seed % 5 == 4; }
 
+// Whether the store of this seed is on a device instead of in folders. Not where files of one kind are to be
+// told from others.
+inline bool is_on_device(uint64_t seed, Mode mode) { return seed % 8 == 5 && mode != Mode::media; }
+
 // One process of the whole server as it ships, with limits so small that checkpoints, trims and compaction
 // happen all the time. The seed chooses among sets of limits.
-SimNode::Main make_server_main(uint64_t seed);
+SimNode::Main make_server_main(uint64_t seed, bool on_device);
 
 }  // namespace fb::sim

@@ -117,6 +117,8 @@ EXCEPTIONS = [
      "the command line: reads the environment and the configuration file once, before there is an Env, and talks to the terminal"),
     ("src/cli/server.cc", {"processes"}, "names the signals that Env delivers"),
     ("src/api/api_test_world*", {"layer"}, "the tests of the API run it on the real engines"),
+    ("src/nss/*_test.cc", {"layer"}, "the namespace engine is tested over the real page store and journal"),
+    ("src/nss/nss_test_world.h", {"layer"}, "the world of those tests"),
     ("src/rss/embedded_registry_test.cc", {"layer"}, "the registry is tested over the real namespace engine"),
     ("src/*_test.cc", {"files", "mutable-global"}, "tests make temporary directories, and count in replaced allocators"),
 ]

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "base/ascii.h"
+#include "bss/metadata_store.h"
 #include "client/record.h"
 #include "s3/encoding.h"
 #include "s3/signer.h"
@@ -357,12 +358,13 @@ void run_world(const std::function<Task<void>(TestServer&)>& body, const WorldOp
                                             .buffers = {.limit_bytes = options.buffer_bytes}});
   bool ended = false;
   node.start([&](Env& env) -> Task<void> {
-    auto engine = co_await Partition::open(env, {.directory = "/ns",
-                                                 .store_id = {1, 2, 3},
-                                                 .memory_bytes = 8 * kMiB,
-                                                 .page_growth_bytes = 1 * kMiB,
-                                                 .page_log_bytes = 256 * kKiB,
-                                                 .free_delay = Duration::milliseconds(10)});
+    auto metadata = co_await bss::MetadataStore::open(env, {.directory = "/ns",
+                                                            .store_id = {1, 2, 3},
+                                                            .page_growth_bytes = 1 * kMiB,
+                                                            .page_log_bytes = 256 * kKiB});
+    CO_CHECK(metadata);
+    auto engine = co_await Partition::open(
+        env, {.memory_bytes = 8 * kMiB, .free_delay = Duration::milliseconds(10)}, (*metadata)->clients());
     CO_CHECK(engine);
     auto names = co_await PartitionFront::open(env, **engine);
     auto store = co_await bss::BlobStore::open(env, {.directory = "/blobs",
@@ -407,6 +409,7 @@ void run_world(const std::function<Task<void>(TestServer&)>& body, const WorldOp
     co_await (*roots)->close();
     co_await names->close();
     EXPECT_TRUE((co_await (*engine)->close()).has_value());
+    EXPECT_TRUE((co_await (*metadata)->close()).has_value());
     EXPECT_TRUE((co_await blobs->close()).has_value());
     ended = true;
   });

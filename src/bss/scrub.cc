@@ -37,6 +37,11 @@ void ScrubReport::add(const ScrubReport& other) {
   tables_damaged += other.tables_damaged;
   headers_damaged += other.headers_damaged;
   descriptors_damaged += other.descriptors_damaged;
+  pages += other.pages;
+  pages_damaged += other.pages_damaged;
+  frames += other.frames;
+  frames_damaged += other.frames_damaged;
+  checkpoints_damaged += other.checkpoints_damaged;
   whole = whole && other.whole;
   for (const BlobKey& key : other.keys) {
     if (keys.size() < kNamedMax) keys.push_back(key);
@@ -51,6 +56,10 @@ std::string ScrubReport::to_string() const {
       "  damaged payloads     {}\n  damaged piece sums   {}\n  damaged headers      {}\n"
       "  damaged descriptors  in {} segments\n",
       segments, payloads, bytes, damaged, tables_damaged, headers_damaged, descriptors_damaged);
+  text += fmt::format(
+      "  pages                {}\n  damaged pages        {}\n  journal frames       {}\n"
+      "  damaged frames       {}\n  damaged checkpoints  {} of 2 copies\n",
+      pages, pages_damaged, frames, frames_damaged, checkpoints_damaged);
   for (const BlobKey& key : keys) {
     text += fmt::format("  damaged: shard {} incarnation {} number {} block {}\n", key.id.shard,
                         key.id.incarnation.value, key.id.number, key.block);

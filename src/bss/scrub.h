@@ -16,15 +16,23 @@ struct ScrubReport {
 
   uint64_t segments = 0;
   uint64_t payloads = 0;
-  uint64_t bytes = 0;                // of payloads
+  uint64_t bytes = 0;                // of payloads, pages and frames
   uint64_t damaged = 0;              // payloads that cannot be read, or not as they were put
   uint64_t tables_damaged = 0;       // checksums of pieces: the payload is intact
   uint64_t headers_damaged = 0;      // copies of segment headers; the other one serves
   uint64_t descriptors_damaged = 0;  // segments with some: the index still knows what they said
+  // Of the metadata and journal volumes.
+  uint64_t pages = 0, pages_damaged = 0;
+  uint64_t frames = 0, frames_damaged = 0;
+  uint64_t checkpoints_damaged = 0;  // copies of the record; the other one serves
   bool whole = true;                 // false: ended before everything was read
   std::vector<BlobKey> keys;         // of damaged payloads, at most kNamedMax
 
-  bool sound() const { return damaged + tables_damaged + headers_damaged + descriptors_damaged == 0; }
+  bool sound() const {
+    return damaged + tables_damaged + headers_damaged + descriptors_damaged + pages_damaged + frames_damaged +
+               checkpoints_damaged ==
+           0;
+  }
   void add(const ScrubReport& other);
   // For people; the first word is "sound" where nothing is wrong.
   std::string to_string() const;

@@ -15,8 +15,9 @@ namespace fb {
 //   STORE          what makes a directory a store: format version and store id, in text
 //   LOCK           locked while a process serves it
 //   credentials    the root access key, readable by its owner only
-//   namespace/     the namespace engine's
-//   blobs/         the blob engine's
+//   DEVICE         which device holds the store; where there is none:
+//   namespace/     pages and journal
+//   blobs/         blobs
 //
 // An empty or missing directory becomes a store; any other one that has no STORE file is left alone.
 class DataDirectory {
@@ -26,8 +27,6 @@ class DataDirectory {
   Task<void> close();
 
   const std::string& path() const { return path_; }
-  std::string namespace_path() const { return path_ + "/namespace"; }
-  std::string blobs_path() const { return path_ + "/blobs"; }
   std::string credentials_path() const { return path_ + "/credentials"; }
   const std::array<uint8_t, 16>& store_id() const { return store_id_; }
 

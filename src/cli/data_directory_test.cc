@@ -45,8 +45,7 @@ TEST_F(DataDirectoryTest, MadeOnceAndTheSameAfterwards) {
     EXPECT_TRUE(made.has_value()) << made.error();
     if (!made) co_return;
     std::memcpy(id.data(), made->store_id().data(), id.size());
-    EXPECT_EQ(made->namespace_path(), "/some/where/data/namespace");
-    EXPECT_EQ(made->blobs_path(), "/some/where/data/blobs");
+    EXPECT_EQ(made->path(), "/some/where/data");
     co_await made->close();
   });
   EXPECT_NE(id, (std::array<uint8_t, 16>{}));

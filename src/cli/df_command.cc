@@ -3,11 +3,9 @@
 
 #include <fmt/format.h>
 
-#include "bss/store.h"
-#include "cli/data_directory.h"
 #include "cli/s3_client.h"
+#include "cli/store_at_rest.h"
 #include "cli/usage.h"
-#include "io/file.h"
 #include "io/runtime.h"
 
 namespace fb {
@@ -15,7 +13,6 @@ namespace {
 
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
-constexpr size_t kStoreFileBytesMax = 4096;
 constexpr uint64_t kPageMemoryBytes = 64 * kMiB;
 constexpr Duration kAnswerTimeout = Duration::seconds(60);
 
@@ -23,52 +20,17 @@ CommandOutcome outcome_of(const StoreUsage& usage, bool json) {
   return {0, json ? usage_json(usage) : usage_table(usage)};
 }
 
-// Opened as a start would open it, which redoes what its journal holds.
-Task<CommandOutcome> look_into(Env& env, const DfOptions& options, const DataDirectory& directory) {
-  auto partition = co_await Partition::open(env, {.directory = directory.namespace_path(),
-                                                  .store_id = directory.store_id(),
-                                                  .memory_bytes = kPageMemoryBytes});
-  if (!partition) {
-    co_return CommandOutcome{kExitFailed,
-                             fmt::format("the namespace cannot be opened ({}); the lines above say why",
-                                         partition.error().to_string())};
-  }
-  StoreUsage usage;
-  usage.add_namespace(**partition);
-  co_await usage.add_disk(env, options.data_dir);
-  CommandOutcome outcome;
-  auto store = co_await bss::BlobStore::open(
-      env,
-      {.directory = directory.blobs_path(), .incarnation = (*partition)->incarnation(), .cache_bytes = 0});
-  if (!store) {
-    outcome = {kExitFailed, fmt::format("the blobs cannot be opened ({}); the lines above say why",
-                                        store.error().to_string())};
-  } else {
-    bss::BlobFront blobs(env, **store);
-    if (auto opened = co_await blobs.open(); opened) {
-      usage.blobs.add(blobs.usage_here());
-      outcome = outcome_of(usage, options.json);
-    } else {
-      outcome = {kExitFailed, fmt::format("the blobs cannot be read ({})", opened.error().to_string())};
-    }
-    (void)co_await blobs.close();
-  }
-  (void)co_await (*partition)->close();
-  co_return outcome;
-}
-
 Task<CommandOutcome> look_at_directory(Env& env, const DfOptions& options) {
-  // Opening would make a store where there is none.
-  if (!co_await read_small_file(env, options.data_dir + "/STORE", kStoreFileBytesMax)) {
-    co_return CommandOutcome{
-        kExitFailed, fmt::format("{} holds no store; name the --data-dir of the server", options.data_dir)};
-  }
-  auto directory = co_await DataDirectory::open(env, options.data_dir);
-  if (!directory)
-    co_return CommandOutcome{kExitFailed, directory.error() + "; of one that runs ask with --mgmt-url"};
-  CommandOutcome outcome = co_await look_into(env, options, *directory);
-  co_await directory->close();
-  co_return outcome;
+  auto opened = co_await StoreAtRest::open(
+      env, {.data_dir = options.data_dir, .device = options.device, .memory_bytes = kPageMemoryBytes});
+  if (!opened) co_return CommandOutcome{kExitFailed, opened.error().message};
+  StoreAtRest& store = **opened;
+  StoreUsage usage;
+  usage.add_metadata(store.metadata());
+  co_await usage.add_disk(env, store.path());
+  usage.blobs.add(store.blobs().usage_here());
+  co_await store.close();
+  co_return outcome_of(usage, options.json);
 }
 
 // The metrics are open to all who reach the port: any key will do.

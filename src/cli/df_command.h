@@ -12,6 +12,7 @@ namespace fb {
 
 struct DfOptions {
   std::string data_dir;
+  std::string device;    // that the store is on; empty: none
   std::string mgmt_url;  // empty: the data directory
   bool json = false;
 };

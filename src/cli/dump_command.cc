@@ -7,8 +7,11 @@
 #include <system_error>
 #include <vector>
 
+#include "bss/aligned_bytes.h"
+#include "bss/device.h"
 #include "bss/segment_dump.h"
 #include "cli/fsck_command.h"
+#include "cli/store_place.h"
 #include "io/file.h"
 #include "io/runtime.h"
 
@@ -38,7 +41,7 @@ Task<Result<void>> read_all(File& file, std::span<std::byte> bytes,
 
 Task<CommandOutcome> dump_segment_file(Env& env, const std::string& path,
                                        const std::function<void(std::string_view)>& line) {
-  auto opened = co_await File::open(env, path, {});
+  auto opened = co_await File::open(env, path, {.direct = true});
   if (!opened) {
     const int number = opened.error().os_errno();
     const std::string why =
@@ -51,8 +54,9 @@ Task<CommandOutcome> dump_segment_file(Env& env, const std::string& path,
   if (!stat || stat->directory || stat->size_bytes > bss::kSegmentBytesMax) {
     outcome = {kExitFailed, fmt::format("{}: not a segment; they are the files segment-* of a store", path)};
   } else {
-    std::vector<uint64_t> words((stat->size_bytes + sizeof(uint64_t) - 1) / sizeof(uint64_t));
-    const auto bytes = std::as_writable_bytes(std::span(words)).first(stat->size_bytes);
+    AlignedBytes memory;
+    memory.resize(stat->size_bytes);
+    const auto bytes = memory.span();
     (void)co_await read_all(file, bytes, line);
     const bss::SegmentDump dump = bss::dump_segment(bytes, line);
     outcome = {
@@ -66,12 +70,29 @@ Task<CommandOutcome> dump_segment_file(Env& env, const std::string& path,
   co_return outcome;
 }
 
-CommandOutcome run_dump_segment(const std::string& path, const std::function<void(std::string_view)>& line) {
+// Looked at beside a server that may be running: its table is read as it is on the device.
+Task<CommandOutcome> dump_segment_of_device(Env& env, const std::string& path, const std::string& device_path,
+                                            const std::function<void(std::string_view)>& line) {
+  auto device = co_await bss::Device::open(env, {.path = device_path, .read_only = true});
+  if (!device) co_return CommandOutcome{kExitFailed, device_problem(device_path, device.error())};
+  CommandOutcome outcome =
+      co_await dump_segment_file(env, fmt::format("{}/{}", (*device)->path(), path), line);
+  (void)co_await (*device)->close();
+  co_return outcome;
+}
+
+CommandOutcome run_dump_segment(const std::string& path, const std::string& device_path,
+                                const std::function<void(std::string_view)>& line) {
   RuntimeOptions runtime;
   runtime.on_notice = [](Env&, std::string_view) {};
   CommandOutcome outcome;
-  const auto ran = run_cores(
-      runtime, [&](Env& env) -> Task<void> { outcome = co_await dump_segment_file(env, path, line); });
+  const auto ran = run_cores(runtime, [&](Env& env) -> Task<void> {
+    if (device_path.empty()) {
+      outcome = co_await dump_segment_file(env, path, line);
+    } else {
+      outcome = co_await dump_segment_of_device(env, path, device_path, line);
+    }
+  });
   if (!ran) return {kExitFailed, fmt::format("cannot start: {}", ran.error().to_string())};
   return outcome;
 }

@@ -27,6 +27,7 @@ std::string FsckReport::to_string() const {
   text += fmt::format("  keys             {}\n", names.keys);
   text += fmt::format("  pages            {}, {:.0f} % full, at most {} deep\n", names.pages,
                       100 * names.fill(), names.depth_max);
+  text += fmt::format("  pages stored     {}\n  journal frames   {}\n", metadata.pages, metadata.frames);
   text += fmt::format("  blobs named      {}\n  blocks stored    {}\n", names.named.size(), blocks_stored);
   text += fmt::format("  garbage          {} to be freed\n", plural(names.garbage.size(), "blob", "blobs"));
   if (!in_use) text += fmt::format("  without a name   {}, freed after the next start\n", blobs_unnamed);
@@ -42,10 +43,18 @@ std::string FsckReport::to_string() const {
   return text;
 }
 
-Task<Result<FsckReport>> check_store(Partition& partition, BlobClient& blobs, bool in_use) {
+Task<Result<FsckReport>> check_store(Partition& partition, bss::MetadataStore& metadata, BlobClient& blobs,
+                                     bool in_use) {
   FsckReport report{.in_use = in_use};
   FB_CO_TRY(report.names, co_await partition.verify(in_use));
   report.problems = report.names.problems;
+  report.metadata = co_await metadata.scrub();
+  for (const auto& [count, what] :
+       {std::pair(report.metadata.pages_damaged, "a stored page is damaged; the log names it"),
+        std::pair(report.metadata.frames_damaged, "a frame of the journal is damaged; the log names it"),
+        std::pair(report.metadata.checkpoints_damaged, "a copy of the checkpoint is damaged")}) {
+    if (count != 0) report.problems.push_back(fmt::format("{} ({} times)", what, count));
+  }
   // Blocks that are named and were not met yet. While the report's pin lives nothing that was named goes.
   std::unordered_map<BlobId, uint32_t> lacking = report.names.named;
   std::unordered_set<BlobId> unnamed;

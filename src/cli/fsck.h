@@ -4,15 +4,17 @@
 #include <string>
 #include <vector>
 
+#include "bss/metadata_store.h"
 #include "client/blob_client.h"
 #include "nss/partition.h"
 
 namespace fb {
 
 // What a check of a whole store found: every invariant of the namespace's trees, their counts, the ledger,
-// and that each blob a record names is stored.
+// that each blob a record names is stored, and that pages and journal are as they were written.
 struct FsckReport {
   Partition::VerifyReport names;
+  bss::ScrubReport metadata;  // all pages, all of the journal, both checkpoints, by their checksums
   uint64_t blocks_stored = 0;
   uint64_t blobs_missing = 0;
   uint64_t blobs_unnamed = 0;  // of a store at rest: garbage, or left by a process that died; freed later
@@ -26,6 +28,7 @@ struct FsckReport {
 inline constexpr std::string_view kFsckSound = "sound";
 
 // On core 0. `in_use`: others read and write meanwhile.
-Task<Result<FsckReport>> check_store(Partition& partition, BlobClient& blobs, bool in_use);
+Task<Result<FsckReport>> check_store(Partition& partition, bss::MetadataStore& metadata, BlobClient& blobs,
+                                     bool in_use);
 
 }  // namespace fb

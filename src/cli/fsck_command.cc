@@ -3,62 +3,23 @@
 
 #include <fmt/format.h>
 
-#include "bss/store.h"
-#include "cli/data_directory.h"
 #include "cli/fsck.h"
 #include "cli/s3_client.h"
+#include "cli/store_at_rest.h"
 #include "io/file.h"
 #include "io/runtime.h"
-#include "nss/partition_front.h"
 
 namespace fb {
 namespace {
 
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
-constexpr size_t kStoreFileBytesMax = 4096;
 constexpr Duration kLiveTimeout = Duration::minutes(24 * 60);
 
 CommandOutcome outcome_of(std::string report) {
   const bool sound = report.starts_with(kFsckSound);
   if (report.ends_with('\n')) report.pop_back();
   return {sound ? 0 : kExitDamaged, std::move(report)};
-}
-
-// Both engines open, everything checked, both closed again.
-Task<CommandOutcome> check_engines(Env& env, const FsckOptions& options, const DataDirectory& directory) {
-  auto partition = co_await Partition::open(env, {.directory = directory.namespace_path(),
-                                                  .store_id = directory.store_id(),
-                                                  .memory_bytes = options.memory_bytes});
-  if (!partition) {
-    co_return CommandOutcome{
-        kExitDamaged, fmt::format("damaged: the namespace cannot be opened ({}); the lines above say where",
-                                  partition.error().to_string())};
-  }
-  CommandOutcome outcome;
-  auto store = co_await bss::BlobStore::open(
-      env,
-      {.directory = directory.blobs_path(), .incarnation = (*partition)->incarnation(), .cache_bytes = 0});
-  if (!store) {
-    outcome = {kExitDamaged,
-               fmt::format("damaged: the blobs cannot be opened ({}); the lines above say where",
-                           store.error().to_string())};
-  } else {
-    bss::BlobFront blobs(env, **store);
-    if (auto opened = co_await blobs.open(); !opened) {
-      outcome = {kExitDamaged,
-                 fmt::format("damaged: the blobs cannot be read ({})", opened.error().to_string())};
-    } else {
-      (*partition)->use_blobs(blobs);
-      auto report = co_await check_store(**partition, blobs, false);
-      outcome = report ? outcome_of(report->to_string())
-                       : CommandOutcome{kExitFailed, fmt::format("the check could not be finished: {}",
-                                                                 report.error().to_string())};
-    }
-    (void)co_await blobs.close();
-  }
-  (void)co_await (*partition)->close();
-  co_return outcome;
 }
 
 Task<CommandOutcome> ask_server(Env& env, const FsckOptions& options, const EnvironmentLookup& environment) {
@@ -90,15 +51,23 @@ Task<CommandOutcome> ask_server(Env& env, const FsckOptions& options, const Envi
 }  // namespace
 
 Task<CommandOutcome> check_directory(Env& env, const FsckOptions& options) {
-  // Opening would make a store where there is none.
-  if (!co_await read_small_file(env, options.data_dir + "/STORE", kStoreFileBytesMax)) {
-    co_return CommandOutcome{
-        kExitFailed, fmt::format("{} holds no store; name the --data-dir of the server", options.data_dir)};
+  auto opened = co_await StoreAtRest::open(
+      env, {.data_dir = options.data_dir, .device = options.device, .memory_bytes = options.memory_bytes});
+  if (!opened) {
+    const StoreAtRest::Problem& problem = opened.error();
+    if (!problem.damaged) co_return CommandOutcome{kExitFailed, problem.message};
+    co_return CommandOutcome{kExitDamaged, "damaged: " + problem.message};
   }
-  auto directory = co_await DataDirectory::open(env, options.data_dir);
-  if (!directory) co_return CommandOutcome{kExitFailed, directory.error()};
-  CommandOutcome outcome = co_await check_engines(env, options, *directory);
-  co_await directory->close();
+  StoreAtRest& store = **opened;
+  CommandOutcome outcome;
+  {
+    // Holds what it has read until it goes, which is before the store is closed.
+    const auto report = co_await check_store(store.partition(), store.metadata(), store.blobs(), false);
+    outcome = report ? outcome_of(report->to_string())
+                     : CommandOutcome{kExitFailed, fmt::format("the check could not be finished: {}",
+                                                               report.error().to_string())};
+  }
+  co_await store.close();
   co_return outcome;
 }
 

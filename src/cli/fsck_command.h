@@ -12,6 +12,7 @@ namespace fb {
 
 struct FsckOptions {
   std::string data_dir;
+  std::string device;    // that the store is on; empty: none
   std::string mgmt_url;  // empty: the data directory
   uint64_t memory_bytes = 0;
   AwsFlags aws;

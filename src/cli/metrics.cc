@@ -172,6 +172,30 @@ void write_names(Page& page, const Partition::Statistics& names) {
   page.gauge("namespace_replay_bytes", "Bytes of journal that a start would redo.", names.journal_bytes);
 }
 
+void write_metadata(Page& page, const ServerCounters& counters) {
+  const PageFileStats& pages = counters.pages;
+  page.counter("page_reads_total", "Pages read from the metadata volume.", pages.reads);
+  page.counter("page_writes_total", "Pages written to the metadata volume.", pages.writes);
+  page.counter("page_erases_total", "Pages erased from the metadata volume.", pages.erases);
+  page.counter("page_log_bytes_total", "Bytes of the log of where pages are.", pages.log_bytes);
+  page.counter("page_damaged_total", "Reads of pages that found damage; nothing of it was served.",
+               pages.damaged);
+  page.counter("page_write_errors_total", "Pages that the device did not take.", pages.write_errors);
+  page.counter("journal_written_bytes_total", "Bytes written to the journal volume.",
+               counters.journal_written_bytes);
+  page.counter("metadata_scrubs_total", "Times that all pages and the journal were read and verified.",
+               counters.metadata.scrubs);
+  page.counter("metadata_scrub_bytes_total", "Bytes of pages and journal that the scrubber read.",
+               counters.metadata.scrub_bytes);
+  page.counter("metadata_scrub_damaged_total",
+               "Pages, frames and checkpoints that the scrubber found damaged, each time it found them.",
+               counters.metadata.scrub_damaged);
+  if (!counters.device) return;
+  page.counter("device_tables_total", "Copies written of the device's table of files.",
+               counters.device->tables);
+  page.counter("device_table_bytes_total", "Bytes of those.", counters.device->table_bytes);
+}
+
 }  // namespace
 
 void ServerCounters::add_core(Env& env, const api::ApiMetrics& api_core, const HttpStats& http_core,
@@ -199,6 +223,7 @@ std::string ServerCounters::to_prometheus() const {
   write_http(page, http);
   write_blobs(page, blobs);
   write_names(page, names);
+  write_metadata(page, *this);
   for (const UsageRow& row : usage_rows(usage)) page.gauge(row.name, row.help, row.value);
   api.append_to(page.text);
   return page.text;

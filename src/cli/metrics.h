@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "api/metrics.h"
+#include "bss/device.h"
+#include "bss/metadata_store.h"
 #include "bss/options.h"
 #include "cli/usage.h"
 #include "http/http_stats.h"
@@ -23,6 +26,10 @@ struct ServerCounters {
   HttpStats http;
   bss::BlobStats blobs;
   Partition::Statistics names;
+  PageFileStats pages;
+  uint64_t journal_written_bytes = 0;
+  bss::MetadataStore::Stats metadata;
+  std::optional<bss::Device::Stats> device;
   StoreUsage usage;
 
   // On that core.

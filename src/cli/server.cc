@@ -10,11 +10,13 @@
 #include <vector>
 
 #include "api/api_server.h"
+#include "bss/metadata_store.h"
 #include "bss/store.h"
 #include "cli/data_directory.h"
 #include "cli/fsck.h"
 #include "cli/management.h"
 #include "cli/metrics.h"
+#include "cli/store_place.h"
 #include "http/http_server.h"
 #include "http/tls_context.h"
 #include "io/call_on.h"
@@ -63,6 +65,8 @@ struct Server::Core {
 
 struct Server::Shared {
   std::optional<DataDirectory> directory;
+  std::optional<StorePlace> place;
+  std::unique_ptr<bss::MetadataStore> metadata;
   std::unique_ptr<Partition> partition;
   std::unique_ptr<bss::BlobStore> store;
   std::unique_ptr<EmbeddedRegistryGroup> registry;
@@ -111,6 +115,7 @@ Task<void> Server::run_first_core(Env& env) {
     log(env, LogLevel::info, "serving",
         {{"url", shared_->ready.url},
          {"data_dir", settings_.data_dir},
+         {"device", settings_.device},
          {"threads", settings_.threads},
          {"io", env.name()},
          {"durability", to_string(shared_->durability)}});
@@ -146,11 +151,15 @@ Task<ConfigResult<void>> Server::start_store(Env& env) {
   auto directory = co_await DataDirectory::open(env, settings_.data_dir);
   if (!directory) co_return std::unexpected(directory.error());
   shared_->directory = std::move(*directory);
+  auto place = co_await StorePlace::open(env, *shared_->directory, settings_.device);
+  if (!place) co_return std::unexpected(place.error());
+  shared_->place = std::move(*place);
   co_await choose_durability(env);
 
   KeyInfo root{.owner = std::string(kRootOwner), .owner_display_name = std::string(kRootDisplayName)};
   ServerReady& ready = shared_->ready;
   ready.data_dir = settings_.data_dir;
+  ready.device = settings_.device;
   if (settings_.access_key.empty()) {
     auto credentials = co_await shared_->directory->root_credentials(env);
     if (!credentials) co_return std::unexpected(credentials.error());
@@ -166,30 +175,15 @@ Task<ConfigResult<void>> Server::start_store(Env& env) {
   ready.access_key = root.access_key;
   shared_->keys.push_back(std::move(root));
 
-  Partition::Options names{.directory = shared_->directory->namespace_path(),
-                           .store_id = shared_->directory->store_id(),
-                           .durability = shared_->durability,
-                           .memory_bytes = settings_.namespace_memory_bytes};
-  const StoreTuning& tuning = settings_.tuning;
-  if (tuning.journal_segment_bytes != 0) names.segment_bytes = tuning.journal_segment_bytes;
-  if (tuning.journal_bytes_max != 0) names.journal_bytes_max = tuning.journal_bytes_max;
-  if (tuning.page_bytes != 0) names.page_bytes = tuning.page_bytes;
-  if (tuning.page_growth_bytes != 0) names.page_growth_bytes = tuning.page_growth_bytes;
-  if (tuning.page_log_bytes != 0) names.page_log_bytes = tuning.page_log_bytes;
-  auto partition = co_await Partition::open(env, names);
-  if (!partition) {
-    co_return std::unexpected(
-        fmt::format("{}: the namespace could not be opened: {}; the log says where it is damaged",
-                    names.directory, partition.error().to_string()));
-  }
-  shared_->partition = std::move(*partition);
+  if (auto opened = co_await open_namespace(env); !opened) co_return opened;
 
-  bss::BlobStoreOptions blobs{.directory = shared_->directory->blobs_path(),
+  bss::BlobStoreOptions blobs{.directory = shared_->place->blobs_path(),
                               .durability = shared_->durability,
                               .incarnation = shared_->partition->incarnation(),
                               .capacity_bytes = settings_.capacity_bytes,
                               .cache_bytes = settings_.cache_bytes / settings_.threads,
                               .scrub_period = settings_.scrub_period};
+  const StoreTuning& tuning = settings_.tuning;
   if (tuning.blob_shards != 0) blobs.shard_count = tuning.blob_shards;
   if (tuning.blob_segment_bytes != 0) blobs.segment_bytes = tuning.blob_segment_bytes;
   if (tuning.blob_checkpoint_bytes != 0) blobs.checkpoint_interval_bytes = tuning.blob_checkpoint_bytes;
@@ -204,11 +198,39 @@ Task<ConfigResult<void>> Server::start_store(Env& env) {
   co_return ConfigResult<void>();
 }
 
+Task<ConfigResult<void>> Server::open_namespace(Env& env) {
+  bss::MetadataStore::Options stores{.directory = shared_->place->namespace_path(),
+                                     .store_id = shared_->directory->store_id(),
+                                     .durability = shared_->durability,
+                                     .scrub_period = settings_.scrub_period};
+  const StoreTuning& tuning = settings_.tuning;
+  if (tuning.journal_segment_bytes != 0) stores.journal_segment_bytes = tuning.journal_segment_bytes;
+  if (tuning.journal_bytes_max != 0) stores.journal_bytes_max = tuning.journal_bytes_max;
+  if (tuning.page_bytes != 0) stores.page_bytes = tuning.page_bytes;
+  if (tuning.page_growth_bytes != 0) stores.page_growth_bytes = tuning.page_growth_bytes;
+  if (tuning.page_log_bytes != 0) stores.page_log_bytes = tuning.page_log_bytes;
+  stores.reserve_pages =
+      Partition::reserve_pages(settings_.namespace_memory_bytes, stores.page_bytes, env.core_count());
+  const auto failed = [&](const Error& error) {
+    return std::unexpected(
+        fmt::format("{}: the namespace could not be opened: {}; the log says where it is damaged",
+                    stores.directory, error.to_string()));
+  };
+  auto metadata = co_await bss::MetadataStore::open(env, stores);
+  if (!metadata) co_return failed(metadata.error());
+  shared_->metadata = std::move(*metadata);
+  auto partition = co_await Partition::open(env, {.memory_bytes = settings_.namespace_memory_bytes},
+                                            shared_->metadata->clients());
+  if (!partition) co_return failed(partition.error());
+  shared_->partition = std::move(*partition);
+  co_return ConfigResult<void>();
+}
+
 // Never weaker than what was asked for, and stricter where the file system would not keep to it.
 Task<void> Server::choose_durability(Env& env) {
   shared_->durability = settings_.durability;
   if (settings_.durability == Durability::strict) co_return;
-  const auto space = co_await file_system_space(env, settings_.data_dir);
+  const auto space = co_await file_system_space(env, shared_->place->path());
   if (space && space->overwrites_in_place) {
     log(env, LogLevel::warn,
         "durability plp: what is acknowledged is not flushed; a drive without power-loss protection loses "
@@ -216,8 +238,8 @@ Task<void> Server::choose_durability(Env& env) {
     co_return;
   }
   shared_->durability = Durability::strict;
-  log(env, LogLevel::warn, "durability plp needs ext4 or xfs: strict is used",
-      {{"data_dir", settings_.data_dir}});
+  log(env, LogLevel::warn, "durability plp needs ext4, xfs or a block device: strict is used",
+      {{"place", shared_->place->path()}});
 }
 
 Task<ConfigResult<void>> Server::start_core(Env& env) {
@@ -228,11 +250,12 @@ Task<ConfigResult<void>> Server::start_core(Env& env) {
     if (!loaded) co_return std::unexpected(message);
     if (env.core() == 0) warn_of_expiry(env, core.tls);
   }
+  if (auto attached = co_await shared_->place->attach(env); !attached) co_return attached;
   core.names = co_await PartitionFront::open(env, *shared_->partition);
   auto blobs = std::make_unique<bss::BlobFront>(env, *shared_->store);
   if (auto opened = co_await blobs->open(); !opened) {
     co_return std::unexpected(fmt::format("{}: the blobs could not be opened: {}; the log says what is wrong",
-                                          shared_->directory->blobs_path(), opened.error().to_string()));
+                                          shared_->place->blobs_path(), opened.error().to_string()));
   }
   core.blobs = std::move(blobs);
   core.names->use_blobs(*core.blobs);
@@ -352,6 +375,7 @@ Task<void> Server::stop(Env& env) {
       Core& core = core_of(there);
       if (core.http) core.http->stop(kStopGrace);
       if (core.blobs) core.blobs->stop_scrub();
+      if (there.core() == 0 && shared_->metadata) shared_->metadata->stop_scrub();
       if (there.core() == 0 && shared_->management_http) shared_->management_http->stop(Duration::seconds(1));
       co_return;
     });
@@ -393,6 +417,20 @@ Task<void> Server::stop(Env& env) {
   }
   shared_->management_http.reset();
   shared_->partition.reset();
+  if (shared_->metadata) {
+    if (auto closed = co_await shared_->metadata->close(); !closed) {
+      log(env, LogLevel::error, "pages and journal did not close in order",
+          {{"reason", closed.error().to_string()}});
+    }
+    shared_->metadata.reset();
+  }
+  if (shared_->place) {
+    for (unsigned number = env.core_count(); number-- > 1;)
+      co_await call_on(env, number, [this](Env& there) { return shared_->place->detach(there); });
+    if (auto closed = co_await shared_->place->close(); !closed)
+      log(env, LogLevel::error, "the device did not close in order",
+          {{"reason", closed.error().to_string()}});
+  }
   if (shared_->directory) co_await shared_->directory->close();
 }
 
@@ -409,14 +447,15 @@ std::string Server::refuses_management(Env& env, const RequestHead& head) const 
 }
 
 Task<std::string> Server::check(Env& env) {
-  const Result<FsckReport> report = co_await check_store(*shared_->partition, *core_of(env).blobs, true);
+  const Result<FsckReport> report =
+      co_await check_store(*shared_->partition, *shared_->metadata, *core_of(env).blobs, true);
   if (!report) co_return fmt::format("the check could not be finished: {}\n", report.error().to_string());
   co_return report->to_string();
 }
 
 // All cores at once; with the names of the objects whose content is damaged.
 Task<std::string> Server::scrub(Env& env) {
-  bss::ScrubReport report;
+  bss::ScrubReport report = co_await shared_->metadata->scrub();
   Scope scope(env);
   for (unsigned number = 0; number < env.core_count(); ++number)
     scope.spawn(&Server::scrub_core, std::ref(*this), std::ref(env), number, &report);
@@ -452,8 +491,12 @@ Task<std::string> Server::collect_metrics(Env& env) {
   }
   counters.names = shared_->partition->statistics();
   counters.durability = shared_->durability;
-  counters.usage.add_namespace(*shared_->partition);
-  co_await counters.usage.add_disk(env, settings_.data_dir);
+  counters.pages = shared_->metadata->pages().stats();
+  counters.journal_written_bytes = shared_->metadata->journal().written_bytes();
+  counters.metadata = shared_->metadata->stats();
+  counters.usage.add_metadata(*shared_->metadata);
+  co_await counters.usage.add_disk(env, shared_->place->path());
+  if (const bss::Device* device = shared_->place->device()) counters.device = device->stats();
   co_return counters.to_prometheus();
 }
 

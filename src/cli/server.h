@@ -20,6 +20,7 @@ struct ServerReady {
   std::string url;
   std::string mgmt_url;
   std::string data_dir;
+  std::string device;            // empty: none
   std::string credentials_path;  // empty where they came from the environment
   std::string access_key;
   Secret secret_key;
@@ -51,6 +52,7 @@ class Server {
   Task<void> run_first_core(Env& env);
   Task<ConfigResult<void>> start(Env& env);
   Task<ConfigResult<void>> start_store(Env& env);
+  Task<ConfigResult<void>> open_namespace(Env& env);
   Task<void> choose_durability(Env& env);
   Task<ConfigResult<void>> start_core(Env& env);
   Task<ConfigResult<void>> start_listening(Env& env);

@@ -14,6 +14,7 @@
 
 #include "cli/df_command.h"
 #include "cli/dump_command.h"
+#include "cli/format_command.h"
 #include "cli/fsck_command.h"
 #include "cli/mv_command.h"
 #include "cli/server.h"
@@ -166,9 +167,13 @@ void add_fsck(CLI::App& app, FsckOptions& options) {
   CLI::Option* directory = fsck->add_option("--data-dir", options.data_dir,
                                             "The server's data directory. Default: ./fractalbits-data.")
                                ->type_name("DIR");
+  CLI::Option* device =
+      fsck->add_option("--device", options.device, "The device that the store is on, if it is on one.")
+          ->type_name("PATH");
   fsck->add_option("--mgmt-url", options.mgmt_url, "The management port of a server that runs.")
       ->type_name("URL")
-      ->excludes(directory);
+      ->excludes(directory)
+      ->excludes(device);
   fsck->add_option("--memory", options.memory_bytes, "Memory for pages, of a stopped store. Default: 1GiB.")
       ->transform(CLI::AsSizeValue(false))
       ->type_name("BYTES");
@@ -192,6 +197,9 @@ void add_df(CLI::App& app, DfOptions& options) {
   CLI::Option* directory =
       df->add_option("--data-dir", options.data_dir, "The data directory of a server that is stopped.")
           ->type_name("DIR");
+  df->add_option("--device", options.device, "The device that the store is on, if it is on one.")
+      ->type_name("PATH")
+      ->needs(directory);
   df->add_option("--mgmt-url", options.mgmt_url,
                  "The management port of a server that runs. Default: http://127.0.0.1:18080.")
       ->type_name("URL")
@@ -199,24 +207,71 @@ void add_df(CLI::App& app, DfOptions& options) {
   df->add_flag("--json", options.json, "One object, in bytes and counts.");
 }
 
-void add_dump(CLI::App& app, std::string& path) {
+struct DumpOptions {
+  std::string file;
+  std::string device;
+};
+
+void add_dump(CLI::App& app, DumpOptions& options) {
   CLI::App* dump =
       app.add_subcommand("dump-segment",
                          "Show what a segment of the blob store says: headers, batches, entries, and what is "
                          "not intact. It is only "
                          "read, and may be damaged.\n\n"
-                         "  fractalbits dump-segment ./fractalbits-data/blobs/shard-0003/segment-00000000");
+                         "  fractalbits dump-segment ./fractalbits-data/blobs/shard-0003/segment-00000000\n"
+                         "  fractalbits dump-segment --device /dev/sdb blobs/shard-0003/segment-00000000");
   dump->footer(
       "Exit status: 0 all is intact, 1 it could not be read, 2 wrong usage, 4 something is damaged.");
-  dump->add_option("FILE", path, "A file segment-* of a data directory.")->required();
+  dump->add_option("FILE", options.file, "A file segment-* of a data directory, or of the device.")
+      ->required();
+  dump->add_option("--device", options.device, "The device that the file is on, if it is on one.")
+      ->type_name("PATH");
 }
 
-int run_dump(const std::string& path) {
+int run_dump(const DumpOptions& options) {
   const CommandOutcome outcome =
-      run_dump_segment(path, [](std::string_view line) { fmt::print("{}\n", line); });
+      run_dump_segment(options.file, options.device, [](std::string_view line) { fmt::print("{}\n", line); });
   if (outcome.status != kExitDamaged) return finish(outcome);
   fmt::print("{}\n", outcome.message);
   return outcome.status;
+}
+
+void add_format(CLI::App& app, FormatOptions& options) {
+  CLI::App* format = app.add_subcommand(
+      "format",
+      "Make a block device, or a file, ready to hold a store. Nothing is done to one on which anything is "
+      "found, or that is mounted or in use.\n\n"
+      "  fractalbits format --device /dev/nvme1n1\n"
+      "  fractalbits server --device /dev/nvme1n1\n\n"
+      "  fractalbits format --device ./store.fractalbits --size 100GiB      a file, made now");
+  format->footer("Exit status: 0 it is ready, 1 it was refused or failed, 2 wrong usage.");
+  format->add_option("--device", options.device, "The block device or file.")->type_name("PATH")->required();
+  format->add_option("--size", options.size_bytes, "Of a file to be made.")
+      ->transform(CLI::AsSizeValue(false))
+      ->type_name("BYTES");
+  format->add_flag("--force", options.force,
+                   "Destroy what is on it. One that is mounted, or in use, is refused all the same.");
+  format->add_flag(
+      "--zero", options.zero,
+      "Write zeros over all of a block device, too. Of a file that is always done: a file system is "
+      "slow with blocks that were never written.");
+  format->add_flag("--no-zero", options.no_zero, "Not of a file either.");
+}
+
+// A bar where a person is looking, nothing else.
+FormatProgress format_progress() {
+  if (isatty(STDERR_FILENO) == 0) return {};
+  return [shown = -1](uint64_t done, uint64_t total) mutable {
+    constexpr int kWidth = 40;
+    const int percent = total == 0 ? 100 : static_cast<int>(done * 100 / total);
+    if (percent == shown) return;
+    shown = percent;
+    const auto filled = static_cast<size_t>(percent * kWidth / 100);
+    fmt::print(stderr, "\r  [{}{}] {:3} %  {:.1f} of {:.1f} GiB", std::string(filled, '#'),
+               std::string(kWidth - filled, '.'), percent, static_cast<double>(done) / kGiB,
+               static_cast<double>(total) / kGiB);
+    if (done == total) fmt::print(stderr, "\n");
+  };
 }
 
 ConfigResult<ServerSettings> collect(const ServerFlags& flags) {
@@ -257,6 +312,7 @@ void announce(const ServerReady& ready) {
   } else {
     text += fmt::format("  credentials   {}\n", ready.credentials_path);
   }
+  if (!ready.device.empty()) text += fmt::format("  device        {}\n", ready.device);
   text += fmt::format("  data          {}\n  management    {}  (/health /ready /metrics)\n\nTry:\n\n",
                       ready.data_dir, ready.mgmt_url);
   if (ready.credentials_path.empty()) {
@@ -304,8 +360,10 @@ int run_program(int argc, char** argv) {
   add_fsck(app, fsck);
   DfOptions df;
   add_df(app, df);
-  std::string segment;
-  add_dump(app, segment);
+  DumpOptions dump;
+  add_dump(app, dump);
+  FormatOptions format;
+  add_format(app, format);
   if (argc <= 1) {
     fmt::print(stderr, "{}", app.help());
     return kExitUsage;
@@ -320,6 +378,7 @@ int run_program(int argc, char** argv) {
                                 : app.got_subcommand("fsck")         ? " fsck"
                                 : app.got_subcommand("df")           ? " df"
                                 : app.got_subcommand("dump-segment") ? " dump-segment"
+                                : app.got_subcommand("format")       ? " format"
                                                                      : ""),
                     kExitUsage);
   }
@@ -328,7 +387,8 @@ int run_program(int argc, char** argv) {
     if (df.data_dir.empty() && df.mgmt_url.empty()) df.mgmt_url = "http://127.0.0.1:18080";
     return finish(run_df(df));
   }
-  if (app.got_subcommand("dump-segment")) return run_dump(segment);
+  if (app.got_subcommand("dump-segment")) return run_dump(dump);
+  if (app.got_subcommand("format")) return finish(run_format(format, format_progress()));
   if (app.got_subcommand("fsck")) {
     const CommandOutcome outcome = run_fsck(fsck, environment);
     // What is damaged is the answer that was asked for.

@@ -29,6 +29,14 @@ constexpr std::array kTable = {
         .value_name = "DIR",
         .default_value = "./fractalbits-data",
         .help = "Where everything is kept. Made at the first start; locked against a second process."},
+    SettingInfo{.name = "device",
+                .flag = "--device",
+                .environment = "FRACTALBITS_DEVICE",
+                .value_name = "PATH",
+                .default_value = "",
+                .help =
+                    "A block device, or file, made ready by `fractalbits format`: the store is on it, and "
+                    "only credentials and what belongs together stay in DIR."},
     SettingInfo{.name = "listen",
                 .flag = "--listen",
                 .environment = "FRACTALBITS_LISTEN",
@@ -324,6 +332,7 @@ ConfigResult<ServerSettings> resolve_server_settings(
   out.data_dir = settings.text("data_dir");
   if (out.data_dir.empty()) return std::unexpected("--data-dir: the name of a directory is needed");
   while (out.data_dir.size() > 1 && out.data_dir.ends_with('/')) out.data_dir.pop_back();
+  out.device = settings.text("device");
   FB_CONFIG_TRY(out.listen, endpoint(settings, "listen"));
   FB_CONFIG_TRY(out.mgmt_listen, endpoint(settings, "mgmt_listen"));
   out.tls_cert = settings.text("tls.cert");

@@ -28,6 +28,7 @@ struct StoreTuning {
 // Everything `fractalbits server` can be told, checked and in its own types.
 struct ServerSettings {
   std::string data_dir;
+  std::string device;  // empty: everything is in the data directory
   Endpoint listen;
   Endpoint mgmt_listen;
   unsigned threads = 1;

@@ -67,11 +67,11 @@ std::string human(uint64_t bytes) {
 
 }  // namespace
 
-void StoreUsage::add_namespace(Partition& partition) {
-  namespace_pages = partition.statistics().pages;
-  namespace_used_bytes = namespace_pages * partition.page_store().page_memory_bytes();
-  namespace_store_bytes = partition.page_store().file_bytes();
-  const JournalClient::Bounds bounds = partition.journal().bounds();
+void StoreUsage::add_metadata(bss::MetadataStore& store) {
+  namespace_pages = store.pages().page_count();
+  namespace_used_bytes = namespace_pages * store.pages().page_memory_bytes();
+  namespace_store_bytes = store.pages().file_bytes();
+  const JournalClient::Bounds bounds = store.journal().bounds();
   journal_bytes = bounds.size_bytes;
   journal_bytes_max = bounds.size_bytes_max;
 }

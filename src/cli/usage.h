@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "bss/metadata_store.h"
 #include "bss/options.h"
-#include "nss/partition.h"
 
 namespace fb {
 
@@ -23,8 +23,8 @@ struct StoreUsage {
   uint64_t disk_bytes = 0;  // of the file system
   uint64_t disk_available_bytes = 0;
 
-  // What the namespace takes. On core 0.
-  void add_namespace(Partition& partition);
+  // Pages and journal. On core 0.
+  void add_metadata(bss::MetadataStore& store);
   Task<void> add_disk(Env& env, const std::string& directory);
 };
 

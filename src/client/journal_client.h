@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -44,6 +45,17 @@ class JournalClient {
     uint64_t size_bytes_max = 0;
   };
   virtual Bounds bounds() const = 0;
+  virtual size_t frame_size_max() const = 0;
+  // The journal grows and shrinks by so many bytes at a time.
+  virtual uint64_t segment_bytes() const = 0;
+  // By append() since it was opened, with what frames cost.
+  virtual uint64_t written_bytes() const = 0;
+  // Any core: how much can be written for certain; what recovery needs is left out.
+  virtual uint64_t room_bytes() const = 0;
+  // No more room can be had at present: the disk is full, or the journal at its bound.
+  virtual bool low() const = 0;
+  // Called where trimming would give room back that cannot be had otherwise. Null takes it away.
+  virtual void set_low_handler(std::function<void()> handler) = 0;
 
   // Takes the journal over for `epoch`, which must be above every earlier one: durable when it returns.
   virtual Task<Result<void>> seal(const CallContext& context, uint64_t epoch) = 0;

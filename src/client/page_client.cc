@@ -17,6 +17,8 @@ std::string_view to_string(PageError code) {
       return "full";
     case PageError::unavailable:
       return "unavailable";
+    case PageError::unsupported:
+      return "unsupported";
     case PageError::timed_out:
       return "timed_out";
   }

@@ -12,7 +12,16 @@
 
 namespace fb {
 
-enum class PageError { not_found, damaged, stale_version, sealed, full, unavailable, timed_out };
+enum class PageError {
+  not_found,
+  damaged,
+  stale_version,
+  sealed,
+  full,
+  unavailable,
+  unsupported,
+  timed_out,
+};
 std::string_view to_string(PageError code);
 inline const ErrorDomain& error_domain(PageError) {
   static constexpr ErrorDomain kDomain{"page",
@@ -90,13 +99,18 @@ class PageClient {
   virtual Task<Result<Listing>> enumerate(const CallContext& context, uint64_t cursor) = 0;
 
   // In pages of the largest length. New pages can be written while `available` is above 0; pages that exist,
-  // and those that say so, may use `reserved`, too.
+  // and those that say so, may use `reserved`, too. `unallocated` of those available are only as good as the
+  // disk, which others use as well.
   struct Space {
     uint64_t used = 0;
     uint64_t available = 0;
     uint64_t reserved = 0;
+    uint64_t unallocated = 0;
   };
   virtual Task<Result<Space>> space(const CallContext& context) = 0;
+
+  virtual uint64_t page_count() const = 0;
+  virtual uint64_t sealed_epoch() const = 0;
 
   // One page.
   Task<Result<void>> write_page(const CallContext& context, uint64_t epoch, PageId id, Page page);

@@ -15,6 +15,8 @@
 
 namespace fb {
 
+class FileMount;
+
 // A message to another core: intrusive, lives in the sender's frame until the receiver has run it (see
 // call_on.h).
 struct CoreMessage {
@@ -109,6 +111,10 @@ class Env {
   // For those who pass over points on their own (see TreeSource).
   bool simulated() const { return simulated_; }
 
+  // Files beneath the mount's path are its from now on, on this core; null: none are. See mount.h.
+  void mount(FileMount* mount) { mount_ = mount; }
+  FileMount* mounted() const { return mount_; }
+
   TimerQueue& timers() { return timers_; }
   BufferPool& buffers() { return buffers_; }
   EnvStats& stats() { return stats_; }
@@ -129,6 +135,7 @@ class Env {
   friend struct IoRequest;
   Options options_;
   BufferPool buffers_;
+  FileMount* mount_ = nullptr;
 };
 
 // Suspends until the clock shows `deadline`. Ends early, with IoError::cancelled, where `cancel` fires.

@@ -63,6 +63,7 @@ Error io_error(int os_errno, std::source_location where) {
     case ECANCELED:
       return make(IoError::cancelled);
     case EADDRINUSE:
+    case EBUSY:
     case EWOULDBLOCK:
       return make(IoError::in_use);
     case EACCES:

@@ -43,6 +43,12 @@ VoidAwaiter path_operation(Env& env, IoKind kind, const std::string& path, const
   });
 }
 
+// The mount that answers for this path; null: the file system does.
+FileMount* mount_of(Env& env, const std::string& path) {
+  FileMount* mount = env.mounted();
+  return mount != nullptr && mount->holds(path) ? mount : nullptr;
+}
+
 std::string folder_of(const std::string& path) {
   const auto slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
@@ -73,7 +79,8 @@ File::File(File&& other) noexcept
       role_(other.role_),
       durability_(other.durability_),
       direct_(other.direct_),
-      directory_(other.directory_) {}
+      directory_(other.directory_),
+      mounted_(std::move(other.mounted_)) {}
 
 File& File::operator=(File&& other) noexcept {
   FB_ASSERT(handle_ < 0 || env_->abandoned(), handle_);
@@ -83,12 +90,25 @@ File& File::operator=(File&& other) noexcept {
   durability_ = other.durability_;
   direct_ = other.direct_;
   directory_ = other.directory_;
+  mounted_ = std::move(other.mounted_);
   return *this;
 }
 
 File::~File() { FB_ASSERT(handle_ < 0 || env_->abandoned(), handle_); }
 
 Task<Result<File>> File::open(Env& env, const std::string& path, const OpenOptions& options) {
+  File file;
+  file.env_ = &env;
+  file.role_ = options.role;
+  file.durability_ = options.durability;
+  file.directory_ = options.directory;
+  if (FileMount* mount = mount_of(env, path)) {
+    FB_CO_TRY(FileMount::Opened opened, co_await mount->open(env, path, options));
+    file.handle_ = opened.handle;
+    file.direct_ = opened.direct;
+    file.mounted_ = std::move(opened.file);
+    co_return file;
+  }
   FB_CO_TRY(const OpenAwaiter::Opened opened, co_await OpenAwaiter(env, IoLimits{}, [&](IoRequest& request) {
               request.kind = IoKind::open;
               request.role = options.role;
@@ -96,13 +116,8 @@ Task<Result<File>> File::open(Env& env, const std::string& path, const OpenOptio
               request.length = options.mode;
               request.path = path.c_str();
             }));
-  File file;
-  file.env_ = &env;
   file.handle_ = opened.handle;
-  file.role_ = options.role;
-  file.durability_ = options.durability;
   file.direct_ = opened.direct;
-  file.directory_ = options.directory;
   co_return file;
 }
 
@@ -113,85 +128,94 @@ CountAwaiter File::read(std::span<std::byte> data, uint64_t offset, const IoLimi
       !direct_ || (is_aligned(offset, kDirectIoAlignment) && is_aligned(data.size(), kDirectIoAlignment) &&
                    is_aligned(reinterpret_cast<uintptr_t>(data.data()), kDirectIoAlignment)),
       offset, data.size());
+  MountedFile::Place place{.place = offset, .length = data.size()};
+  if (mounted_) place = mounted_->find(offset, data.size());
   return CountAwaiter(*env_, limits, [&](IoRequest& request) {
     request.kind = IoKind::read;
     request.role = role_;
     request.handle = handle_;
     request.data = data.data();
-    request.length = data.size();
-    request.offset = offset;
+    request.length = place.length;
+    request.offset = place.place;
     request.direct_granted = direct_;
   });
 }
 
-namespace {
-CountAwaiter start_vectored_write(Env& env, int32_t handle, FileRole role, bool direct,
-                                  std::span<const iovec> vectors, uint64_t offset, bool durable,
-                                  const IoLimits& limits) {
-  FB_ASSERT(handle >= 0);
+uint64_t File::bytes_in_one_piece(uint64_t offset) const {
+  return mounted_ ? mounted_->find(offset, UINT64_MAX).length : UINT64_MAX;
+}
+
+CountAwaiter File::start_vectored_write(std::span<const iovec> vectors, uint64_t offset, bool durable,
+                                        const IoLimits& limits) const {
+  FB_ASSERT(handle_ >= 0);
   FB_ASSERT(!vectors.empty() && vectors.size() <= kWriteVectorsMax, vectors.size());
+  uint64_t length = 0;
   for (const iovec& piece : vectors) {
-    FB_DCHECK(
-        !direct || (is_aligned(offset, kDirectIoAlignment) && is_aligned(piece.iov_len, kDirectIoAlignment) &&
-                    is_aligned(reinterpret_cast<uintptr_t>(piece.iov_base), kDirectIoAlignment)),
-        offset, piece.iov_len);
+    length += piece.iov_len;
+    FB_DCHECK(!direct_ ||
+                  (is_aligned(offset, kDirectIoAlignment) && is_aligned(piece.iov_len, kDirectIoAlignment) &&
+                   is_aligned(reinterpret_cast<uintptr_t>(piece.iov_base), kDirectIoAlignment)),
+              offset, piece.iov_len);
   }
-  return CountAwaiter(env, limits, [&](IoRequest& request) {
+  MountedFile::Place place{.place = offset, .length = length};
+  if (mounted_) place = mounted_->find(offset, length);
+  FB_ASSERT(place.length == length, offset, length);  // of a mount: in one piece
+  return CountAwaiter(*env_, limits, [&](IoRequest& request) {
     request.kind = IoKind::writev;
-    request.role = role;
+    request.role = role_;
     request.flags = durable ? IoRequest::kDurable : 0;
-    request.handle = handle;
+    request.handle = handle_;
     request.vectors = vectors.data();
     request.vector_count = static_cast<uint32_t>(vectors.size());
-    request.offset = offset;
-    request.direct_granted = direct;
+    request.offset = place.place;
+    request.direct_granted = direct_;
   });
 }
 
-CountAwaiter start_write(Env& env, int32_t handle, FileRole role, bool direct,
-                         std::span<const std::byte> data, uint64_t offset, bool durable,
-                         const IoLimits& limits) {
-  FB_ASSERT(handle >= 0);
+CountAwaiter File::start_write(std::span<const std::byte> data, uint64_t offset, bool durable,
+                               const IoLimits& limits) const {
+  FB_ASSERT(handle_ >= 0);
   FB_ASSERT(data.size() <= kTransferBytesMax, data.size());
   FB_DCHECK(
-      !direct || (is_aligned(offset, kDirectIoAlignment) && is_aligned(data.size(), kDirectIoAlignment) &&
-                  is_aligned(reinterpret_cast<uintptr_t>(data.data()), kDirectIoAlignment)),
+      !direct_ || (is_aligned(offset, kDirectIoAlignment) && is_aligned(data.size(), kDirectIoAlignment) &&
+                   is_aligned(reinterpret_cast<uintptr_t>(data.data()), kDirectIoAlignment)),
       offset, data.size());
-  return CountAwaiter(env, limits, [&](IoRequest& request) {
+  MountedFile::Place place{.place = offset, .length = data.size()};
+  if (mounted_) place = mounted_->find(offset, data.size());
+  return CountAwaiter(*env_, limits, [&](IoRequest& request) {
     request.kind = IoKind::write;
-    request.role = role;
+    request.role = role_;
     request.flags = durable ? IoRequest::kDurable : 0;
-    request.handle = handle;
+    request.handle = handle_;
     request.data = const_cast<std::byte*>(data.data());  // only read
-    request.length = data.size();
-    request.offset = offset;
-    request.direct_granted = direct;
+    request.length = place.length;
+    request.offset = place.place;
+    request.direct_granted = direct_;
   });
 }
-}  // namespace
 
 CountAwaiter File::write(std::span<const std::byte> data, uint64_t offset, const IoLimits& limits) const {
-  return start_write(*env_, handle_, role_, direct_, data, offset, false, limits);
+  return start_write(data, offset, false, limits);
 }
 
 CountAwaiter File::write_durable(std::span<const std::byte> data, uint64_t offset,
                                  const IoLimits& limits) const {
-  return start_write(*env_, handle_, role_, direct_, data, offset, true, limits);
+  return start_write(data, offset, true, limits);
 }
 
 CountAwaiter File::write_durable(std::span<const iovec> vectors, uint64_t offset,
                                  const IoLimits& limits) const {
-  return start_vectored_write(*env_, handle_, role_, direct_, vectors, offset, true, limits);
+  return start_vectored_write(vectors, offset, true, limits);
 }
 
 CountAwaiter File::overwrite_durable(std::span<const std::byte> data, uint64_t offset,
                                      const IoLimits& limits) const {
-  return start_write(*env_, handle_, role_, direct_, data, offset, !keeps_overwrites(), limits);
+  return start_write(data, offset, !keeps_overwrites(), limits);
 }
 
 CountAwaiter File::overwrite_durable(std::span<const iovec> vectors, uint64_t offset,
                                      const IoLimits& limits) const {
-  return start_vectored_write(*env_, handle_, role_, direct_, vectors, offset, !keeps_overwrites(), limits);
+  return start_vectored_write(vectors, offset, !keeps_overwrites(), limits);
 }
 
 Task<Result<void>> File::read_exactly(std::span<std::byte> data, uint64_t offset) {
@@ -208,13 +232,15 @@ Task<Result<void>> File::read_exactly(std::span<std::byte> data, uint64_t offset
 }
 
 Task<Result<void>> File::write_fully(std::span<const std::byte> data, uint64_t offset, bool durable) {
+  const uint64_t end = offset + data.size();
+  if (mounted_ && end > mounted_->size_bytes()) FB_CO_CHECK(co_await mounted_->extend(end));
   while (!data.empty()) {
-    FB_CO_TRY(const size_t count,
-              co_await start_write(*env_, handle_, role_, direct_, data, offset, durable, {}));
+    FB_CO_TRY(const size_t count, co_await start_write(data, offset, durable, {}));
     if (count == 0) co_return IoError::no_space;
     data = data.subspan(count);
     offset += count;
   }
+  if (mounted_ && durable) co_return co_await mounted_->settle();
   co_return Result<void>();
 }
 
@@ -230,19 +256,22 @@ Task<Result<void>> File::overwrite_all_durable(std::span<const std::byte> data, 
   co_return co_await write_fully(data, offset, !keeps_overwrites());
 }
 
-VoidAwaiter File::sync() const {
+Task<Result<void>> File::sync() const {
   FB_ASSERT(handle_ >= 0);
-  return VoidAwaiter(*env_, IoLimits{}, [&](IoRequest& request) {
+  FB_CO_CHECK(co_await VoidAwaiter(*env_, IoLimits{}, [&](IoRequest& request) {
     request.kind = IoKind::sync;
     request.flags = directory_ ? IoRequest::kFullSync : 0;
     request.role = role_;
     request.handle = handle_;
-  });
+  }));
+  if (mounted_) co_return co_await mounted_->settle();
+  co_return Result<void>();
 }
 
-VoidAwaiter File::allocate(uint64_t offset, uint64_t length_bytes) const {
+Task<Result<void>> File::allocate(uint64_t offset, uint64_t length_bytes) const {
   FB_ASSERT(handle_ >= 0);
-  return VoidAwaiter(*env_, IoLimits{}, [&](IoRequest& request) {
+  if (mounted_) co_return co_await mounted_->extend(offset + length_bytes);
+  co_return co_await VoidAwaiter(*env_, IoLimits{}, [&](IoRequest& request) {
     request.kind = IoKind::allocate;
     request.role = role_;
     request.handle = handle_;
@@ -251,9 +280,10 @@ VoidAwaiter File::allocate(uint64_t offset, uint64_t length_bytes) const {
   });
 }
 
-VoidAwaiter File::truncate(uint64_t size_bytes) const {
+Task<Result<void>> File::truncate(uint64_t size_bytes) const {
   FB_ASSERT(handle_ >= 0);
-  return VoidAwaiter(*env_, IoLimits{}, [&](IoRequest& request) {
+  if (mounted_) co_return co_await mounted_->truncate(size_bytes);
+  co_return co_await VoidAwaiter(*env_, IoLimits{}, [&](IoRequest& request) {
     request.kind = IoKind::truncate;
     request.role = role_;
     request.handle = handle_;
@@ -262,7 +292,7 @@ VoidAwaiter File::truncate(uint64_t size_bytes) const {
 }
 
 VoidAwaiter File::lock() const {
-  FB_ASSERT(handle_ >= 0);
+  FB_ASSERT(handle_ >= 0 && mounted_ == nullptr);
   return VoidAwaiter(*env_, IoLimits{}, [&](IoRequest& request) {
     request.kind = IoKind::lock;
     request.role = role_;
@@ -272,6 +302,7 @@ VoidAwaiter File::lock() const {
 
 Task<Result<FileStat>> File::stat() const {
   FB_ASSERT(handle_ >= 0);
+  if (mounted_) co_return FileStat{.size_bytes = mounted_->size_bytes()};
   FileStat stat;
   FB_CO_CHECK(co_await VoidAwaiter(*env_, IoLimits{}, [&](IoRequest& request) {
     request.kind = IoKind::stat;
@@ -284,6 +315,11 @@ Task<Result<FileStat>> File::stat() const {
 
 Task<Result<void>> File::close() {
   if (handle_ < 0) co_return Result<void>();
+  if (mounted_) {
+    handle_ = -1;  // the mount's own
+    const std::unique_ptr<MountedFile> file = std::move(mounted_);
+    co_return co_await file->close();
+  }
   co_return co_await VoidAwaiter(*env_, IoLimits{}, [&](IoRequest& request) {
     request.kind = IoKind::close;
     request.role = role_;
@@ -292,14 +328,17 @@ Task<Result<void>> File::close() {
 }
 
 Task<Result<void>> rename_file(Env& env, const std::string& from, const std::string& to) {
+  if (FileMount* mount = mount_of(env, from)) co_return co_await mount->rename(env, from, to);
   co_return co_await path_operation(env, IoKind::rename, from, to.c_str());
 }
 
 Task<Result<void>> remove_file(Env& env, const std::string& path) {
+  if (FileMount* mount = mount_of(env, path)) co_return co_await mount->remove(env, path);
   co_return co_await path_operation(env, IoKind::unlink, path);
 }
 
 Task<Result<void>> make_directory(Env& env, const std::string& path) {
+  if (FileMount* mount = mount_of(env, path)) co_return co_await mount->make_directory(env, path);
   co_return co_await path_operation(env, IoKind::make_directory, path);
 }
 
@@ -310,6 +349,7 @@ Task<Result<void>> ensure_directory(Env& env, const std::string& path) {
 }
 
 Task<Result<void>> sync_directory(Env& env, const std::string& path) {
+  if (FileMount* mount = mount_of(env, path)) co_return co_await mount->sync_names(env);
   FB_CO_TRY(File directory, co_await File::open(env, path, {.directory = true}));
   const Result<void> synced = co_await directory.sync();
   const Result<void> closed = co_await directory.close();
@@ -317,6 +357,7 @@ Task<Result<void>> sync_directory(Env& env, const std::string& path) {
 }
 
 Task<Result<std::vector<std::string>>> list_directory(Env& env, const std::string& path) {
+  if (FileMount* mount = mount_of(env, path)) co_return co_await mount->list(env, path);
   std::vector<std::string> names;
   FB_CO_CHECK(co_await path_operation(env, IoKind::list_directory, path, nullptr, &names));
   std::ranges::sort(names);
@@ -324,12 +365,18 @@ Task<Result<std::vector<std::string>>> list_directory(Env& env, const std::strin
 }
 
 Task<Result<FileSystemSpace>> file_system_space(Env& env, const std::string& path) {
+  if (FileMount* mount = mount_of(env, path)) co_return co_await mount->space(env);
   FileSystemSpace space;
   FB_CO_CHECK(co_await path_operation(env, IoKind::statfs, path, nullptr, &space));
   co_return space;
 }
 
 Task<Result<std::string>> read_small_file(Env& env, const std::string& path, size_t size_max_bytes) {
+  if (FileMount* mount = mount_of(env, path)) {
+    FB_CO_TRY(std::string contents, co_await mount->read_small(env, path));
+    if (contents.size() > size_max_bytes) co_return IoError::limit;
+    co_return contents;
+  }
   FB_CO_TRY(File file, co_await File::open(env, path, {}));
   Result<std::string> contents = co_await read_whole(file, size_max_bytes);
   FB_CO_CHECK(co_await file.close());
@@ -338,6 +385,7 @@ Task<Result<std::string>> read_small_file(Env& env, const std::string& path, siz
 
 Task<Result<void>> replace_small_file(Env& env, const std::string& path, std::string_view contents,
                                       uint32_t mode, FileRole role) {
+  if (FileMount* mount = mount_of(env, path)) co_return co_await mount->replace_small(env, path, contents);
   const std::string new_path = path + ".new";
   const OpenOptions options{.write = true, .create = true, .truncate = true, .role = role, .mode = mode};
   FB_CO_TRY(File file, co_await File::open(env, new_path, options));

@@ -7,6 +7,7 @@
 
 #include "io/durability.h"
 #include "io/io_awaiter.h"
+#include "io/mount.h"
 
 namespace fb {
 
@@ -14,8 +15,10 @@ inline constexpr size_t kWriteVectorsMax = 1024;  // IOV_MAX of Linux
 
 struct OpenOptions {
   bool write = false;
-  bool create = false;     // where missing; the entry is durable only after sync_directory() of its folder
-  bool exclusive = false;  // with create: IoError::exists where present
+  bool create = false;  // where missing; the entry is durable only after sync_directory() of its folder
+  // With create: IoError::exists where present. Without, of a block device: IoError::in_use where it is
+  // mounted, or opened so by another.
+  bool exclusive = false;
   bool truncate = false;
   bool directory = false;
   bool direct = false;  // O_DIRECT; where the file system refuses, opened without: see File::direct()
@@ -37,6 +40,8 @@ class File {
 
   bool is_open() const { return handle_ >= 0; }
   bool direct() const { return direct_; }
+  // For mounts, whose files are parts of this one.
+  int32_t handle() const { return handle_; }
   Env& env() const { return *env_; }
 
   // One operation; may transfer less than asked (end of file, or a full disk half-way).
@@ -57,6 +62,9 @@ class File {
                                  const IoLimits& limits = {}) const;
   CountAwaiter overwrite_durable(std::span<const iovec> vectors, uint64_t offset,
                                  const IoLimits& limits = {}) const;
+  // How many bytes from `offset` on one operation can read or write: of a file system's file any number, of a
+  // mount's (mount.h) what lies in one piece.
+  uint64_t bytes_in_one_piece(uint64_t offset) const;
   // Whether a plain write to such blocks is durable when it has ended.
   bool keeps_overwrites() const { return durability_ == Durability::plp && direct_; }
 
@@ -66,21 +74,26 @@ class File {
   Task<Result<void>> write_all_durable(std::span<const std::byte> data, uint64_t offset);
   Task<Result<void>> overwrite_all_durable(std::span<const std::byte> data, uint64_t offset);
 
-  VoidAwaiter sync() const;
-  VoidAwaiter allocate(uint64_t offset, uint64_t length_bytes) const;
-  VoidAwaiter truncate(uint64_t size_bytes) const;
+  Task<Result<void>> sync() const;
+  Task<Result<void>> allocate(uint64_t offset, uint64_t length_bytes) const;
+  Task<Result<void>> truncate(uint64_t size_bytes) const;
   VoidAwaiter lock() const;
   Task<Result<FileStat>> stat() const;
   Task<Result<void>> close();
 
  private:
   Task<Result<void>> write_fully(std::span<const std::byte> data, uint64_t offset, bool durable);
+  CountAwaiter start_write(std::span<const std::byte> data, uint64_t offset, bool durable,
+                           const IoLimits& limits) const;
+  CountAwaiter start_vectored_write(std::span<const iovec> vectors, uint64_t offset, bool durable,
+                                    const IoLimits& limits) const;
   Env* env_ = nullptr;
   int32_t handle_ = -1;
   FileRole role_ = FileRole::other;
   Durability durability_ = Durability::strict;
   bool direct_ = false;
   bool directory_ = false;
+  std::unique_ptr<MountedFile> mounted_;  // null: a file of the file system
 };
 
 // Operations on names. Renames, new and removed entries are durable only after sync_directory() of the

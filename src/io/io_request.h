@@ -53,8 +53,9 @@ enum class IoKind : uint8_t {
 };
 
 struct FileStat {
-  uint64_t size_bytes = 0;
+  uint64_t size_bytes = 0;  // also of a block device
   bool directory = false;
+  bool block_device = false;
 };
 
 struct FileSystemSpace {

@@ -3,10 +3,12 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/magic.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -88,8 +90,11 @@ int64_t stat_file(const IoRequest& request) {
   struct stat status{};
   const int64_t result = answer(::fstat(request.handle, &status));
   if (result < 0) return result;
-  *static_cast<FileStat*>(request.out) = {.size_bytes = static_cast<uint64_t>(status.st_size),
-                                          .directory = S_ISDIR(status.st_mode)};
+  auto size_bytes = static_cast<uint64_t>(status.st_size);
+  const bool block_device = S_ISBLK(status.st_mode);
+  if (block_device && ::ioctl(request.handle, BLKGETSIZE64, &size_bytes) != 0) return -errno;
+  *static_cast<FileStat*>(request.out) = {
+      .size_bytes = size_bytes, .directory = S_ISDIR(status.st_mode), .block_device = block_device};
   return 0;
 }
 

@@ -49,6 +49,8 @@ class SlowPages final : public PageClient {
   Task<Result<void>> seal(const CallContext&, uint64_t) override { co_return Result<void>(); }
   Task<Result<Listing>> enumerate(const CallContext&, uint64_t) override { co_return PageError::unavailable; }
   Task<Result<Space>> space(const CallContext&) override { co_return Space(); }
+  uint64_t page_count() const override { return pages.size(); }
+  uint64_t sealed_epoch() const override { return 0; }
 
   static constexpr uint32_t kPageBytes = 4096;
   struct Stored {
@@ -68,6 +70,12 @@ class NoJournal final : public JournalClient {
  public:
   explicit NoJournal(Env& env) : env_(env) {}
   Bounds bounds() const override { return {}; }
+  size_t frame_size_max() const override { return kMiB; }
+  uint64_t segment_bytes() const override { return kMiB; }
+  uint64_t written_bytes() const override { return 0; }
+  uint64_t room_bytes() const override { return kMiB; }
+  bool low() const override { return false; }
+  void set_low_handler(std::function<void()>) override {}
   Task<Result<void>> seal(const CallContext&, uint64_t) override { co_return Result<void>(); }
   Task<Result<uint64_t>> append(const CallContext&, std::span<const std::byte>) override {
     (void)co_await sleep_for(env_, Duration::microseconds(200));

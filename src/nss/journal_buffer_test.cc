@@ -7,9 +7,9 @@
 #include <random>
 
 #include "base/checksum.h"
+#include "bss/journal_file.h"
 #include "io/runtime.h"
 #include "io/sim/simulation.h"
-#include "nss/journal_file.h"
 #include "nss/nss_test_world.h"
 
 namespace fb {
@@ -29,6 +29,12 @@ class MemoryJournal final : public JournalClient {
  public:
   explicit MemoryJournal(Env& env) : env_(env) {}
   Bounds bounds() const override { return {.next_sequence = frames.size() + 1, .epoch = epoch}; }
+  size_t frame_size_max() const override { return kMiB; }
+  uint64_t segment_bytes() const override { return kMiB; }
+  uint64_t written_bytes() const override { return 0; }
+  uint64_t room_bytes() const override { return kMiB; }
+  bool low() const override { return false; }
+  void set_low_handler(std::function<void()>) override {}
   Task<Result<void>> seal(const CallContext&, uint64_t new_epoch) override {
     epoch = new_epoch;
     co_return Result<void>();

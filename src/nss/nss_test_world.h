@@ -7,53 +7,16 @@
 #include <map>
 #include <set>
 
+#include "bss/device_test_world.h"
+#include "bss/metadata_store.h"
+#include "bss/test_world.h"
 #include "client/blob_client.h"
 #include "client/record.h"
-#include "io/sim/simulation.h"
 #include "nss/partition_front.h"
 
-// For the tests of this folder: a simulated machine, blobs in memory, records.
+// For the tests of this folder: an engine over the real stores, blobs in memory, records.
 
 namespace fb {
-
-#define CO_CHECK(condition)                 \
-  if (!(condition)) {                       \
-    ADD_FAILURE() << "failed: " #condition; \
-    co_return;                              \
-  }
-#define CO_CHECK_OK(...)                                                      \
-  do {                                                                        \
-    if (const auto& fb_checked = (__VA_ARGS__); !fb_checked) {                \
-      ADD_FAILURE() << #__VA_ARGS__ " is " << fb_checked.error().to_string(); \
-      co_return;                                                              \
-    }                                                                         \
-  } while (false)
-
-// One machine that runs one process after the other.
-class World {
- public:
-  explicit World(uint64_t seed = 1, unsigned cores = 1, bool power_loss_protection = false)
-      : simulation(seed),
-        node(simulation.add_node(
-            {.name = "nss", .cores = cores, .disk = {.power_loss_protection = power_loss_protection}})) {
-    simulation.set_switch_chance(kSwitchPpm);
-  }
-  static constexpr uint32_t kSwitchPpm =
-      30'000;  // of points in latched sections, where there are several cores
-  // Runs `main` to its end, or to a planned crash.
-  void run(std::function<Task<void>(Env&)> main) {
-    node.start(std::move(main));
-    ASSERT_TRUE(simulation.run_until([&] { return !node.running(); }, Duration::seconds(3600)))
-        << node.describe_waiting();
-  }
-  std::string log() const {
-    std::string text;
-    for (const std::string& line : simulation.log()) text += line + "\n";
-    return text;
-  }
-  sim::Simulation simulation;
-  sim::SimNode& node;
-};
 
 // Keeps which blobs there are, and the content of those that were put.
 class FakeBlobs final : public BlobClient {
@@ -126,27 +89,69 @@ inline std::string inline_object(std::string_view content) {
   return record.encode();
 }
 
+// Of an engine, and of the stores beneath it.
+struct EngineOptions : Partition::Options {
+  bss::MetadataStore::Options stores;
+  uint64_t device_bytes = 0;  // 0: in folders; else on a device of that size, made where there is none
+};
+
 // Small pages and few of them, so that they come and go all the time.
-inline Partition::Options small_options() {
-  return {.directory = "/ns",
-          .store_id = {1, 2, 3},
-          .memory_bytes = 768 * kKiB,
-          .page_bytes = 4 * kKiB,
-          .segment_bytes = 256 * kKiB,
-          .journal_bytes_max = 2 * kMiB,
-          .page_growth_bytes = 128 * kKiB,
-          .page_log_bytes = 128 * kKiB,
-          .free_delay = Duration::milliseconds(1),
-          .checkpoint_tick = Duration::milliseconds(1)};
+inline EngineOptions small_options() {
+  EngineOptions options;
+  options.memory_bytes = 768 * kKiB;
+  options.free_delay = Duration::milliseconds(1);
+  options.checkpoint_tick = Duration::milliseconds(1);
+  options.stores = {.directory = "/ns",
+                    .store_id = {1, 2, 3},
+                    .page_bytes = 4 * kKiB,
+                    .page_growth_bytes = 128 * kKiB,
+                    .page_log_bytes = 128 * kKiB,
+                    .journal_segment_bytes = 256 * kKiB,
+                    .journal_bytes_max = 2 * kMiB};
+  return options;
 }
+
+// The stores, and the engine over them.
+struct Engine {
+  std::unique_ptr<bss::Device> device;
+  std::unique_ptr<bss::MetadataStore> stores;
+  std::unique_ptr<Partition> partition;
+
+  Task<Result<void>> open(Env& env, const EngineOptions& options = small_options()) {
+    bss::MetadataStore::Options with = options.stores;
+    if (options.device_bytes != 0) {
+      FB_CO_TRY(device, co_await bss::open_or_make_device(env, options.device_bytes));
+      with.directory = device->path() + with.directory;
+    }
+    with.reserve_pages = Partition::reserve_pages(options.memory_bytes, with.page_bytes, env.core_count());
+    FB_CO_TRY(stores, co_await bss::MetadataStore::open(env, with));
+    Result<std::unique_ptr<Partition>> opened = co_await Partition::open(env, options, stores->clients());
+    if (opened) {
+      partition = std::move(*opened);
+      co_return Result<void>();
+    }
+    (void)co_await stores->close();
+    if (device) (void)co_await device->close();
+    co_return opened.error();
+  }
+  Task<Result<void>> close() {
+    Result<void> result = co_await partition->close();
+    for (const Result<void>& closed :
+         {co_await stores->close(), device ? co_await device->close() : Result<void>()}) {
+      if (result && !closed) result = closed;
+    }
+    co_return result;
+  }
+};
 
 inline constexpr BucketId kBucket{7};
 
 // A partition with a front and background work, for the length of one process.
 struct Session {
   explicit Session(Env& env_in) : env(env_in) {}
-  Task<Result<void>> open(FakeBlobs& blobs, const Partition::Options& options = small_options()) {
-    FB_CO_TRY(partition, co_await Partition::open(env, options));
+  Task<Result<void>> open(FakeBlobs& blobs, const EngineOptions& options = small_options()) {
+    FB_CO_CHECK(co_await engine.open(env, options));
+    partition = engine.partition.get();
     redo_pages = partition->statistics().redo_pages;
     front = co_await PartitionFront::open(env, *partition);
     front->use_blobs(blobs);
@@ -157,7 +162,7 @@ struct Session {
   }
   Task<Result<void>> close() {
     co_await front->close();
-    co_return co_await partition->close();
+    co_return co_await engine.close();
   }
   Task<void> verify(bool in_use = false) {
     const auto report = co_await partition->verify(in_use);
@@ -172,7 +177,8 @@ struct Session {
                                     {.kind = Mutation::Kind::erase, .key = key, .condition = condition});
   }
   Env& env;
-  std::unique_ptr<Partition> partition;
+  Engine engine;
+  Partition* partition = nullptr;
   std::unique_ptr<PartitionFront> front;
   uint64_t redo_pages = 0;  // when it began to serve
 };
@@ -180,7 +186,7 @@ struct Session {
 // One process that does `body` and ends in order.
 using SessionBody = std::function<Task<void>(Session&)>;
 inline void in_session(World& world, FakeBlobs& blobs, SessionBody body,
-                       const Partition::Options& options = small_options()) {
+                       const EngineOptions& options = small_options()) {
   world.run([&](Env& env) -> Task<void> {
     Session session(env);
     CO_CHECK_OK(co_await session.open(blobs, options));
@@ -190,7 +196,7 @@ inline void in_session(World& world, FakeBlobs& blobs, SessionBody body,
 }
 // The first one of a store, with a bucket.
 inline void in_new_bucket(World& world, FakeBlobs& blobs, SessionBody body,
-                          const Partition::Options& options = small_options()) {
+                          const EngineOptions& options = small_options()) {
   in_session(
       world, blobs,
       [&](Session& session) -> Task<void> {

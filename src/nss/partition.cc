@@ -37,9 +37,12 @@ CountChange TreeState::counts_now() const {
   return all;
 }
 
-Partition::Partition(Env& env, const Options& options)
+Partition::Partition(Env& env, const Options& options, const MetadataClients& stores)
     : env_(env),
       options_(options),
+      checkpoints_(stores.checkpoints),
+      journal_store_(stores.journal),
+      page_store_(stores.pages),
       scope_(env),
       marks_(std::make_unique<Mark[]>(env.core_count())),
       ports_(std::make_unique<CorePorts[]>(env.core_count())),
@@ -111,7 +114,7 @@ Partition::Statistics Partition::statistics() const {
   statistics.trees = trees_.size();
   statistics.memory_bytes = uint64_t{buffers_->frame_count()} * buffers_->page_bytes();
   statistics.dirty_pages = buffers_->dirty_count();
-  statistics.pages = page_file_->page_count();
+  statistics.pages = page_store_.page_count();
   statistics.page_loads = buffers.loads.load();
   statistics.pages_written = buffers.pages_written.load();
   statistics.evictions = buffers.evictions.load();
@@ -163,11 +166,7 @@ Task<Result<void>> Partition::close() {
     co_await scope_.join();
     co_await journal_->drain(env_);
   }
-  for (const Result<void>& closed : {journal_file_ ? co_await journal_file_->close() : Result<void>(),
-                                     page_file_ ? co_await page_file_->close() : Result<void>(),
-                                     checkpoints_ ? co_await checkpoints_->close() : Result<void>()}) {
-    if (result && !closed) result = closed;
-  }
+  journal_store_.set_low_handler(nullptr);
   own_front_.reset();
   open_ = false;
   co_return result;

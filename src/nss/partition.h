@@ -14,12 +14,13 @@
 #include "art/page_op.h"
 #include "art/rename_gate.h"
 #include "client/blob_client.h"
+#include "client/checkpoint_client.h"
+#include "client/journal_client.h"
 #include "client/namespace_client.h"
+#include "client/page_client.h"
 #include "nss/buffer_manager.h"
-#include "nss/checkpoint_file.h"
+#include "nss/checkpoint.h"
 #include "nss/commit_record.h"
-#include "nss/journal_file.h"
-#include "nss/page_file.h"
 #include "nss/tree_value.h"
 
 // The namespace engine: the trees of all buckets over one page store and one journal. Every core works on
@@ -78,16 +79,7 @@ class Partition {
     bool sections = false;  // a checkpoint neither waits for them nor asks what they left
   };
   struct Options {
-    std::string directory;  // made where missing
-    StoreId store_id{};
-    Durability durability = Durability::strict;
-    uint64_t memory_bytes = 256 * kMiB;  // of page frames
-    uint32_t page_bytes = 16 * kKiB;     // of a new store
-    uint64_t segment_bytes = 16 * kMiB;  // of the journal
-    uint64_t journal_bytes_max = 0;      // bounds the replay at start; 0: by the disk, kJournalShareOfDisk
-    uint64_t page_store_bytes_max = 0;   // 0: what the file system gives
-    uint64_t page_growth_bytes = 64 * kMiB;                // of the page store's file
-    uint64_t page_log_bytes = 8 * kMiB;                    // of its log
+    uint64_t memory_bytes = 256 * kMiB;                    // of page frames
     uint64_t sweep_blobs_max = 2'000'000;                  // marked in memory at a time
     Duration free_delay = Duration::milliseconds(200);     // between rounds that free garbage
     Duration checkpoint_tick = Duration::milliseconds(5);  // how often is looked whether one is due
@@ -97,9 +89,6 @@ class Partition {
     Duration compact_delay = Duration::seconds(1);         // between looks at which trees are due
     LeftOut left_out{};
   };
-  static constexpr uint64_t kJournalBytesMax = 256 * kMiB;
-  static constexpr uint64_t kJournalSegmentsMin = 4;
-  static constexpr uint64_t kJournalShareOfDisk = 16;
   // A checkpoint is due when the journal has come to half its bound. It writes the pages whose first changes
   // are the oldest, until this share of that half is behind them.
   static constexpr uint64_t kCheckpointShare = 8;
@@ -119,13 +108,16 @@ class Partition {
   // It lays out anew a page of which so large a share is garbage.
   static constexpr uint32_t kCompactGarbageShare = 4;
 
-  // NamespaceError::damaged or unsupported with a line in the log that names the place, or an IoError.
-  static Task<Result<std::unique_ptr<Partition>>> open(Env& env, const Options& options);
+  // NamespaceError::damaged with a line in the log that says what, or an error of a client.
+  static Task<Result<std::unique_ptr<Partition>>> open(Env& env, const Options& options,
+                                                       const MetadataClients& stores);
   ~Partition();
+  // Pages that the store should keep for what must be written on a full disk, as many as fit the frames.
+  static uint32_t reserve_pages(uint64_t memory_bytes, uint32_t page_bytes, unsigned cores);
 
   // Freeing of garbage, compaction and, after an unclean end, the sweep. `blobs` is core 0's.
   void start_background(BlobClient& blobs);
-  // After every front was closed: ends the background work, writes everything, closes the files.
+  // After every front was closed: ends the background work, writes everything.
   Task<Result<void>> close();
 
   Incarnation incarnation() const { return incarnation_; }
@@ -185,8 +177,6 @@ class Partition {
   Task<Result<void>> take_checkpoint(bool everything);
   Task<void> add_front(PartitionFront& front);
   Task<void> remove_front(PartitionFront& front);
-  JournalFile& journal() { return *journal_file_; }
-  PageFile& page_store() { return *page_file_; }
   BufferManager& buffers() { return *buffers_; }
   // A commit or rename carries blobs of ended incarnations to another key while the sweep marks: told before.
   void mark_moved(std::span<const Garbage> blobs);
@@ -217,7 +207,7 @@ class Partition {
   // written, and so room be made by a checkpoint, only when its records are in the journal.
   bool journal_tight() const {
     const uint64_t in_flight = journal_->tail() - journal_->durable();
-    return journal_file_->room_bytes() < in_flight + journal_file_->segment_bytes() / 2;
+    return journal_store_.room_bytes() < in_flight + journal_store_.segment_bytes() / 2;
   }
   bool closing() const { return closing_.load(std::memory_order_relaxed); }
 
@@ -242,11 +232,10 @@ class Partition {
     char padding[56];
   };
 
-  Partition(Env& env, const Options& options);
+  Partition(Env& env, const Options& options, const MetadataClients& stores);
 
   // Opening: partition_recovery.cc.
   Task<Result<void>> recover();
-  Task<Result<void>> open_files();
   Task<Result<uint64_t>> find_end();
   void make_memory(uint64_t end_position);
   Task<Result<void>> replay(uint64_t from_generation);
@@ -263,14 +252,15 @@ class Partition {
   Task<void> collect_from_fronts();
   Task<void> collect_from(PartitionFront& front);
   Task<Result<Checkpoint>> make_checkpoint(bool everything);
+  Task<Result<void>> write_checkpoint(const Checkpoint& checkpoint);
   Task<Result<void>> finish_checkpoint(const Checkpoint& checkpoint);
   Task<Result<void>> erase_retired();
   Task<void> look_at_space();
   uint64_t journal_used() const;
   uint64_t journal_growth() const;
   // To the journal, by this process and, as far as it was replayed, by those before.
-  uint64_t journal_written() const { return journal_before_ + journal_file_->written_bytes(); }
-  uint64_t journal_target() const { return options_.journal_bytes_max / 2; }
+  uint64_t journal_written() const { return journal_before_ + journal_store_.written_bytes(); }
+  uint64_t journal_target() const { return journal_store_.bounds().size_bytes_max / 2; }
   uint64_t journal_share() const { return journal_target() / kCheckpointShare; }
   void note_boundary();
 
@@ -305,9 +295,9 @@ class Partition {
 
   Env& env_;
   Options options_;
-  std::unique_ptr<CheckpointFile> checkpoints_;
-  std::unique_ptr<JournalFile> journal_file_;
-  std::unique_ptr<PageFile> page_file_;
+  CheckpointClient& checkpoints_;
+  JournalClient& journal_store_;
+  PageClient& page_store_;
   std::unique_ptr<JournalBuffer> journal_;
   PageRedo redo_;  // what pages may lack; core 0's
   std::unique_ptr<BufferManager> buffers_;
@@ -345,7 +335,8 @@ class Partition {
   bool checkpoint_due_ = false;      // the journal asks for room
   uint64_t checkpoint_base_ = 0;     // bytes of journal that the last checkpoint left
   Instant next_look_{};
-  bool clean_ = false;  // the last process ended in order
+  uint64_t found_epoch_ = 0;  // in which the checkpoint was written that the start found
+  bool clean_ = false;        // the last process ended in order
   bool open_ = false;
   bool ending_ = false;
   bool stopping_ = false;

@@ -20,7 +20,7 @@ constexpr Duration kSpaceTick = Duration::milliseconds(20);
 }  // namespace
 
 Task<void> Partition::run_journal(Partition* self) {
-  co_await JournalBuffer::run(self->env_, *self->journal_, *self->journal_file_);
+  co_await JournalBuffer::run(self->env_, *self->journal_, self->journal_store_);
 }
 
 Task<void> Partition::run_buffers(Partition* self) {
@@ -35,8 +35,10 @@ uint64_t Partition::journal_used() const {
 
 // How much larger its files become before checkpoints stop that.
 uint64_t Partition::journal_growth() const {
-  const uint64_t most = std::min(journal_target() + 3 * options_.segment_bytes, options_.journal_bytes_max);
-  return most - std::min(most, journal_file_->bounds().size_bytes);
+  const JournalClient::Bounds bounds = journal_store_.bounds();
+  const uint64_t most =
+      std::min(journal_target() + 3 * journal_store_.segment_bytes(), bounds.size_bytes_max);
+  return most - std::min(most, bounds.size_bytes);
 }
 
 void Partition::note_boundary() {
@@ -81,18 +83,17 @@ Task<void> Partition::look_at_space() {
   next_look_ = now + kSpaceTick;
   const uint64_t ledger_bytes = ledger_.size() * kCheckpointGarbageBytes;
   const uint64_t wanted = kCheckpointOverhead + trees_.size() * kCheckpointTreeBytes + ledger_bytes;
-  bool refuses = journal_->stalled() || journal_file_->low();
-  if (2 * wanted > checkpoints_->capacity_bytes() && !(co_await checkpoints_->reserve(4 * wanted)))
+  bool refuses = journal_->stalled() || journal_store_.low();
+  if (2 * wanted > checkpoints_.checkpoint_bytes_reserved() &&
+      !(co_await checkpoints_.reserve_checkpoint({}, 4 * wanted)))
     refuses = true;
-  const Result<PageClient::Space> space = co_await page_file_->space({});
+  const Result<PageClient::Space> space = co_await page_store_.space({});
   // Of what the disk has, the journal may take its next segment before this is looked at again; slots that
   // are there are the pages'.
-  const Result<FileSystemSpace> disk = co_await file_system_space(env_, options_.directory);
-  const uint64_t page_bytes = buffers_->page_bytes();
   const uint64_t available = space ? space->available : 0;
-  const uint64_t on_disk = std::min(available, disk ? disk->available_bytes / page_bytes : 0);
-  const uint64_t left =
-      available - std::min(on_disk, std::min(journal_growth(), options_.segment_bytes) / page_bytes);
+  const uint64_t on_disk = space ? space->unallocated : 0;
+  const uint64_t for_journal = std::min(journal_growth(), journal_store_.segment_bytes());
+  const uint64_t left = available - std::min(on_disk, for_journal / buffers_->page_bytes());
   const uint64_t dirty = buffers_->dirty_count();
   if (left <= dirty) refuses = true;
   // Pages that are written already need no room any more, or less than was kept for them.
@@ -159,15 +160,21 @@ Task<Result<Checkpoint>> Partition::make_checkpoint(bool everything) {
   co_return checkpoint;
 }
 
+Task<Result<void>> Partition::write_checkpoint(const Checkpoint& checkpoint) {
+  std::string bytes;
+  encode_checkpoint(bytes, checkpoint);
+  co_return co_await checkpoints_.write_checkpoint({}, checkpoint.epoch, checkpoint.number, bytes);
+}
+
 Task<Result<void>> Partition::finish_checkpoint(const Checkpoint& checkpoint) {
-  FB_CO_CHECK(co_await checkpoints_->write(checkpoint));
+  FB_CO_CHECK(co_await write_checkpoint(checkpoint));
   checkpoint_number_ = checkpoint.number;
   checkpoint_position_ = checkpoint.position;
   checkpoint_sequence_ = checkpoint.sequence;
   ++statistics_.checkpoints;
   while (boundaries_.size() > 1 && boundaries_[1].position <= checkpoint.position) boundaries_.pop_front();
   checkpoint_written_ = boundaries_.front().written_bytes;
-  FB_CO_CHECK(co_await journal_file_->trim({}, checkpoint.sequence));
+  FB_CO_CHECK(co_await journal_store_.trim({}, checkpoint.sequence));
   co_return co_await erase_retired();
 }
 
@@ -183,7 +190,7 @@ Task<Result<void>> Partition::erase_retired() {
   retired_.erase(later.begin(), later.end());
   for (size_t i = 0; i < erases.size(); i += kEraseBatch) {
     const auto batch = std::span(erases).subspan(i, std::min(kEraseBatch, erases.size() - i));
-    const Result<void> erased = co_await page_file_->erase_pages({}, journal_->epoch(), batch);
+    const Result<void> erased = co_await page_store_.erase_pages({}, journal_->epoch(), batch);
     if (erased) continue;
     // What is left is tried again after the next checkpoint.
     for (const PageClient::Erase& erase : batch) {

@@ -91,12 +91,12 @@ Task<void> wait_for_walks(Session& session) {
   }
 }
 
-Partition::Options without_compaction(Partition::Options options) {
+EngineOptions without_compaction(EngineOptions options) {
   options.compact_erased_min = UINT64_MAX;
   return options;
 }
 
-uint64_t pages_of_new_store(const Tree& tree, const Partition::Options& options) {
+uint64_t pages_of_new_store(const Tree& tree, const EngineOptions& options) {
   World world;
   FakeBlobs blobs;
   uint64_t pages = 0;
@@ -119,7 +119,7 @@ struct Thinned {
 
 // Fills a store, erases nine tenths of it, and lets a walk come by: in the same process, or in the next one,
 // which knows only what it sees.
-Thinned fill_thin_and_walk(KeyOf key_of, uint64_t count, const Partition::Options& options, bool restarts,
+Thinned fill_thin_and_walk(KeyOf key_of, uint64_t count, const EngineOptions& options, bool restarts,
                            size_t record_bytes_max = 300) {
   World world;
   FakeBlobs blobs;
@@ -191,7 +191,7 @@ TEST(PartitionCompact, ASparseTreeTakesNearlyAsFewPagesAsANewOne) {
 
 // The walk reads nearly every page it looks at.
 TEST(PartitionCompact, WithAHundredthOfTheDataInMemory) {
-  Partition::Options options = small_options();
+  EngineOptions options = small_options();
   options.memory_bytes = 128 * 4 * kKiB;
   const Thinned result = fill_thin_and_walk(&folder_key, 64'000, options, true, 800);
   EXPECT_GT(result.full * 4 * kKiB, 99 * options.memory_bytes);
@@ -201,7 +201,7 @@ TEST(PartitionCompact, WithAHundredthOfTheDataInMemory) {
 
 // No tick may do more than its share: what is asked for in hundreds of seconds is not done in less.
 TEST(PartitionCompact, AWalkKeepsToItsShare) {
-  const Partition::Options options = small_options();
+  const EngineOptions options = small_options();
   World world;
   FakeBlobs blobs;
   std::mt19937_64 random(1);
@@ -258,7 +258,7 @@ TEST(PartitionCompact, BesideWritersOnAllCores) {
   for (uint64_t seed = 1; seed <= 4; ++seed) {
     World world(seed, 2);
     FakeBlobs blobs;
-    Partition::Options options = small_options();
+    EngineOptions options = small_options();
     options.compact_tick = Duration::milliseconds(10);
     std::mt19937_64 random(seed);
     Tree trees[3];  // of two writers, and what nobody writes to
@@ -285,7 +285,7 @@ TEST(PartitionCompact, BesideWritersOnAllCores) {
       for (Tree& tree : trees) co_await put_all(session, tree, random);
       for (Tree& tree : trees) co_await thin_out(session, tree, random);
       const uint64_t joined = session.partition->statistics().compact_joined;
-      shared.partition = session.partition.get();
+      shared.partition = session.partition;
       co_await write_on(&session, &trees[0], 0, seed + 200, 2000);
       while (!shared.done) (void)co_await sleep_for(env, Duration::milliseconds(1));
       joined_beside += session.partition->statistics().compact_joined - joined;

@@ -35,8 +35,8 @@ struct Run {
   explicit Run(uint64_t seed_in) : seed(seed_in), cores(2 + seed % 3), world(seed, cores), random(seed) {
     options = small_options();
     options.memory_bytes = 0;  // the least there is
-    options.segment_bytes = 128 * kKiB;
-    options.journal_bytes_max = 1 * kMiB;
+    options.stores.journal_segment_bytes = 128 * kKiB;
+    options.stores.journal_bytes_max = 1 * kMiB;
     static constexpr uint32_t kChances[] = {10'000, 50'000, 200'000};
     world.simulation.set_switch_chance(kChances[seed / 3 % 3]);
   }
@@ -62,7 +62,7 @@ struct Run {
   World world;
   std::mt19937_64 random;
   FakeBlobs blobs;
-  Partition::Options options;
+  EngineOptions options;
   uint64_t time = 0;
   uint32_t last_value = 0;
   std::array<std::vector<FolderOperation>, kFolders> operations;  // of this process
@@ -362,7 +362,7 @@ Task<void> run_home(Env& env, Run& run) {
   }
   co_await session.verify();
   co_await own.look_at_all();
-  run.partition = session.partition.get();
+  run.partition = session.partition;
   const Run::Length before = run.until_now();
   if (run.boots == 1) run.start = before;
   if (run.crashes_at_work) run.plan_crash(run.work);

@@ -255,8 +255,7 @@ Task<void> Partition::run_sweep(Partition* self) {
   const auto passes =
       static_cast<unsigned>(std::min<uint64_t>(wanted, std::max<uint16_t>(self->blobs_->shard_count(), 1)));
   // The last process ended in order if it, and none after it that came to no checkpoint, wrote the one found.
-  const std::optional<Checkpoint>& last = self->checkpoints_->found();
-  const bool in_order = self->clean_ && last && self->incarnation_.value == last->epoch + 1;
+  const bool in_order = self->clean_ && self->incarnation_.value == self->found_epoch_ + 1;
   bool needed = !in_order;
   for (unsigned pass = 0; needed && pass < passes && !self->closing();) {
     Result<void> swept = co_await self->mark(pass, passes);

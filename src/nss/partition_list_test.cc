@@ -444,7 +444,7 @@ TEST_F(PartitionList, WhileWritersChangeWhatLiesBetween) {
       CO_CHECK_OK(co_await session.open(blobs));
       CO_CHECK_OK(co_await session.front->create_tree({}, kBucket));
       co_await change_keys(session, stable, Mutation::Kind::put, inline_object(std::string(900, 's')));
-      race.partition = session.partition.get();
+      race.partition = session.partition;
       race.writing.store(3);
       race.ready.store(true);
       Scope scope(env);

@@ -13,11 +13,11 @@ namespace {
 
 using Model = std::map<std::string, std::string>;  // key -> record
 
-Partition::Options media_options() {
-  Partition::Options options = small_options();
+EngineOptions media_options() {
+  EngineOptions options = small_options();
   options.memory_bytes = 512 * kKiB;
-  options.segment_bytes = 64 * kKiB;
-  options.journal_bytes_max = 512 * kKiB;
+  options.stores.journal_segment_bytes = 64 * kKiB;
+  options.stores.journal_bytes_max = 512 * kKiB;
   return options;
 }
 
@@ -315,7 +315,7 @@ TEST(PartitionMedia, BitFlipsAreReportedOrHarmless) {
       co_await client.work(100);
       CO_CHECK_OK(co_await session.partition->take_checkpoint(true));
       // So that both tables of the page store are there.
-      CO_CHECK_OK(co_await session.partition->page_store().checkpoint());
+      CO_CHECK_OK(co_await session.engine.stores->pages().checkpoint());
       co_await client.work(30);
       ready = true;
       if (!clean) (void)co_await sleep_for(env, Duration::seconds(1000));

@@ -23,7 +23,7 @@ void restarts_kills_and_power_losses(const Size& size) {
     std::mt19937_64 random(seed);
     CrashRun run(seed);
     run.options.memory_bytes = kMemoryBytes;
-    run.options.journal_bytes_max = 1 * kMiB;
+    run.options.stores.journal_bytes_max = 1 * kMiB;
     run.options.sweep_blobs_max = 4000;
     run.checks_again = true;
     for (Area& area : run.areas) area.width = size.width;

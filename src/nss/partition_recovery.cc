@@ -24,13 +24,20 @@ Task<void> load_page(BufferPort* port, PageId id, Semaphore::Units) { (void)co_a
 }  // namespace
 
 Error Partition::refuse(std::string_view what) const {
-  log(env_, LogLevel::error, fmt::format("namespace: {}", what), {{"directory", options_.directory}});
+  log(env_, LogLevel::error, fmt::format("namespace: {}", what));
   return NamespaceError::damaged;
 }
 
-Task<Result<std::unique_ptr<Partition>>> Partition::open(Env& env, const Options& options) {
+// As the frames that there will be, which no budget makes fewer.
+uint32_t Partition::reserve_pages(uint64_t memory_bytes, uint32_t page_bytes, unsigned cores) {
+  const uint64_t frames = std::max(memory_bytes / page_bytes, kFrameCountMin * cores);
+  return static_cast<uint32_t>(std::min<uint64_t>(kReservePages, frames / 4));
+}
+
+Task<Result<std::unique_ptr<Partition>>> Partition::open(Env& env, const Options& options,
+                                                         const MetadataClients& stores) {
   FB_ASSERT(env.core() == 0, env.core());
-  std::unique_ptr<Partition> partition(new Partition(env, options));
+  std::unique_ptr<Partition> partition(new Partition(env, options, stores));
   const Result<void> recovered = co_await partition->recover();
   if (!recovered) {
     (void)co_await partition->close();
@@ -39,46 +46,12 @@ Task<Result<std::unique_ptr<Partition>>> Partition::open(Env& env, const Options
   co_return partition;
 }
 
-Task<Result<void>> Partition::open_files() {
-  FB_CO_CHECK(co_await ensure_directory(env_, options_.directory));
-  const std::string journal = options_.directory + "/journal";
-  const std::string pages = options_.directory + "/pages";
-  FB_CO_CHECK(co_await ensure_directory(env_, journal));
-  FB_CO_CHECK(co_await ensure_directory(env_, pages));
-  if (options_.journal_bytes_max == 0) {
-    FB_CO_TRY(const FileSystemSpace disk, co_await file_system_space(env_, options_.directory));
-    options_.journal_bytes_max =
-        std::clamp(align_down(disk.total_bytes / kJournalShareOfDisk, options_.segment_bytes),
-                   kJournalSegmentsMin * options_.segment_bytes, kJournalBytesMax);
-  }
-  FB_CO_TRY(checkpoints_, co_await CheckpointFile::open(env_, options_.directory, options_.store_id));
-  FB_CO_TRY(journal_file_, co_await JournalFile::open(env_, {.directory = journal,
-                                                             .store_id = options_.store_id,
-                                                             .segment_bytes = options_.segment_bytes,
-                                                             .size_bytes_max = options_.journal_bytes_max,
-                                                             .durability = options_.durability}));
-  journal_file_->set_low_handler([this] { checkpoint_due_ = true; });
-  // As the frames that there will be, which no budget makes fewer.
-  const uint64_t frames =
-      std::max(options_.memory_bytes / options_.page_bytes, kFrameCountMin * env_.core_count());
-  const auto reserve = static_cast<uint32_t>(std::min<uint64_t>(kReservePages, frames / 4));
-  FB_CO_TRY(page_file_, co_await PageFile::open(env_, {.directory = pages,
-                                                       .store_id = options_.store_id,
-                                                       .slot_bytes = options_.page_bytes,
-                                                       .log_bytes = options_.page_log_bytes,
-                                                       .growth_bytes = options_.page_growth_bytes,
-                                                       .size_bytes_max = options_.page_store_bytes_max,
-                                                       .reserve_pages = reserve,
-                                                       .durability = options_.durability}));
-  co_return Result<void>();
-}
-
 // Where the stream of the journal ends: behind the last whole frame.
 Task<Result<uint64_t>> Partition::find_end() {
-  const JournalClient::Bounds bounds = journal_file_->bounds();
+  const JournalClient::Bounds bounds = journal_store_.bounds();
   uint64_t end = checkpoint_position_;
   if (bounds.next_sequence > bounds.first_sequence) {
-    FB_CO_TRY(const auto frames, co_await journal_file_->read({}, bounds.next_sequence - 1));
+    FB_CO_TRY(const auto frames, co_await journal_store_.read({}, bounds.next_sequence - 1));
     uint64_t begin = 0;
     const std::string& payload = frames.back().payload;
     if (payload.size() < kJournalFrameHeaderBytes) co_return JournalError::damaged;
@@ -92,22 +65,22 @@ Task<Result<uint64_t>> Partition::find_end() {
 }
 
 void Partition::make_memory(uint64_t end_position) {
-  const uint64_t page_memory = align_up(page_file_->page_memory_bytes(), kDirectIoAlignment);
+  const uint64_t page_memory = align_up(page_store_.page_memory_bytes(), kDirectIoAlignment);
   const uint64_t frames = std::max(options_.memory_bytes / page_memory, kFrameCountMin * env_.core_count());
   journal_ = std::make_unique<JournalBuffer>(JournalBuffer::Options{
       .core_count = env_.core_count(),
       .position = end_position,
-      .epoch = journal_file_->bounds().epoch,
+      .epoch = journal_store_.bounds().epoch,
       .ring_bytes = kRingBytes,
       .frame_bytes_max =
-          std::min<uint64_t>(kMiB, journal_file_->frame_size_max() - kJournalFrameHeaderBytes)});
+          std::min<uint64_t>(kMiB, journal_store_.frame_size_max() - kJournalFrameHeaderBytes)});
   buffers_ = std::make_unique<BufferManager>(
       BufferManager::Options{.core_count = env_.core_count(),
                              .frame_count = static_cast<uint32_t>(
                                  std::min<uint64_t>(frames, std::numeric_limits<uint32_t>::max() / 2)),
                              .next_page_id = 1,
-                             .epoch = journal_file_->bounds().epoch},
-      *page_file_, *journal_);
+                             .epoch = journal_store_.bounds().epoch},
+      page_store_, *journal_);
   buffers_->use_redo(redo_);
   (void)ports(env_);
   scope_.spawn(&run_journal, this);
@@ -115,15 +88,17 @@ void Partition::make_memory(uint64_t end_position) {
 }
 
 Task<Result<void>> Partition::recover() {
-  FB_CO_CHECK(co_await open_files());
-  const JournalClient::Bounds bounds = journal_file_->bounds();
+  const JournalClient::Bounds bounds = journal_store_.bounds();
   Checkpoint checkpoint;
-  if (checkpoints_->found()) {
-    checkpoint = *checkpoints_->found();
-  } else if (bounds.epoch != 0 || page_file_->page_count() != 0) {
+  FB_CO_TRY(const auto stored, co_await checkpoints_.read_checkpoint({}));
+  if (stored) {
+    Result<Checkpoint> decoded = decode_checkpoint(stored->version, stored->bytes);
+    if (!decoded) co_return refuse("the checkpoint makes no sense");
+    checkpoint = std::move(*decoded);
+  } else if (bounds.epoch != 0 || page_store_.page_count() != 0) {
     co_return refuse("there is no checkpoint that is whole, and the store is not new");
   } else {
-    FB_CO_CHECK(co_await checkpoints_->write(checkpoint));
+    FB_CO_CHECK(co_await write_checkpoint(checkpoint));
   }
   if (bounds.epoch < checkpoint.epoch) co_return refuse("the journal is older than the checkpoint");
   if (bounds.first_sequence > checkpoint.sequence) {
@@ -134,13 +109,15 @@ Task<Result<void>> Partition::recover() {
   checkpoint_position_ = checkpoint.position;
   checkpoint_sequence_ = checkpoint.sequence;
   boundaries_.push_back({.position = checkpoint.position, .written_bytes = 0});
+  journal_store_.set_low_handler([this] { checkpoint_due_ = true; });
   FB_CO_TRY(const uint64_t end, co_await find_end());
   // From here on nobody of an earlier epoch changes anything.
-  const uint64_t epoch = std::max(bounds.epoch, page_file_->sealed_epoch()) + 1;
-  FB_CO_CHECK(co_await journal_file_->seal({}, epoch));
-  FB_CO_CHECK(co_await page_file_->seal({}, epoch));
+  const uint64_t epoch = std::max(bounds.epoch, page_store_.sealed_epoch()) + 1;
+  FB_CO_CHECK(co_await journal_store_.seal({}, epoch));
+  FB_CO_CHECK(co_await page_store_.seal({}, epoch));
   incarnation_ = {static_cast<uint32_t>(epoch)};
   clean_ = checkpoint.clean;
+  found_epoch_ = checkpoint.epoch;
   make_memory(end);
   buffers_->raise_next_page_id(checkpoint.next_page_id);
   for (const Garbage& item : checkpoint.ledger) ledger_[item.id] = item.block_count;
@@ -166,10 +143,10 @@ Task<Result<void>> Partition::recover() {
 }
 
 Task<Result<void>> Partition::replay(uint64_t from_generation) {
-  const JournalClient::Bounds bounds = journal_file_->bounds();
+  const JournalClient::Bounds bounds = journal_store_.bounds();
   JournalStreamReader reader(checkpoint_position_);
   for (uint64_t next = checkpoint_sequence_; next < bounds.next_sequence;) {
-    FB_CO_TRY(const std::vector<JournalClient::Frame> frames, co_await journal_file_->read({}, next));
+    FB_CO_TRY(const std::vector<JournalClient::Frame> frames, co_await journal_store_.read({}, next));
     uint64_t position = 0;
     for (const JournalClient::Frame& frame : frames) {
       next = frame.sequence + 1;

@@ -492,7 +492,7 @@ TEST_F(PartitionRename, WhileTheSweepMarksNoBlobIsLost) {
   for (uint64_t seed = 1; seed <= 12; ++seed) {
     World world(seed);
     FakeBlobs blobs;
-    Partition::Options options = small_options();
+    EngineOptions options = small_options();
     options.sweep_blobs_max = 100;  // several passes
     bool written = false;
     std::set<BlobKey> named;

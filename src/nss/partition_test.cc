@@ -179,9 +179,9 @@ TEST(Partition, ServesBeforePagesHaveTheirChanges) {
   World world;
   FakeBlobs blobs;
   Model model;
-  Partition::Options options = small_options();
+  EngineOptions options = small_options();
   options.memory_bytes = 8 * kMiB;
-  options.journal_bytes_max = 64 * kMiB;
+  options.stores.journal_bytes_max = 64 * kMiB;
   bool done = false;
   const auto key_of = [](uint64_t i) { return fmt::format("folder-{:02}/{:05}", i % 40, i); };
   world.node.start([&](Env& env) -> Task<void> {
@@ -268,9 +268,9 @@ Task<void> check_crash_model(Session& session, const CrashModel& model) {
 }
 
 TEST(Partition, CrashesAtEveryChangeOfTheDiskLoseNothingAcknowledged) {
-  Partition::Options options = small_options();
-  options.segment_bytes = 64 * kKiB;
-  options.journal_bytes_max = 512 * kKiB;
+  EngineOptions options = small_options();
+  options.stores.journal_segment_bytes = 64 * kKiB;
+  options.stores.journal_bytes_max = 512 * kKiB;
   for (uint64_t n = 1; n < 130; n += 1) {
     World world(n);
     CrashModel model;
@@ -349,7 +349,7 @@ TEST(Partition, SweepFreesOnlyWhatDeadWritersLeft) {
   world.node.crash(sim::CrashKind::kill);
   world.run([&](Env& env) -> Task<void> {
     Session session(env);
-    Partition::Options options = small_options();
+    EngineOptions options = small_options();
     options.sweep_blobs_max = 15;
     CO_CHECK_OK(co_await session.open(blobs, options));
     // The old blob moves while the sweep may be marking; a new one is not touched.
@@ -551,9 +551,9 @@ Task<void> fill_disk(Session& session, int& count) {
 TEST(Partition, ASmallDiskIsFilledAndEmptiedAgainAndAgain) {
   World world;
   FakeBlobs blobs;
-  Partition::Options options = small_options();
-  options.segment_bytes = 64 * kKiB;
-  options.journal_bytes_max = 512 * kKiB;
+  EngineOptions options = small_options();
+  options.stores.journal_segment_bytes = 64 * kKiB;
+  options.stores.journal_bytes_max = 512 * kKiB;
   world.node.disk().set_capacity(4 * kMiB);
   int first_count = 0;
   for (int round = 0; round < 5; ++round) {
@@ -639,7 +639,7 @@ TEST(Partition, OtherCoresReadAndWriteThroughTheirFronts) {
     Session session(env);
     CO_CHECK_OK(co_await session.open(blobs));
     CO_CHECK_OK(co_await session.front->create_tree({}, kBucket));
-    shared.partition = session.partition.get();
+    shared.partition = session.partition;
     while (shared.done < 2) (void)co_await sleep_for(env, Duration::milliseconds(1));
     EXPECT_EQ((co_await session.front->tree_statistics({}, kBucket))->objects, 100u);
     CO_CHECK_OK(co_await session.close());

@@ -248,12 +248,12 @@ Task<void> run_checkpoints(Env* env, SharedRun* run, Partition* partition) {
   }
 }
 
-Partition::Options threads_options(const SharedRun& run) {
-  Partition::Options options = small_options();
-  options.directory = run.directory;
+EngineOptions threads_options(const SharedRun& run) {
+  EngineOptions options = small_options();
+  options.stores.directory = run.directory;
   options.memory_bytes = 0;  // the least there is
-  options.segment_bytes = 1 * kMiB;
-  options.journal_bytes_max = 8 * kMiB;
+  options.stores.journal_segment_bytes = 1 * kMiB;
+  options.stores.journal_bytes_max = 8 * kMiB;
   options.checkpoint_tick = Duration::milliseconds(5);
   options.compact_erased_min = 20;
   options.compact_erased_share = 100;
@@ -292,9 +292,9 @@ Task<void> check_all(SharedRun& run, Partition& partition, PartitionFront& front
 
 Task<void> run_first(Env& env, SharedRun& run) {
   NoticedBlobs blobs;
-  auto opened = co_await Partition::open(env, threads_options(run));
-  CO_CHECK_OK(opened);
-  Partition& partition = **opened;
+  Engine engine;
+  CO_CHECK_OK(co_await engine.open(env, threads_options(run)));
+  Partition& partition = *engine.partition;
   auto front = co_await PartitionFront::open(env, partition);
   front->use_blobs(blobs);
   partition.start_background(blobs);
@@ -334,7 +334,7 @@ Task<void> run_first(Env& env, SharedRun& run) {
                                   statistics.compact_joined, statistics.compact_split);
   EXPECT_GT(statistics.compact_walks, 0u);
   co_await front->close();
-  CO_CHECK_OK(co_await partition.close());
+  CO_CHECK_OK(co_await engine.close());
 }
 
 Task<void> run_beside(Env& env, SharedRun& run) {
@@ -365,13 +365,13 @@ TEST(PartitionThreads, EverythingAtOnceInLittleMemory) {
                                   run.listings.load(), run.trees.load());
   ASSERT_TRUE(run_cores({.cores = 1}, [&](Env& env) -> Task<void> {
     NoticedBlobs blobs;
-    auto opened = co_await Partition::open(env, threads_options(run));
-    CO_CHECK_OK(opened);
-    auto front = co_await PartitionFront::open(env, **opened);
+    Engine engine;
+    CO_CHECK_OK(co_await engine.open(env, threads_options(run)));
+    auto front = co_await PartitionFront::open(env, *engine.partition);
     front->use_blobs(blobs);
-    co_await check_all(run, **opened, *front);
+    co_await check_all(run, *engine.partition, *front);
     co_await front->close();
-    CO_CHECK_OK(co_await (*opened)->close());
+    CO_CHECK_OK(co_await engine.close());
   }));
   std::filesystem::remove_all(run.directory);
 }

@@ -121,7 +121,7 @@ TEST(PartitionUpload, PartsPutWhileTheirUploadCompletesLeakNothing) {
       CO_CHECK_OK(co_await session.front->create_tree({}, kBucket));
       co_await begin_upload(&race, &session, 0);
       race.writing = 3;
-      race.partition = session.partition.get();
+      race.partition = session.partition;
       Scope writers(env);
       writers.spawn(&put_parts, &race, &session, 100 * seed + 2);
       for (int i = 1; i <= kUploads; ++i) {

@@ -45,16 +45,16 @@ struct Core {
 struct Node : Core {
   Node(Env& env_in, EmbeddedRegistryGroup& group_in) : Core(env_in), group(group_in) {}
   Task<Result<void>> open(FakeBlobs& blobs) {
-    FB_CO_TRY(engine, co_await Partition::open(env, small_options()));
-    engine->start_background(blobs);
-    co_return co_await Core::open(*engine, group);
+    FB_CO_CHECK(co_await engine.open(env));
+    engine.partition->start_background(blobs);
+    co_return co_await Core::open(*engine.partition, group);
   }
   Task<Result<void>> close() {
     co_await Core::close();
-    co_return co_await engine->close();
+    co_return co_await engine.close();
   }
   EmbeddedRegistryGroup& group;
-  std::unique_ptr<Partition> engine;
+  Engine engine;
 };
 
 std::string names_of(const Result<std::vector<BucketInfo>>& listed) {
@@ -248,7 +248,7 @@ Task<void> run_cores_of(Env& env, Shared& shared, std::function<Task<void>(Core&
   }
   Node node(env, shared.group);
   CO_CHECK_OK(co_await node.open(shared.blobs));
-  shared.engine = node.engine.get();
+  shared.engine = node.engine.partition.get();
   co_await work(node);
   while (shared.cores_left > 0) (void)co_await sleep_for(env, Duration::milliseconds(1));
   co_await expect_no_leftovers(node);

@@ -118,23 +118,28 @@ class Worker:
 
 @needs_own_server
 class Crash(unittest.TestCase):
+    rounds = ROUNDS
+
+    def make_server(self):
+        return Server()
+
     def test_kill_9_under_load(self):
         seed = int(os.environ.get("FB_E2E_SEED", random.randrange(1 << 32)))
-        print(f"{ROUNDS} rounds of kill -9, FB_E2E_SEED={seed}", flush=True)
-        dice, server = random.Random(seed), Server().start()
+        print(f"{self.rounds} rounds of kill -9, FB_E2E_SEED={seed}", flush=True)
+        dice, server = random.Random(seed), self.make_server().start()
         self.addCleanup(server.kill)
         raw = http.Requester(harness.endpoint_of(server))
         self.assertEqual(200, raw("PUT", "/crash").status)
         workers = [Worker(index, raw, dice.random()) for index in range(WORKERS)]
         restarts, verified = [], 0
-        for round_index in range(ROUNDS):
+        for round_index in range(self.rounds):
             self.load_and_kill(server, workers, dice.uniform(0.1, 1.5))
             server.start()
             restarts.append(server.ready_seconds)
             verified += self.verify(raw, workers, f"round {round_index}, seed {seed}")
         acknowledged = sum(worker.acknowledged for worker in workers)
         print(f"{acknowledged} writes acknowledged, {verified} states verified, restart {max(restarts) * 1000:.0f} ms at most", flush=True)
-        self.assertGreater(acknowledged, ROUNDS * 20, "too little load to prove anything")
+        self.assertGreater(acknowledged, self.rounds * 20, "too little load to prove anything")
         self.assertLess(max(restarts), RESTART_SECONDS_MAX)
         self.assertEqual(0, server.stop())
         server.start()

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bss/aligned_bytes.h"
+#include "bss/journal_format.h"
+#include "client/journal_client.h"
+#include "io/file.h"
+#include "io/scope.h"
+#include "io/sync.h"
+
+// A journal in segment files of one directory, with group commit: everything appended while a write is in
+// flight goes out as the next write, so that one durable write carries many frames and its cost is shared.
+//
+// Invariants
+// - At most one write is in flight. A group is written only when all before it are durable, so any intact
+// group proves
+//   that everything before it was acknowledged: a bad group with an intact one after it is damage, and the
+//   journal refuses to open; a bad one with none after it is the torn tail, which no one was told about, and
+//   is dropped.
+// - Bytes that were durable are never written again, except when a whole segment is recycled under a new
+// generation,
+//   whose nonce makes every old group invalid.
+// - A segment file gets its name only when its header and its content (zeros, or stale groups) are durable.
+// - While no segment is ready ahead, frames leave kMarkBlocks of the current one to marks, so that a journal
+//   on a full disk can always be opened, trimmed and go on.
+// - While idle a group without frames follows the last one, so that rot in the last acknowledged group is
+// found, too.
+//
+// Owned by one core. After a failed write nothing is written any more and every waiter gets
+// JournalError::unavailable: what is on the disk is known only after the next open().
+
+namespace fb {
+
+class JournalFile final : public JournalClient {
+ public:
+  struct Options {
+    std::string directory;
+    StoreId store_id{};
+    uint64_t segment_bytes = 16 * kMiB;    // multiple of the block; at least kSegmentBytesMin
+    uint64_t size_bytes_max = 256 * kMiB;  // at least three segments
+    Durability durability = Durability::strict;
+  };
+  static constexpr uint64_t kSegmentBytesMin = 64 * kKiB;
+  static constexpr uint64_t kMarkBlocks = 6;
+  static constexpr size_t kSparesMax = 4;  // a checkpoint gives several segments back at once
+  static constexpr size_t kFrameSizeMax = 4 * kMiB;
+  static constexpr Duration kMarkDelay = Duration::milliseconds(100);  // idle time before the proving mark
+  static constexpr Duration kPrepareRetryDelay = Duration::milliseconds(500);
+
+  // Reads every segment. JournalError::damaged (with a line in the log that names file and offset), or an
+  // IoError.
+  static Task<Result<std::unique_ptr<JournalFile>>> open(Env& env, const Options& options);
+  ~JournalFile() override;
+
+  Bounds bounds() const override;
+  size_t frame_size_max() const override;
+  uint64_t segment_bytes() const override { return options_.segment_bytes; }
+  // To groups, with their padding.
+  uint64_t written_bytes() const override { return written_bytes_; }
+  // Of groups, without a new segment.
+  uint64_t room_bytes() const override { return room_bytes_.load(std::memory_order_relaxed); }
+  bool low() const override { return prepare_failed_; }
+  void set_low_handler(std::function<void()> handler) override { low_handler_ = std::move(handler); }
+  Task<Result<void>> seal(const CallContext& context, uint64_t epoch) override;
+  Task<Result<uint64_t>> append(const CallContext& context, std::span<const std::byte> payload) override;
+  Task<Result<std::vector<Frame>>> read(const CallContext& context, uint64_t sequence) override;
+  Task<Result<void>> trim(const CallContext& context, uint64_t sequence) override;
+
+  // The same in two steps, for an owner that must know a frame's sequence without waiting.
+  // Whether enqueue() may be called.
+  bool has_room(size_t payload_bytes) const;
+  // Until has_room(); JournalError::full where the disk is full, unavailable after a failure.
+  Task<Result<void>> wait_for_room(const CallContext& context, size_t payload_bytes);
+  uint64_t enqueue(std::string_view payload);
+  uint64_t last_sequence() const { return next_sequence_ - 1; }
+  uint64_t durable_sequence() const { return durable_sequence_; }
+  bool failed() const { return failed_; }
+
+  class DurableAwaiter {
+   public:
+    DurableAwaiter(JournalFile& owner, uint64_t sequence)
+        : owner_(owner), sequence_(sequence), inner_(owner.group_of(sequence)) {}
+    bool await_ready() const noexcept { return sequence_ <= owner_.durable_sequence_ || owner_.failed_; }
+    void await_suspend(std::coroutine_handle<> waiter) { inner_.await_suspend(waiter); }
+    Result<void> await_resume() const {
+      if (sequence_ <= owner_.durable_sequence_) return {};
+      return JournalError::unavailable;
+    }
+
+   private:
+    JournalFile& owner_;
+    uint64_t sequence_;
+    Notification::Awaiter inner_;
+  };
+  // `co_await journal.durable(sequence)`: no suspension where it is durable already.
+  DurableAwaiter durable(uint64_t sequence) { return DurableAwaiter(*this, sequence); }
+
+  // Waits for what was appended, writes the proving mark, closes the files.
+  Task<Result<void>> close();
+
+ private:
+  struct GroupPlace {
+    uint64_t first_sequence;
+    uint32_t frame_count;
+    uint32_t offset_blocks;
+    uint32_t size_bytes;
+  };
+  struct Segment {
+    SegmentHeader header;
+    uint64_t seed = 0;
+    std::string path;
+    File file;
+    std::vector<GroupPlace> groups;
+    uint64_t end_bytes = kJournalBlock;
+  };
+  // Frames that go out together, and who waits for them.
+  struct Group {
+    explicit Group(Env& env) : written(env) {}
+    AlignedBytes bytes;
+    uint32_t frame_count = 0;
+    Notification written;
+  };
+
+  JournalFile(Env& env, const Options& options);
+  std::string path_of(uint64_t generation) const;
+  OpenOptions segment_options(bool create) const;
+
+  Task<Result<void>> read_run(Segment& segment, uint64_t sequence, size_t& next, std::vector<Frame>& frames);
+
+  // Opening: journal_recovery.cc.
+  Task<Result<void>> recover();
+  Task<Result<void>> make_durable();
+  Task<Result<std::vector<uint64_t>>> find_generations();
+  Task<Result<void>> keep_spare(const std::string& path);
+  Task<Result<std::unique_ptr<Segment>>> open_segment(uint64_t generation, AlignedBytes& content);
+  Result<void> scan_segment(Segment& segment, std::span<std::byte> content);
+  bool later_group(const Segment& segment, std::span<std::byte> content, uint64_t from_bytes,
+                   uint64_t& found) const;
+  Error damaged(const Segment& segment, uint64_t offset, std::string_view what) const;
+
+  // Segments: journal_segments.cc.
+  Task<Result<std::unique_ptr<Segment>>> prepare_segment();
+  Task<Result<void>> fill_new_segment(Segment& segment);
+  Task<Result<void>> write_header(Segment& segment);
+  static Task<void> run_preparer(JournalFile* self);
+  bool at_size_limit() const;
+  bool wants_spare() const {
+    const uint64_t held = segments_.size() + spares_.size() + 1;
+    return !failed_ && spares_.size() < kSparesMax &&
+           (spares_.empty() || held * options_.segment_bytes < options_.size_bytes_max);
+  }
+
+  static Task<void> run_writer(JournalFile* self);
+  static Task<void> run_marker(JournalFile* self);
+  Task<Result<void>> write_group(Group& group);
+  Segment* place_for(size_t padded_bytes);
+  void note_room();
+  Task<Result<void>> write_mark();
+  void start_group(Group& group);
+  void fail();
+  Notification& group_of(uint64_t sequence) {
+    return sequence <= in_flight_last_ ? groups_[1 - filling_].written : groups_[filling_].written;
+  }
+
+  Env& env_;
+  Options options_;
+  std::deque<std::unique_ptr<Segment>> segments_;  // the last one is being written
+  std::unique_ptr<Segment> ahead_;                 // prepared, without groups
+  std::vector<std::unique_ptr<Segment>> spares_;   // trimmed, to be recycled
+  uint64_t next_generation_ = 1;
+  uint64_t epoch_ = 0;
+  uint64_t next_sequence_ = 1;
+  uint64_t durable_sequence_ = 0;
+  uint64_t in_flight_last_ = 0;
+  Group groups_[2];
+  unsigned filling_ = 0;
+  bool writing_ = false;
+  bool mark_wanted_ = false;
+  bool mark_useful_ = false;  // a group with frames is the last one
+  uint64_t groups_written_ = 0;
+  uint64_t written_bytes_ = 0;
+  std::atomic<uint64_t> room_bytes_{0};
+  bool failed_ = false;
+  bool closing_ = false;
+  bool closed_ = false;
+  bool prepare_failed_ = false;
+  std::function<void()> low_handler_;
+  AsyncMutex segments_mutex_;  // no segment goes while it is read
+  Notification writer_wake_;
+  Notification preparer_wake_;
+  Notification marker_wake_;
+  Notification room_;
+  Notification mark_written_;
+  CancelSource stop_sleeps_;
+  Scope scope_;
+};
+
+}  // namespace fb

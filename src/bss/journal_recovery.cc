@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opening a journal: which segments there are, what is in them, and where it ends. A group that is not intact
+// is the torn tail where no intact group follows anywhere, and damage otherwise (see journal_file.h).
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "bss/journal_file.h"
+#include "io/log.h"
+
+namespace fb {
+namespace {
+
+constexpr std::string_view kSuffix = ".journal";
+constexpr size_t kGenerationDigits = 16;
+
+// 0: not a segment's name.
+uint64_t generation_of(std::string_view name) {
+  if (name.size() != kGenerationDigits + kSuffix.size() || !name.ends_with(kSuffix)) return 0;
+  uint64_t generation = 0;
+  const char* end = name.data() + kGenerationDigits;
+  const auto parsed = std::from_chars(name.data(), end, generation, 16);
+  return parsed.ec == std::errc() && parsed.ptr == end ? generation : 0;
+}
+
+constexpr std::string_view kSpareSuffix = ".spare";
+constexpr std::string_view kUnfinishedName = "segment.new";
+
+}  // namespace
+
+Error JournalFile::damaged(const Segment& segment, uint64_t offset, std::string_view what) const {
+  log(env_, LogLevel::error, fmt::format("journal: {}", what), {{"file", segment.path}, {"offset", offset}});
+  return JournalError::damaged;
+}
+
+// Ascending and without gaps: a trim makes each removal durable before the next. Removes leftovers.
+Task<Result<std::vector<uint64_t>>> JournalFile::find_generations() {
+  FB_CO_TRY(const std::vector<std::string> names, co_await list_directory(env_, options_.directory));
+  std::vector<uint64_t> generations;
+  for (const std::string& name : names) {
+    if (const uint64_t generation = generation_of(name); generation != 0) generations.push_back(generation);
+    const std::string path = options_.directory + "/" + name;
+    if (name == kUnfinishedName) FB_CO_CHECK(co_await remove_file(env_, path));
+    if (name.ends_with(kSpareSuffix)) FB_CO_CHECK(co_await keep_spare(path));
+  }
+  for (size_t i = 1; i < generations.size(); ++i) {
+    if (generations[i] == generations[i - 1] + 1) continue;
+    log(env_, LogLevel::error, "journal: a segment is missing", {{"file", path_of(generations[i - 1] + 1)}});
+    co_return JournalError::damaged;
+  }
+  co_return generations;
+}
+
+// A trimmed segment keeps its space for the next one; only a few, and only where it is whole.
+Task<Result<void>> JournalFile::keep_spare(const std::string& path) {
+  if (wants_spare()) {
+    auto segment = std::make_unique<Segment>();
+    segment->path = path;
+    FB_CO_TRY(segment->file, co_await File::open(env_, path, segment_options(false)));
+    const auto stat = co_await segment->file.stat();
+    if (stat && stat->size_bytes == options_.segment_bytes) {
+      spares_.push_back(std::move(segment));
+      co_return Result<void>();
+    }
+    FB_CO_CHECK(co_await segment->file.close());
+  }
+  co_return co_await remove_file(env_, path);
+}
+
+Task<Result<std::unique_ptr<JournalFile::Segment>>> JournalFile::open_segment(uint64_t generation,
+                                                                              AlignedBytes& content) {
+  auto segment = std::make_unique<Segment>();
+  segment->path = path_of(generation);
+  FB_CO_TRY(segment->file, co_await File::open(env_, segment->path, segment_options(false)));
+  content.resize(options_.segment_bytes);
+  const Result<void> read = co_await segment->file.read_exactly(content.span(), 0);
+  Result<void> usable = read;
+  if (read) {
+    const HeaderState state = read_segment_header(content.span(), options_.store_id, segment->header);
+    if (state != HeaderState::valid) {
+      usable = damaged(*segment, 0, describe(state));
+    } else if (segment->header.generation != generation ||
+               segment->header.segment_bytes != options_.segment_bytes) {
+      usable = damaged(*segment, 0, "its header does not fit its name or size");
+    }
+  } else if (read.error().is(IoError::end_of_file)) {
+    usable = damaged(*segment, 0, "it is shorter than a segment");
+  } else if (read.error().is(IoError::media)) {
+    usable = damaged(*segment, 0, "the device cannot read it");
+  }
+  if (!usable) {
+    (void)co_await segment->file.close();
+    co_return usable.error();
+  }
+  segment->seed = group_seed(segment->header);
+  co_return segment;
+}
+
+// Whether an intact group stands at or after `from_bytes`, at any block.
+bool JournalFile::later_group(const Segment& segment, std::span<std::byte> content, uint64_t from_bytes,
+                              uint64_t& found) const {
+  GroupHeader header;
+  for (uint64_t offset = from_bytes; offset < content.size(); offset += kJournalBlock) {
+    if (!read_group(content.subspan(offset), offset, segment.seed, header)) continue;
+    found = offset;
+    return true;
+  }
+  return false;
+}
+
+// Takes the intact groups from the segment's beginning.
+Result<void> JournalFile::scan_segment(Segment& segment, std::span<std::byte> content) {
+  uint64_t offset = kJournalBlock;
+  GroupHeader header;
+  while (offset < content.size() && read_group(content.subspan(offset), offset, segment.seed, header)) {
+    const bool is_first = segments_.empty() && segment.groups.empty();
+    if (is_first) next_sequence_ = header.first_sequence;
+    if (header.first_sequence != next_sequence_)
+      return damaged(segment, offset, "frames before this one are missing");
+    if (header.epoch < epoch_) return damaged(segment, offset, "an older epoch follows a newer one");
+    segment.groups.push_back({header.first_sequence, header.frame_count,
+                              static_cast<uint32_t>(offset / kJournalBlock), header.size_bytes});
+    next_sequence_ += header.frame_count;
+    epoch_ = header.epoch;
+    offset += align_up(header.size_bytes, kJournalBlock);
+  }
+  segment.end_bytes = offset;
+  uint64_t found = 0;
+  if (later_group(segment, content, offset + kJournalBlock, found)) {
+    return damaged(segment, offset,
+                   fmt::format("the group at offset {} proves that this one was durable", found));
+  }
+  return {};
+}
+
+Task<Result<void>> JournalFile::recover() {
+  FB_CO_TRY(const std::vector<uint64_t> generations, co_await find_generations());
+  AlignedBytes content;
+  for (const uint64_t generation : generations) {
+    FB_CO_TRY(std::unique_ptr<Segment> segment, co_await open_segment(generation, content));
+    const Result<void> scanned = scan_segment(*segment, content.span());
+    const bool follows_nothing = !segments_.empty() && segments_.back()->groups.empty();
+    const bool has_groups = !segment->groups.empty();
+    segments_.push_back(std::move(segment));
+    FB_CO_CHECK(scanned);
+    if (has_groups && follows_nothing) {
+      const Segment& hole = *segments_[segments_.size() - 2];
+      co_return damaged(hole, kJournalBlock, "it holds nothing, but the next segment goes on");
+    }
+    next_generation_ = generation + 1;
+  }
+  // The last ones may have been prepared and not begun: one is kept for what follows.
+  while (segments_.size() > 1 && segments_.back()->groups.empty()) {
+    if (ahead_ != nullptr) {
+      FB_CO_CHECK(co_await ahead_->file.close());
+      FB_CO_CHECK(co_await remove_file(env_, ahead_->path));
+    }
+    ahead_ = std::move(segments_.back());
+    segments_.pop_back();
+    next_generation_ = ahead_->header.generation + 1;
+  }
+  if (segments_.empty()) {
+    FB_CO_TRY(std::unique_ptr<Segment> segment, co_await prepare_segment());
+    segments_.push_back(std::move(segment));
+  }
+  FB_CO_CHECK(co_await make_durable());
+  durable_sequence_ = next_sequence_ - 1;
+  in_flight_last_ = durable_sequence_;
+  co_return Result<void>();
+}
+
+// What a killed process wrote may be readable and not on the medium yet. From now on it counts as durable:
+// what follows proves that it was.
+Task<Result<void>> JournalFile::make_durable() {
+  for (const std::unique_ptr<Segment>& segment : segments_) FB_CO_CHECK(co_await segment->file.sync());
+  if (ahead_ != nullptr) FB_CO_CHECK(co_await ahead_->file.sync());
+  co_return co_await sync_directory(env_, options_.directory);
+}
+
+}  // namespace fb

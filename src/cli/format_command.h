@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "cli/mv_command.h"
+
+namespace fb {
+
+// `fractalbits format`: makes a block device, or a file, ready to hold a store.
+
+struct FormatOptions {
+  std::string device;
+  uint64_t size_bytes = 0;  // of a file to be made
+  bool force = false;
+  bool zero = false;
+  bool no_zero = false;
+};
+
+// Below it a server has no room to work in.
+inline constexpr uint64_t kFormatBytesMin = uint64_t{1} << 30;
+
+using FormatProgress = std::function<void(uint64_t done, uint64_t total)>;
+CommandOutcome run_format(const FormatOptions& options, const FormatProgress& on_progress);
+Task<CommandOutcome> format_device(Env& env, const FormatOptions& options, const FormatProgress& on_progress);
+
+}  // namespace fb

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <expected>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "bss/metadata_store.h"
+#include "bss/store.h"
+#include "cli/data_directory.h"
+#include "cli/store_place.h"
+#include "nss/partition_front.h"
+
+namespace fb {
+
+// The store of a server that is stopped, opened as a start would open it, which redoes what its journal
+// holds. On one core.
+class StoreAtRest {
+ public:
+  struct Options {
+    std::string data_dir;
+    std::string device;         // empty: none
+    uint64_t memory_bytes = 0;  // of the namespace's pages
+  };
+  struct Problem {
+    std::string message;
+    bool damaged = false;  // false: there is no store, or it is in use
+  };
+  static Task<std::expected<std::unique_ptr<StoreAtRest>, Problem>> open(Env& env, const Options& options);
+  Task<void> close();
+
+  // Where its files are, for file_system_space().
+  const std::string& path() const { return place_->path(); }
+  bss::MetadataStore& metadata() { return *metadata_; }
+  Partition& partition() { return *partition_; }
+  bss::BlobFront& blobs() { return *blobs_; }
+
+ private:
+  Task<std::expected<void, Problem>> open_engines(Env& env, const Options& options);
+
+  std::optional<DataDirectory> directory_;
+  std::optional<StorePlace> place_;
+  std::unique_ptr<bss::MetadataStore> metadata_;
+  std::unique_ptr<Partition> partition_;
+  std::unique_ptr<bss::BlobStore> store_;
+  std::unique_ptr<bss::BlobFront> blobs_;
+};
+
+}  // namespace fb
