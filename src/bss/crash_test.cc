@@ -36,6 +36,7 @@ BlobStoreOptions small_options(const Setting& setting, uint32_t incarnation) {
   options.cache_bytes = 0;
   options.checkpoint_interval_bytes = 128 * kKiB;
   options.compaction_time_percent = 100;
+  options.compaction_live_percent = 60;
   return options;
 }
 

@@ -30,8 +30,10 @@ inline constexpr size_t kBatchEntriesMax = 256;
 inline constexpr size_t kDescriptorBytesMax = 4 * kBlockBytes;
 inline constexpr size_t kBatchPayloadBytesMax = 2 * (kBlobBlockSizeMax + kBlockBytes);  // two of the largest
 inline constexpr size_t kBatchBytesMax = kBatchPayloadBytesMax + kDescriptorBytesMax;
-// How far writes may run ahead of the oldest one that is not durable, in batches.
-inline constexpr uint64_t kWritesInFlightMax = 4;
+// How far batches may run ahead of the oldest one that is not durable, that one included. Recovery relies on
+// the bytes: so far behind what it has found there may be more.
+inline constexpr uint64_t kAheadBytesMax = 4 * kBatchBytesMax;
+inline constexpr uint64_t kAheadBatchesMax = 64;
 
 // A payload as it stands: padded with zeros to whole blocks, and where it has more than one piece their
 // checksums in its last block, behind it where they fit and in a block of their own otherwise.

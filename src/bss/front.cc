@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cstring>
+#include <tuple>
 
 #include "base/assert.h"
 #include "bss/placement.h"
@@ -12,6 +13,7 @@ namespace {
 
 constexpr size_t kEnginePoolBytes = 256 * kMiB;  // a bound, not what is used
 constexpr size_t kErasesAtOnceMax = 1024;
+constexpr uint64_t kCompactionsAtOnce = 2;
 constexpr unsigned kBlobNumberCoreShift = 48;
 constexpr uint64_t kBlobNumberOfCoreMax = (uint64_t{1} << kBlobNumberCoreShift) - 1;
 
@@ -23,13 +25,15 @@ BlobFront::BlobFront(Env& env, BlobStore& store)
       pool_(env, {.arena_bytes = 0, .limit_bytes = kEnginePoolBytes}),
       cache_(env, store.options().cache_bytes, store.options().cache_payload_bytes_max),
       scrub_turn_(env, 1),
+      compaction_turn_(env, kCompactionsAtOnce),
       context_{.env = env,
                .options = store.options(),
                .superblock = store.superblock(),
                .cache = cache_,
                .pool = pool_,
                .stats = stats_,
-               .scrub_turn = scrub_turn_},
+               .scrub_turn = scrub_turn_,
+               .compaction_turn = compaction_turn_},
       shards_(store.superblock().shard_count),
       workers_(env) {
   FB_ASSERT(env.core() < store.fronts_.size(), env.core());
@@ -93,11 +97,13 @@ Task<Result<void>> BlobFront::close() {
 }
 
 // Stays with one shard while a segment of it fills, so that batches stay whole; then takes the emptiest of
-// those that have room. Only where all of its own refuse puts does a core name blobs in those of others.
+// those that have room at once, for compaction to go on in the others meanwhile. Only where all of its own
+// refuse puts does a core name blobs in those of others.
 uint16_t BlobFront::shard_for_new_blob() {
-  if (current_ == nullptr || current_->segments_sealed() != current_sealed_ || current_->refuses_puts()) {
+  if (current_ == nullptr || current_->segments_sealed() != current_sealed_ || current_->refuses_puts() ||
+      current_->keeps_puts_waiting()) {
     current_ = *std::ranges::max_element(own_, {}, [](const Shard* shard) {
-      return std::pair(!shard->refuses_puts(), shard->available_bytes());
+      return std::tuple(!shard->refuses_puts(), shard->has_room_for_puts(), shard->available_bytes());
     });
     current_sealed_ = current_->segments_sealed();
   }

@@ -11,6 +11,8 @@
 
 namespace fb::bss {
 
+inline constexpr uint32_t kWritesInFlightMax = 16;
+
 struct BlobStoreOptions {
   std::string directory;
   Durability durability = Durability::strict;
@@ -22,16 +24,15 @@ struct BlobStoreOptions {
   uint64_t segment_bytes = 0;  // 0: 64 MiB, less on a small file system
 
   uint64_t capacity_bytes = 0;    // 0: what the file system has, but for a twentieth
-  uint32_t writes_in_flight = 2;  // batches a shard, 1 to kWritesInFlightMax
+  uint32_t writes_in_flight = 4;  // batches a shard, 1 to kWritesInFlightMax
   // Per core. The cache takes payloads up to cache_payload_bytes_max; 0 switches it off.
   size_t cache_bytes = 64 * kMiB;
   uint32_t cache_payload_bytes_max = 64 * kKiB;
-  // Bytes written to a shard between two of its checkpoints: at least this, and at least four checkpoints'
-  // size.
+  // Bytes written to a shard between two of its checkpoints: at least this, and more where they are large.
   uint64_t checkpoint_interval_bytes = 16 * kMiB;
-  // A segment is worth compacting when less than this share of it is live.
-  unsigned compaction_live_percent = 60;
-  // Of the time; where space is short compaction does not wait.
+  // A segment is worth compacting when less than this share of it is live, or when space gets short.
+  unsigned compaction_live_percent = 25;
+  // Of the time; more where space gets short, and all where puts wait for it.
   unsigned compaction_time_percent = 25;
   // Everything is read once in so long; 0: never. Of the time of a core, while it is done.
   Duration scrub_period;

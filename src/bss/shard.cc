@@ -147,10 +147,10 @@ Task<Result<BlobData>> Shard::read(const CallContext& context, const BlobKey& ke
   Buffer buffer;
   bool whole = false;
   for (int attempt = 0; attempt < kReadAttemptsMax; ++attempt) {
-    const IndexEntry* entry = index_.find(key);
-    if (entry == nullptr || !entry->readable()) co_return BlobError::not_found;
-    if (offset > entry->length() || length > entry->length() - offset) co_return BlobError::too_large;
-    const uint32_t payload = entry->length();
+    BlobIndex::Found entry = index_.find(key);
+    if (!entry || !entry.readable()) co_return BlobError::not_found;
+    if (offset > entry.length() || length > entry.length() - offset) co_return BlobError::too_large;
+    const uint32_t payload = entry.length();
     const Extent extent =
         whole ? Extent{.begin = 0, .end = payload} : extent_to_read(payload, offset, length);
     const bool for_cache = context_.cache.takes(payload);
@@ -158,17 +158,17 @@ Task<Result<BlobData>> Shard::read(const CallContext& context, const BlobKey& ke
       const uint32_t wanted = for_cache ? payload : static_cast<uint32_t>(extent.blocks_bytes());
       FB_CO_TRY(buffer, co_await allocate_payload(context_, context, wanted, for_cache));
       entry = index_.find(key);  // it may have moved or gone meanwhile
-      if (entry == nullptr || !entry->readable()) co_return BlobError::not_found;
-      if (entry->length() != payload) continue;
+      if (!entry || !entry.readable()) co_return BlobError::not_found;
+      if (entry.length() != payload) continue;
     }
-    const IndexEntry expected = *entry;
+    const IndexEntry expected = entry;
     const Verdict verdict =
         co_await read_extent(context_, context, *segments_[expected.segment()], expected, extent, buffer);
     if (verdict == Verdict::timed_out) co_return BlobError::timed_out;
     whole |= verdict == Verdict::table_damaged;  // the payload can be intact without them
     if (verdict != Verdict::intact) continue;    // once more: a misdirected read may be right the next time
-    const IndexEntry* now = index_.find(key);
-    if (now != nullptr && now->readable() && for_cache) context_.cache.insert(key, buffer, payload);
+    const BlobIndex::Found now = index_.find(key);
+    if (now && now.readable() && for_cache) context_.cache.insert(key, buffer, payload);
     co_return BlobData{.buffer = std::move(buffer), .offset = offset - extent.begin, .length = length};
   }
   ++context_.stats.damaged;
@@ -201,10 +201,12 @@ Task<Shard::Verdict> Shard::check_payload(Segment& segment, uint64_t offset, uin
 
 BlobPage Shard::enumerate(uint64_t cursor) {
   BlobPage page;
+  std::vector<IndexEntry> entries;
   const uint32_t shards = context_.superblock.shard_count;
   while (cursor < BlobIndex::kTableCount && page.keys.empty()) {
-    for (const IndexEntry& entry : index_.table(cursor)) {
-      if (entry.place == 0 || !entry.readable()) continue;
+    index_.entries_of(cursor, entries);
+    for (const IndexEntry& entry : entries) {
+      if (!entry.readable()) continue;
       page.keys.push_back({.id = {.volume = context_.superblock.volume,
                                   .shard = named_shard_of(number_, entry.block, shards),
                                   .incarnation = {entry.incarnation},
@@ -221,9 +223,11 @@ bool Shard::verify() {
   if (!index_.verify()) return false;
   std::vector<uint64_t> live(segments_.size(), 0);
   uint64_t total = 0;
+  std::vector<IndexEntry> entries;
   for (size_t t = 0; t < BlobIndex::kTableCount; ++t) {
-    for (const IndexEntry& entry : index_.table(t)) {
-      if (entry.place == 0 || (entry.place & IndexEntry::kPending) != 0) continue;
+    index_.entries_of(t, entries);
+    for (const IndexEntry& entry : entries) {
+      if ((entry.place & IndexEntry::kPending) != 0) continue;
       const uint64_t bytes = stored_bytes(entry.length());
       if (entry.segment() >= segments_.size()) return false;
       if (entry.offset_bytes() + bytes > segments_[entry.segment()]->end) return false;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <coroutine>
 #include <deque>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -54,15 +56,25 @@ struct WriteOp {
 class WriteQueue {
  public:
   bool empty() const { return first_ == nullptr; }
+  size_t size() const { return size_; }
+  uint64_t stored() const { return stored_; }
   WriteOp* front() const { return first_; }
   void push(WriteOp& op);
   void push_front(WriteOp& op);
   WriteOp& pop();
 
  private:
+  void count(const WriteOp& op) { ++size_, stored_ += op.stored(); }
   WriteOp* first_ = nullptr;
   WriteOp* last_ = nullptr;
+  size_t size_ = 0;
+  uint64_t stored_ = 0;
 };
+
+// Batches of different kinds go to segments of their own: what compaction moves has lived long, and is not
+// mixed with what may die soon.
+enum class Stream : uint8_t { puts, moves };  // erases go with the puts
+inline constexpr size_t kStreamCount = 2;
 
 struct Segment {
   enum class State : uint8_t {
@@ -77,12 +89,14 @@ struct Segment {
   State state = State::free;
   bool moved_out = false;  // holds entries that something elsewhere has replaced: see Shard::droppable()
   bool pinned = false;     // holds a payload that cannot be read: compaction leaves it alone
+  bool cut_short = false;  // sealed though more would have gone into it
   uint64_t generation = 0;
   uint64_t nonce = 0;
   uint64_t end = kSegmentDataOffset;  // where the next batch goes
   uint64_t live_bytes = 0;            // padded payloads that the index points to
   uint64_t tombstones = 0;
-  bool fresh = false;  // its extents may be merely allocated: zeros are written ahead of `end`
+  uint64_t written_at = 0;  // Shard::clock_bytes_ at its last batch
+  bool fresh = false;       // its extents may be merely allocated: zeros are written ahead of `end`
   uint64_t zeroed_to = kSegmentDataOffset;  // where fresh
   // Blocks ahead of `end` that have been written and synced since: what is put there needs no flush of the
   // file system.
@@ -105,7 +119,8 @@ struct CoreContext {
   BlobCache& cache;
   BufferPool& pool;  // descriptors, scans, compaction and checkpoints: not the requests' memory
   BlobStats& stats;
-  Semaphore& scrub_turn;  // one shard at a time reads everything
+  Semaphore& scrub_turn;       // one shard at a time reads everything
+  Semaphore& compaction_turn;  // a few move a piece at the same time
 };
 
 // One shard: its segments, its index, its writers and its background work. Only its owner core touches it.
@@ -125,9 +140,13 @@ class Shard {
   Task<Result<void>> finish();
 
   uint32_t number() const { return number_; }
+  // Of puts: how many segments have been filled.
   uint64_t segments_sealed() const { return segments_sealed_; }
   // It had no space for a put, and none has become free since.
   bool refuses_puts() const { return refuses_puts_; }
+  // Puts wait for a segment to become free, or would.
+  bool keeps_puts_waiting() const { return blocked_; }
+  bool has_room_for_puts() const;
   uint64_t live_bytes() const { return live_bytes_; }
   uint64_t capacity_bytes() const { return segments_max_ * segment_room(); }
   uint64_t available_bytes() const;
@@ -197,19 +216,35 @@ class Shard {
 
   // shard_write.cc
   static Task<void> run_writer(Shard& self);
+  bool may_write() const;
+  bool only_few_erases() const;
+  struct Share {
+    size_t entries = 0;
+    uint64_t bytes = 0;
+  };
+  Share share_of_queue() const;
   enum class Built { batch, nothing };
   Built build(Batch& batch);
+  void collect(Batch& batch, std::initializer_list<WriteQueue*> queues, Share share, uint64_t& payload_bytes);
   bool add_to_batch(Batch& batch, WriteOp& op, uint64_t room, uint64_t& payload_bytes);
   enum class Admission { include, done, defer };
   Admission admit(WriteOp& op);
   void finish_batch_layout(Batch& batch);
-  Admission admit_moved_tombstone(const WriteOp& op, const IndexEntry* entry);
+  Admission admit_moved_tombstone(const WriteOp& op, bool indexed);
   WriteQueue& queue_of(const WriteOp& op);
   static size_t segments_to_leave(const WriteOp& op);
-  bool has_room(const WriteOp& op);
+  static Stream stream_of(const WriteOp& op) { return op.move ? Stream::moves : Stream::puts; }
+  bool fits(const Segment* segment, const WriteOp& op) const;
+  Segment* other_active(const WriteOp& op) const;
+  bool has_place(const WriteOp& op) const;
+  Segment* segment_for(const WriteOp& op);
   bool puts_allowed() const;
-  void activate();
-  void seal_active();
+  Segment*& active(Stream stream) { return active_[static_cast<size_t>(stream)]; }
+  Segment* active(Stream stream) const { return active_[static_cast<size_t>(stream)]; }
+  std::deque<Segment*>::const_iterator next_free(Stream stream) const;
+  void activate(Stream stream);
+  void seal(Stream stream, bool cut_short = false);
+  void note_payloads(const Batch& batch);
   void complete(Batch& batch, const Result<size_t>& written);
   void complete_put(const Batch& batch, WriteOp& op);
   void complete_copy(const Batch& batch, WriteOp& op);
@@ -219,6 +254,8 @@ class Shard {
   bool nothing_queued() const;
   void refuse_all();
   void refuse_blocked();
+  void refuse_blocked_moves();
+  bool adopt_moves_segment();
   void drop_live(uint64_t place);
   uint64_t durable_sequence() const;
 
@@ -230,15 +267,19 @@ class Shard {
   Task<Result<void>> create_segment();
   Task<Result<void>> recycle(Segment& segment);
   bool wants_settling(const Segment& segment) const;
-  Segment* pick_victim();
+  Segment* pick_victim() const;
   Task<bool> compact(Segment& victim);
   Task<bool> move_entries(Segment& victim, std::vector<WriteOp>& moves, uint64_t bytes);
   Task<Buffer> finish_moves(std::span<WriteOp> moves);
-  static Task<Result<void>> read_moves(Segment& victim, std::span<WriteOp> moves, const Buffer& payloads);
+  static Task<Result<void>> read_moves(Segment& victim, std::span<WriteOp> moves, const Buffer& payloads,
+                                       uint64_t gap_bytes);
   std::optional<WriteOp> move_of(const DescriptorEntry& entry, uint64_t batch_offset, const Segment& victim);
   bool droppable(const DescriptorEntry& tombstone, const Segment& holder) const;
   bool segment_with_generation_exists(uint64_t generation) const;
   bool space_is_short() const;
+  bool space_is_getting_short() const;
+  bool compaction_may_help() const;
+  uint64_t room_for_moves() const;
   bool may_create() const;
   Task<void> pause_compaction(Instant since);
 
@@ -270,7 +311,7 @@ class Shard {
   Task<void> scrub_payload(Segment& segment, const IndexEntry& described, ScrubReport& report);
   Task<void> scrub_undescribed(Segment& segment, const std::vector<IndexEntry>& found, uint64_t settled_end,
                                ScrubReport& report);
-  const IndexEntry* indexed_as(const IndexEntry& described);
+  BlobIndex::Found indexed_as(const IndexEntry& described) const;
   Task<bool> check_headers(Segment& segment);
   bool scrub_stopping() const { return stopping_ || scrub_stopped_; }
 
@@ -285,7 +326,7 @@ class Shard {
   BlobIndex index_;
   std::vector<std::unique_ptr<Segment>> segments_;  // by number
   std::deque<Segment*> free_;
-  Segment* active_ = nullptr;
+  std::array<Segment*, kStreamCount> active_{};
   uint64_t segments_max_ = 0;
   uint64_t next_generation_ = 1;
   uint64_t live_bytes_ = 0;
@@ -302,6 +343,7 @@ class Shard {
     const Segment* segment;
     uint64_t sequence;
     uint64_t offset;
+    uint64_t bytes;
   };
   std::vector<EndedBatch> ended_ahead_;
   bool always_write_tombstones_ = false;  // a write failed: what it held may be on disk all the same
@@ -312,6 +354,14 @@ class Shard {
   Segment* zeroing_ = nullptr;
   uint64_t zeroing_from_ = 0;
   bool zeroing_run_ = false;
+  // Of late, in payloads of either size: where the large ones prevail, zeros ahead of them cost more than
+  // they give.
+  uint64_t small_bytes_lately_ = 0;
+  uint64_t large_bytes_lately_ = 0;
+  uint64_t clock_bytes_ = 0;  // put in this life: what ages segments
+
+  Instant last_erases_;  // when a batch of erases alone was formed last
+  bool gathering_erases_ = false;
 
   bool active_from_reserve_ = false;
   bool blocked_ = false;  // something queued needs a segment that is not there
@@ -319,12 +369,12 @@ class Shard {
   bool used_ = false;  // has or wants segments
   bool opened_ = false;
   bool stopping_ = false;
-  bool creation_failed_ = false;
+  std::optional<Error> creation_error_;
   Instant creation_retry_;
   bool compacting_ = false;
   ScrubState scrub_;
   bool scrub_stopped_ = false;
-  bool no_victim_ = false;  // nothing to compact until something is erased
+  unsigned compaction_failures_ = 0;  // in a row
 
   Notification work_;
   Notification prepare_;
@@ -334,8 +384,10 @@ class Shard {
   CancelSource stop_sleeping_;
 };
 
-inline constexpr size_t kReservedSegments =
-    2;  // free ones that puts leave: one for erases, one for compaction
+// Free ones that puts leave: two for erases, one for compaction. When puts have taken all else, erases fill
+// the two with nothing but tombstones; these take little when compaction writes them again, and of every
+// other segment it leaves less than a few blocks unused, where erases wait for it. So they never run out.
+inline constexpr size_t kReservedSegments = 3;
 inline constexpr const char* kCheckpointName = "checkpoint";
 
 }  // namespace fb::bss

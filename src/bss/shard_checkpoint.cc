@@ -108,12 +108,9 @@ Task<Result<void>> Shard::write_checkpoint_file(File& file) {
   FB_CO_CHECK(co_await body.append(std::as_bytes(std::span(table))));
   std::vector<IndexEntry> entries;
   for (size_t t = 0; t < BlobIndex::kTableCount; ++t) {
-    entries.clear();
-    for (const IndexEntry& entry : index_.table(t)) {
-      if (entry.place == 0 || (entry.place & IndexEntry::kPending) != 0) continue;
-      entries.push_back(entry);
-      entries.back().place = entry.location();
-    }
+    index_.entries_of(t, entries);
+    std::erase_if(entries, [](const IndexEntry& entry) { return (entry.place & IndexEntry::kPending) != 0; });
+    for (IndexEntry& entry : entries) entry.place = entry.location();
     header.entry_count += entries.size();
     if (!entries.empty()) FB_CO_CHECK(co_await body.append(std::as_bytes(std::span(entries))));
   }

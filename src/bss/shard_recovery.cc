@@ -28,10 +28,10 @@ namespace fb::bss {
 namespace {
 
 constexpr std::string_view kSegmentPrefix = "segment-";
-constexpr uint64_t kScanWindowBytes = kWritesInFlightMax * kBatchBytesMax;
+constexpr uint64_t kScanWindowBytes = kAheadBytesMax;
 constexpr size_t kScanReadBytes = kMiB;
 // After a batch larger than this its successor is read alone, not with what follows it.
-constexpr uint64_t kScanSparseBytes = 512 * kKiB;
+constexpr uint64_t kScanSparseBytes = 64 * kKiB;
 constexpr size_t kCheckpointReadBytes = kMiB;
 
 std::optional<uint32_t> segment_number(std::string_view name) {
@@ -171,6 +171,9 @@ Task<bool> Shard::load_checkpoint_body(File& file, Checkpoint& checkpoint) {
   const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(), &XXH3_freeState);
   XXH3_64bits_reset(state.get());
   const Buffer buffer = co_await context_.pool.allocate(kCheckpointReadBytes);
+  const Result<FileStat> stat = co_await file.stat();
+  if (!stat || stat->size_bytes < kBlockBytes + header.body_bytes) co_return false;
+  index_.reserve(header.entry_count);
   std::string pending;  // bytes of a record that spans two reads
   uint64_t consumed = 0;
   for (uint64_t at = 0; at < header.body_bytes; at += kCheckpointReadBytes) {
@@ -190,8 +193,7 @@ Task<bool> Shard::load_checkpoint_body(File& file, Checkpoint& checkpoint) {
         IndexEntry entry;
         std::memcpy(&entry, pending.data() + used, size);
         entry.place = entry.location();
-        if (entry.length() == 0 || index_.find(entry.number, entry.incarnation, entry.block) != nullptr)
-          co_return false;
+        if (entry.length() == 0 || index_.find(entry.number, entry.incarnation, entry.block)) co_return false;
         index_.insert(entry);
       }
       used += size;
@@ -223,9 +225,10 @@ void Shard::adopt_checkpoint(const Checkpoint& checkpoint, std::vector<Inherited
                               .tombstones = row.tombstones};
   }
   std::vector<IndexEntry> gone;
+  std::vector<IndexEntry> entries;
   for (size_t t = 0; t < BlobIndex::kTableCount; ++t) {
-    for (const IndexEntry& entry : index_.table(t)) {
-      if (entry.place == 0) continue;
+    index_.entries_of(t, entries);
+    for (const IndexEntry& entry : entries) {
       if (entry.segment() >= inherited.size() || !inherited[entry.segment()].known) gone.push_back(entry);
     }
   }
@@ -311,9 +314,9 @@ Task<Result<void>> Shard::drop_torn_batches(std::vector<ScannedBatch>& batches) 
 }
 
 void Shard::apply_tombstone(const DescriptorEntry& entry) {
-  IndexEntry* indexed = index_.find(entry.number, entry.incarnation, entry.block);
-  if (indexed == nullptr) return;
-  Segment& segment = *segments_[indexed->segment()];
+  const BlobIndex::Found indexed = index_.find(entry.number, entry.incarnation, entry.block);
+  if (!indexed) return;
+  Segment& segment = *segments_[indexed.segment()];
   if (segment.generation != entry.other_generation) segment.moved_out = true;
   index_.erase(indexed);
 }
@@ -332,10 +335,10 @@ void Shard::apply(const ScannedBatch& batch) {
         if (segment->generation == entry.other_generation) segment->moved_out = true;
       }
     }
-    if (IndexEntry* indexed = index_.find(entry.number, entry.incarnation, entry.block)) {
-      if (indexed->segment() != batch.segment->number) segments_[indexed->segment()]->moved_out = true;
-      indexed->place = place;
-      indexed->checksum = entry.checksum;
+    if (BlobIndex::Found indexed = index_.find(entry.number, entry.incarnation, entry.block)) {
+      if (indexed.segment() != batch.segment->number) segments_[indexed.segment()]->moved_out = true;
+      index_.set_place(indexed, place);
+      index_.set_checksum(indexed, entry.checksum);
     } else {
       index_.insert({.number = entry.number,
                      .checksum = entry.checksum,
@@ -379,7 +382,7 @@ void Shard::settle_segments(const std::vector<ScannedBatch>& batches,
     last_sequence[number] = std::max(last_sequence[number], batch.sequence);
   }
   std::vector<Segment*> unused;
-  Segment* newest = nullptr;
+  std::vector<Segment*> open;
   for (const auto& segment : segments_) {
     if (segment->state == Segment::State::damaged) continue;
     if (last_sequence[segment->number] == 0) {
@@ -387,18 +390,23 @@ void Shard::settle_segments(const std::vector<ScannedBatch>& batches,
       continue;
     }
     segment->state = Segment::State::sealed;
-    const bool goes_on = !inherited[segment->number].sealed && !has_hole[segment->number];
-    if (goes_on && (newest == nullptr || last_sequence[segment->number] > last_sequence[newest->number]))
-      newest = segment.get();
+    if (inherited[segment->number].sealed) continue;
+    segment->cut_short = true;
+    if (!has_hole[segment->number]) open.push_back(segment.get());
   }
-  if (newest != nullptr) {
-    newest->state = Segment::State::active;
-    active_ = newest;
-    newest->zeroed_to = newest->end;
-    if (newest->file.keeps_overwrites()) {
-      newest->fresh = true;
-      newest->has_gaps = true;
-      newest->settled_from = newest->settled_to = newest->end;
+  // The two that were written to last were one of puts and one of moves; which was which does not matter.
+  std::ranges::sort(open, std::greater(),
+                    [&](const Segment* segment) { return last_sequence[segment->number]; });
+  for (size_t i = 0; i < std::min(open.size(), kStreamCount); ++i) {
+    Segment& segment = *open[i];
+    segment.state = Segment::State::active;
+    segment.cut_short = false;
+    active_[i] = &segment;
+    segment.zeroed_to = segment.end;
+    if (segment.file.keeps_overwrites()) {
+      segment.fresh = true;
+      segment.has_gaps = true;
+      segment.settled_from = segment.settled_to = segment.end;
     }
   }
   std::ranges::sort(unused, {}, &Segment::generation);
@@ -408,6 +416,7 @@ void Shard::settle_segments(const std::vector<ScannedBatch>& batches,
     segment->moved_out = false;
     free_.push_back(segment);
   }
+  active_from_reserve_ = free_.size() < kReservedSegments;
   used_ = !segments_.empty();
 }
 
@@ -415,9 +424,10 @@ void Shard::settle_segments(const std::vector<ScannedBatch>& batches,
 // not kept.
 void Shard::recount_live() {
   std::vector<IndexEntry> bad;
+  std::vector<IndexEntry> entries;
   for (size_t t = 0; t < BlobIndex::kTableCount; ++t) {
-    for (const IndexEntry& entry : index_.table(t)) {
-      if (entry.place == 0) continue;
+    index_.entries_of(t, entries);
+    for (const IndexEntry& entry : entries) {
       const uint64_t bytes = stored_bytes(entry.length());
       const bool inside = entry.segment() < segments_.size() && entry.offset_bytes() >= kSegmentDataOffset &&
                           entry.offset_bytes() + bytes <= segments_[entry.segment()]->end;

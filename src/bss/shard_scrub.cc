@@ -146,9 +146,9 @@ Task<void> Shard::scrub_segment(Segment& segment, unsigned percent, ScrubReport&
 }
 
 // The index's entry, where it is as described and at that place.
-const IndexEntry* Shard::indexed_as(const IndexEntry& described) {
-  const IndexEntry* entry = index_.find(described.number, described.incarnation, described.block);
-  return entry != nullptr && entry->readable() && entry->location() == described.place ? entry : nullptr;
+BlobIndex::Found Shard::indexed_as(const IndexEntry& described) const {
+  const BlobIndex::Found entry = index_.find(described.number, described.incarnation, described.block);
+  return entry && entry.readable() && entry.location() == described.place ? entry : BlobIndex::Found();
 }
 
 // What the index has in the segment and no descriptor names: its descriptor is lost. Seldom, so the index is
@@ -158,15 +158,17 @@ Task<void> Shard::scrub_undescribed(Segment& segment, const std::vector<IndexEnt
   uint64_t live_bytes = 0;
   std::unordered_set<uint64_t> described;
   for (const IndexEntry& entry : found) {
-    const IndexEntry* indexed = index_.find(entry.number, entry.incarnation, entry.block);
-    if (indexed == nullptr || indexed->location() != entry.place) continue;
+    const BlobIndex::Found indexed = index_.find(entry.number, entry.incarnation, entry.block);
+    if (!indexed || indexed.location() != entry.place) continue;
     if (described.insert(entry.place).second) live_bytes += stored_bytes(entry.length());
   }
   if (live_bytes == segment.live_bytes) co_return;
   std::vector<IndexEntry> undescribed;
+  std::vector<IndexEntry> entries;
   for (size_t t = 0; t < BlobIndex::kTableCount; ++t) {
-    for (const IndexEntry& entry : index_.table(t)) {
-      if (entry.place == 0 || entry.segment() != segment.number || !entry.readable()) continue;
+    index_.entries_of(t, entries);
+    for (const IndexEntry& entry : entries) {
+      if (entry.segment() != segment.number || !entry.readable()) continue;
       if (entry.offset_bytes() >= settled_end || described.contains(entry.location())) continue;
       undescribed.push_back(entry);
       undescribed.back().place = entry.location();
@@ -186,16 +188,16 @@ Task<void> Shard::scrub_payload(Segment& segment, const IndexEntry& described, S
   Verdict verdict = Verdict::unreadable;
   // Once more where it seems damaged: a misdirected read may be right the next time.
   for (int attempt = 0; attempt < 2 && verdict != Verdict::intact; ++attempt) {
-    const IndexEntry* entry = indexed_as(wanted);
-    if (entry == nullptr) co_return;
-    const uint32_t length = entry->length();
+    const BlobIndex::Found entry = indexed_as(wanted);
+    if (!entry) co_return;
+    const uint32_t length = entry.length();
     ++segment.readers;
-    verdict = co_await check_payload(segment, entry->offset_bytes(), length, entry->checksum);
+    verdict = co_await check_payload(segment, entry.offset_bytes(), length, entry.checksum);
     --segment.readers;
     report.bytes += attempt == 0 ? length : 0;
     context_.stats.scrub_bytes += length;
   }
-  if (indexed_as(wanted) == nullptr) co_return;
+  if (!indexed_as(wanted)) co_return;
   ++report.payloads;
   ++context_.stats.scrub_payloads;
   if (verdict == Verdict::intact) co_return;

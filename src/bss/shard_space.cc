@@ -22,7 +22,13 @@ constexpr Duration kCompactionRetry = Duration::milliseconds(20);
 constexpr uint64_t kDenseEntryBytes = 64;  // of a descriptor, in a full batch
 constexpr uint64_t kLooseBlocks = 3;       // of descriptors that are not full
 constexpr uint64_t kMoveBytesMax = kMiB;
+constexpr uint64_t kMoveReadBytesMax = kBufferSizeMax;  // with gaps
+constexpr uint64_t kMoveGapBytesMax = 64 * kKiB;        // rather another read
+// Of a segment: what is worth compacting where space gets short, and where puts wait for it.
 constexpr unsigned kUrgentGainPercent = 12;
+constexpr unsigned kLastGainPercent = 2;
+constexpr size_t kFreeWanted = 2;  // segments that puts may take: compaction hurries where there are fewer
+constexpr unsigned kCompactionFailuresMax = 5;
 
 // What the segment's contents may take when they are written again: full batches, and a few that are not
 // where they are spread over segments. Never less than that, so that what was compacted is not worth it once
@@ -36,10 +42,27 @@ uint64_t dense_bytes(const Segment& segment) {
 
 bool Shard::may_create() const {
   if (segments_.size() >= segments_max_ || segments_.size() > IndexEntry::kSegmentNumberMax) return false;
-  return !creation_failed_ || env().now() >= creation_retry_;
+  return !creation_error_ || env().now() >= creation_retry_;
 }
 
 bool Shard::space_is_short() const { return free_.size() <= kReservedSegments && !may_create(); }
+
+bool Shard::space_is_getting_short() const {
+  return free_.size() < kReservedSegments + kFreeWanted && !may_create();
+}
+
+// Without taking more than there is.
+uint64_t Shard::room_for_moves() const {
+  const auto left = [&](Stream stream) {
+    return active(stream) == nullptr ? 0 : segment_bytes() - active(stream)->end;
+  };
+  if (!free_.empty()) return free_.size() * segment_room();
+  return std::max(left(Stream::moves), left(Stream::puts));
+}
+
+bool Shard::compaction_may_help() const {
+  return compacting_ || (compaction_failures_ < kCompactionFailuresMax && pick_victim() != nullptr);
+}
 
 uint64_t Shard::available_bytes() const {
   const uint64_t capacity = capacity_bytes();
@@ -86,7 +109,7 @@ Task<void> Shard::run_preparer(Shard& self) {
   while (!self.stopping_) {
     if (self.used_ && self.free_.size() <= kReservedSegments && self.may_create()) {
       const Result<void> created = co_await self.create_segment();
-      self.creation_failed_ = !created;
+      self.creation_error_ = created ? std::nullopt : std::optional(created.error());
       if (!created) {
         self.creation_retry_ = self.env().now() + kCreationRetry;
         self.log(fmt::format("no new segment: {}", created.error().to_string()));
@@ -95,11 +118,14 @@ Task<void> Shard::run_preparer(Shard& self) {
       self.work_.notify_all();
       continue;
     }
-    const bool compaction_may_help = self.compacting_ || !self.no_victim_;
     if (self.blocked_ && self.space_is_short()) {
-      if (compaction_may_help) {
+      if (!self.moves_.empty() && !self.has_place(*self.moves_.front())) {
+        self.refuse_blocked_moves();
+      } else if (self.compaction_may_help()) {
         self.compact_.notify_all();
-      } else {
+      } else if (self.adopt_moves_segment()) {
+        self.work_.notify_all();
+      } else if (self.in_flight_.empty()) {
         self.refuse_blocked();
       }
     }
@@ -145,32 +171,36 @@ Task<Result<void>> Shard::create_segment() {
   segment->file = std::move(file);
   free_.push_back(segment.get());
   refuses_puts_ = false;
+  blocked_ = false;
   segments_.push_back(std::move(segment));
   co_return Result<void>();
 }
 
 // What is to be zeroed next: ahead of the active segment's end, in long runs, because a durable write into a
-// file whose extents have just changed waits for the file system's journal; or, once the active segment has
-// got going, all of the next one.
+// file whose extents have just changed waits for the file system's journal; or the next one, as far as the
+// active segment's use calls for it. Large payloads cover what they need at once: zeros would only be written
+// beside them.
 Segment* Shard::segment_to_zero() {
-  const uint64_t ahead =
-      active_ == nullptr ? 0 : active_->zeroed_to - std::min(active_->zeroed_to, active_->end);
-  if (active_ != nullptr && active_->fresh && active_->zeroed_to < segment_bytes()) {
+  Segment* current = active(Stream::puts);
+  if (current == nullptr || large_bytes_lately_ > small_bytes_lately_) return nullptr;
+  const uint64_t ahead = current->zeroed_to - std::min(current->zeroed_to, current->end);
+  if (current->fresh && current->zeroed_to < segment_bytes()) {
     zeroing_run_ = ahead < kZeroAheadBytesMin || (zeroing_run_ && ahead < kZeroAheadBytesMax);
-    if (zeroing_run_) return active_;
+    if (zeroing_run_) return current;
   }
-  if (active_ == nullptr || free_.empty() || active_->end < segment_bytes() / 8) return nullptr;
-  Segment* next = free_.front();
-  return next->fresh && next->zeroed_to < segment_bytes() ? next : nullptr;
+  if (free_.empty()) return nullptr;
+  Segment* next = *next_free(Stream::puts);
+  const uint64_t wanted = std::min(current->end + current->end / 2, segment_bytes());
+  return next->fresh && next->zeroed_to < wanted ? next : nullptr;
 }
 
 // Whether the zeros written so far are to be synced, for batches to need no flush there (Durability::plp).
 bool Shard::wants_settling(const Segment& segment) const {
   const bool last = segment.zeroed_to == segment_bytes();
-  if (last && &segment != active_) return true;  // in either mode: then no batch waits for it
+  if (last && &segment != active(Stream::puts)) return true;  // in either mode: then no batch waits for it
   if (!segment.file.keeps_overwrites()) return false;
   const uint64_t settled = segment.settled_to - std::min(segment.settled_to, segment.end);
-  return last || (&segment == active_ && settled < kZeroAheadBytesMin) ||
+  return last || (&segment == active(Stream::puts) && settled < kZeroAheadBytesMin) ||
          segment.zeroed_to - segment.settled_to >= kSettleBytes;
 }
 
@@ -189,7 +219,7 @@ Task<void> Shard::run_zeroer(Shard& self) {
     std::memset(zeros.data(), 0, chunk);
     if (segment != self.segment_to_zero() || self.stopping_) continue;
     // Writes have overtaken: leave them a little room to go on meanwhile.
-    const bool overtaken = segment == self.active_ && segment->zeroed_to <= segment->end;
+    const bool overtaken = segment == self.active(Stream::puts) && segment->zeroed_to <= segment->end;
     if (overtaken) {
       segment->zeroed_to = std::min(segment->end + chunk, self.segment_bytes());
       segment->settled_from = segment->settled_to = segment->zeroed_to;
@@ -231,47 +261,57 @@ bool Shard::droppable(const DescriptorEntry& tombstone, const Segment& holder) c
       segments_, [&](const auto& segment) { return segment->moved_out && segment.get() != &holder; });
 }
 
-// The segment that gives most, if it is worth it. Only what writing it again densely really gives back
-// counts, so that compaction always comes to an end: not the last bytes of a full segment, into which no
-// further batch fitted.
-Segment* Shard::pick_victim() {
+// Of the segments that are worth it, the one with the best benefit for its cost: what it gives, times for how
+// long it has given no more, for what must be read and written. So a young segment is left to lose more, and
+// an old one, in which little changes any more, is taken for less. Only what writing it again densely really
+// gives back counts, so that compaction always comes to an end: not the last bytes of a full segment, into
+// which no further batch fitted.
+Segment* Shard::pick_victim() const {
   Segment* best = nullptr;
-  uint64_t best_gain = 0;
+  double best_benefit = 0;
+  unsigned percent = 100 - context_.options.compaction_live_percent;
+  if (space_is_getting_short()) percent = kUrgentGainPercent;
+  if (blocked_ && space_is_short()) percent = erases_.empty() ? kLastGainPercent : 0;
   for (const auto& segment : segments_) {
     if (segment->state != Segment::State::sealed || segment->writers != 0 || segment->pinned) continue;
     const uint64_t tail = segment_bytes() - segment->end;
-    const uint64_t spread = segment->end - kSegmentDataOffset + (tail > kBatchBytesMax ? tail : 0);
+    const bool tail_counts =
+        segment->cut_short || tail > std::min<uint64_t>(kBatchBytesMax, segment_room() / 2);
+    const uint64_t spread = segment->end - kSegmentDataOffset + (tail_counts ? tail : 0);
     const uint64_t dense = dense_bytes(*segment);
     const bool empty = segment->live_bytes == 0 && segment->tombstones == 0;
     const uint64_t gain = empty ? segment_room() : spread > dense ? spread - dense : 0;
-    if (gain <= best_gain) continue;
+    if (gain < kBlockBytes || gain * 100 < segment_room() * percent) continue;
+    if (empty) return segment.get();
+    if (dense > room_for_moves()) continue;
+    const auto age = static_cast<double>(clock_bytes_ - segment->written_at + kBatchBytesMax);
+    const double benefit =
+        static_cast<double>(gain) * age / static_cast<double>(segment_room() + segment->live_bytes);
+    if (benefit <= best_benefit) continue;
     best = segment.get();
-    best_gain = gain;
+    best_benefit = benefit;
   }
-  const unsigned percent =
-      space_is_short() ? kUrgentGainPercent : 100 - context_.options.compaction_live_percent;
-  return best_gain * 100 >= segment_room() * percent ? best : nullptr;
+  return best;
 }
 
 Task<void> Shard::run_compactor(Shard& self) {
   while (!self.stopping_) {
     Segment* victim = self.pick_victim();
     if (victim == nullptr) {
-      self.no_victim_ = true;
       self.prepare_.notify_all();
       co_await self.compact_.wait();
-      self.no_victim_ = false;
       continue;
     }
     self.compacting_ = true;
     const bool freed = co_await self.compact(*victim);
     self.compacting_ = false;
-    if (freed) ++self.context_.stats.compacted_segments;
+    self.context_.stats.compacted_segments += freed;
+    // What cannot be read is not tried again; that is no reason to despair of the others.
+    self.compaction_failures_ = freed || victim->pinned ? 0 : self.compaction_failures_ + 1;
     self.prepare_.notify_all();
     self.work_.notify_all();
-    // Nothing moved: an erase is under way there, or a write failed. Whatever ends that wakes us.
+    // An erase is under way there, or a read or write failed.
     if (!freed && !self.stopping_) {
-      self.no_victim_ = true;
       (void)co_await sleep_for(self.env(), kCompactionRetry, &self.stop_sleeping_);
     }
   }
@@ -324,26 +364,37 @@ std::optional<WriteOp> Shard::move_of(const DescriptorEntry& entry, uint64_t bat
   const uint64_t at = batch_offset + uint64_t{entry.payload_block} * kBlockBytes;
   op.kind = EntryKind::copy;
   op.source_place = IndexEntry::make_place(victim.number, at, entry.length);
-  const IndexEntry* indexed = index_.find(entry.number, entry.incarnation, entry.block);
-  if (indexed == nullptr || indexed->place != op.source_place) return std::nullopt;
+  const BlobIndex::Found indexed = index_.find(entry.number, entry.incarnation, entry.block);
+  if (!indexed || indexed.place != op.source_place) return std::nullopt;
   return op;
 }
 
-// Payloads that follow one another are read in one piece.
-Task<Result<void>> Shard::read_moves(Segment& victim, std::span<WriteOp> moves, const Buffer& payloads) {
+// Payloads that follow one another are read in one piece, with what lies between them as long as that is
+// little and the buffer has room for it: `gap_bytes`.
+Task<Result<void>> Shard::read_moves(Segment& victim, std::span<WriteOp> moves, const Buffer& payloads,
+                                     uint64_t gap_bytes) {
+  const auto offset_of = [](const WriteOp& op) {
+    return IndexEntry{.place = op.source_place}.offset_bytes();
+  };
   uint64_t filled = 0;
   for (size_t first = 0; first < moves.size();) {
     if (moves[first].kind != EntryKind::copy) {
       ++first;
       continue;
     }
-    const uint64_t from = IndexEntry{.place = moves[first].source_place}.offset_bytes();
+    const uint64_t from = offset_of(moves[first]);
     uint64_t length = 0;
     size_t next = first;
-    while (next < moves.size() && moves[next].kind == EntryKind::copy &&
-           IndexEntry{.place = moves[next].source_place}.offset_bytes() == from + length) {
+    for (; next < moves.size(); ++next) {
+      if (moves[next].kind != EntryKind::copy) continue;
+      const uint64_t at = offset_of(moves[next]);
+      if (at < from + length) break;
+      const uint64_t gap = at - from - length;
+      if (gap > std::min(gap_bytes, kMoveGapBytesMax)) break;
+      gap_bytes -= gap;
+      length += gap;
       moves[next].data = payloads.data() + filled + length;
-      length += payload_bytes(moves[next++].length);
+      length += payload_bytes(moves[next].length);
     }
     FB_CO_CHECK(co_await victim.file.read_exactly(payloads.span(filled, length), from));
     filled += length;
@@ -372,10 +423,12 @@ Task<Buffer> Shard::finish_moves(std::span<WriteOp> moves) {
 
 Task<bool> Shard::move_entries(Segment& victim, std::vector<WriteOp>& moves, uint64_t bytes) {
   if (stopping_) co_return false;
+  Semaphore::Units turn = co_await context_.compaction_turn.acquire();
   const Instant begun = env().now();
-  const Buffer payloads = co_await context_.pool.allocate(std::max<uint64_t>(bytes, kBlockBytes));
+  const Buffer payloads = co_await context_.pool.allocate(kMoveReadBytesMax);
   ++victim.readers;
-  const Result<void> read = co_await read_moves(victim, moves, payloads);
+  Result<void> read = co_await read_moves(victim, moves, payloads, kMoveReadBytesMax - bytes);
+  if (!read) read = co_await read_moves(victim, moves, payloads, 0);  // what lies between may be the reason
   --victim.readers;
   const bool intact =
       read && std::ranges::all_of(moves, [](const WriteOp& op) {
@@ -394,6 +447,7 @@ Task<bool> Shard::move_entries(Segment& victim, std::vector<WriteOp>& moves, uin
   for (WriteOp& op : moves) op.group = &group;
   for (WriteOp& op : moves) submit(op);
   co_await group;
+  turn.reset();
   context_.stats.compacted_bytes += bytes;
   co_await pause_compaction(begun);
   co_return std::ranges::none_of(moves, [](const WriteOp& op) { return op.error.has_value(); });
@@ -401,7 +455,8 @@ Task<bool> Shard::move_entries(Segment& victim, std::vector<WriteOp>& moves, uin
 
 Task<void> Shard::pause_compaction(Instant since) {
   if (space_is_short()) co_return;
-  const int64_t percent = std::clamp(context_.options.compaction_time_percent, 1u, 100u);
+  const unsigned share = context_.options.compaction_time_percent * (space_is_getting_short() ? 2 : 1);
+  const int64_t percent = std::clamp(share, 1u, 100u);
   const Duration worked = env().now() - since;
   (void)co_await sleep_for(env(), Duration{worked.ns * (100 - percent) / percent}, &stop_sleeping_);
 }
@@ -435,6 +490,7 @@ Task<Result<void>> Shard::recycle(Segment& segment) {
   segment.end = kSegmentDataOffset;
   segment.tombstones = 0;
   segment.moved_out = false;
+  segment.cut_short = false;
   // Where no flush is to be needed, what a batch goes to must have been written once.
   segment.fresh = segment.file.keeps_overwrites() && !segment.wholly_settled;
   segment.zeroed_to = kSegmentDataOffset;
@@ -443,6 +499,7 @@ Task<Result<void>> Shard::recycle(Segment& segment) {
   segment.has_gaps = false;
   free_.push_back(&segment);
   refuses_puts_ = false;
+  blocked_ = false;
   co_return Result<void>();
 }
 

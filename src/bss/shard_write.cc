@@ -15,6 +15,16 @@ namespace {
 // Descriptor, payloads, and the blocks with checksums of pieces.
 constexpr size_t kBatchVectorsMax = 1 + kBatchEntriesMax + kBatchPayloadBytesMax / kPieceBytes;
 static_assert(kBatchVectorsMax <= kWriteVectorsMax);
+constexpr size_t kSmallBatchesAtOnce = 2;
+constexpr uint64_t kShareEntriesMin = 16;
+// Behind so many times its size the checkpoint is written again: its part of all that is written stays small.
+constexpr uint64_t kCheckpointShare = 24;
+// A batch of a few erases takes a block: where they keep coming, one batch in so long takes those of that
+// time.
+constexpr Duration kEraseGather = Duration::milliseconds(2);
+constexpr Duration kEraseGatherShort = Duration::milliseconds(10);  // where space gets short
+constexpr uint64_t kLargePayloadBytes = 128 * kKiB;
+constexpr uint64_t kShareBytesMin = kShareEntriesMin * kBlockBytes;
 
 BlobKey key_of(const WriteOp& op, const Superblock& superblock, uint32_t shard) {
   return {.id = {.volume = superblock.volume,
@@ -30,18 +40,23 @@ void WriteQueue::push(WriteOp& op) {
   op.next = nullptr;
   (first_ == nullptr ? first_ : last_->next) = &op;
   last_ = &op;
+  count(op);
 }
 
 void WriteQueue::push_front(WriteOp& op) {
   op.next = first_;
   if (first_ == nullptr) last_ = &op;
   first_ = &op;
+  count(op);
 }
 
 WriteOp& WriteQueue::pop() {
   FB_ASSERT(first_ != nullptr);
   WriteOp& op = *first_;
   first_ = op.next;
+  FB_ASSERT(size_ > 0 && stored_ >= op.stored(), size_, stored_);
+  --size_;
+  stored_ -= op.stored();
   return op;
 }
 
@@ -64,6 +79,35 @@ uint64_t Shard::durable_sequence() const {
   return oldest - 1;
 }
 
+bool Shard::only_few_erases() const {
+  return !erases_.empty() && erases_.size() < kShareEntriesMin && puts_.empty() && moves_.empty();
+}
+
+// Whether a batch may go out now. One that is small waits while others are under way, for what comes until
+// one of them ends; and none goes further ahead of what is durable than recovery looks.
+bool Shard::may_write() const {
+  if (gathering_erases_ && only_few_erases()) return false;
+  uint64_t bytes = 0;
+  for (const Batch* batch : in_flight_) bytes += batch->bytes;
+  for (const EndedBatch& ended : ended_ahead_) bytes += ended.bytes;
+  if (bytes + kBatchBytesMax > kAheadBytesMax) return false;
+  if (in_flight_.size() + ended_ahead_.size() >= kAheadBatchesMax) return false;
+  if (in_flight_.size() < kSmallBatchesAtOnce) return true;
+  return puts_.stored() + moves_.stored() >= kShareBytesMin ||
+         puts_.size() + moves_.size() + erases_.size() >= kShareEntriesMin;
+}
+
+// What one batch takes of the queue, where the other writers that are idle could take the rest at once: the
+// drive and this core then work on several side by side. Not less than is worth a descriptor and a write.
+Shard::Share Shard::share_of_queue() const {
+  const uint64_t idle = context_.options.writes_in_flight - in_flight_.size();
+  const uint64_t entries = puts_.size() + erases_.size();
+  const uint64_t bytes = puts_.stored();
+  FB_ASSERT(idle > 0, in_flight_.size());
+  return {.entries = std::max<uint64_t>((entries + idle - 1) / idle, kShareEntriesMin),
+          .bytes = std::max((bytes + idle - 1) / idle, kShareBytesMin)};
+}
+
 // Each writer has one batch in flight at a time.
 Task<void> Shard::run_writer(Shard& self) {
   Batch batch;
@@ -71,9 +115,14 @@ Task<void> Shard::run_writer(Shard& self) {
   batch.ops.reserve(kBatchEntriesMax);
   batch.vectors.reserve(kBatchVectorsMax);
   for (;;) {
-    // The descriptor says what is durable; recovery relies on nothing being further ahead than this.
-    const bool ahead = self.next_sequence_ > self.durable_sequence() + kWritesInFlightMax;
-    if (ahead || self.build(batch) == Built::nothing) {
+    const Instant gathered =
+        self.last_erases_ + (self.space_is_getting_short() ? kEraseGatherShort : kEraseGather);
+    if (self.only_few_erases() && !self.gathering_erases_ && !self.stopping_ && self.env().now() < gathered) {
+      self.gathering_erases_ = true;
+      (void)co_await sleep_until(self.env(), gathered, &self.stop_sleeping_);
+      self.gathering_erases_ = false;
+    }
+    if (!self.may_write() || self.build(batch) == Built::nothing) {
       if (self.stopping_ && self.in_flight_.empty() && self.zeroing_ == nullptr) {
         self.refuse_all();
         co_return;
@@ -82,6 +131,7 @@ Task<void> Shard::run_writer(Shard& self) {
       continue;
     }
     self.in_flight_.push_back(&batch);
+    if (!self.nothing_queued()) self.work_.notify_one();
     ++batch.segment->writers;
     const File& file = batch.segment->file;
     const bool settled = batch.segment->settled(batch.offset, batch.bytes);
@@ -93,23 +143,27 @@ Task<void> Shard::run_writer(Shard& self) {
 
 // Decides what a queued operation needs, by the index as it is now.
 Shard::Admission Shard::admit(WriteOp& op) {
-  IndexEntry* entry = index_.find(op.number, op.incarnation, op.block);
-  const bool in_flight = entry != nullptr && !entry->readable();
+  const BlobIndex::Found entry = index_.find(op.number, op.incarnation, op.block);
+  const bool in_flight = entry && !entry.readable();
   switch (op.kind) {
     case EntryKind::put:
-      if (entry == nullptr) return Admission::include;
       if (in_flight) return Admission::defer;
-      if (entry->checksum != op.checksum || entry->length() != op.length) op.error = Error(BlobError::exists);
+      if (!entry && index_.has_room()) return Admission::include;
+      if (!entry) {
+        op.error = Error(BlobError::full);
+      } else if (entry.checksum != op.checksum || entry.length() != op.length) {
+        op.error = Error(BlobError::exists);
+      }
       return Admission::done;
     case EntryKind::tombstone:
-      if (op.move) return admit_moved_tombstone(op, entry);
+      if (op.move) return admit_moved_tombstone(op, static_cast<bool>(entry));
       if (in_flight) return Admission::defer;
-      if (entry == nullptr && !always_write_tombstones_) return Admission::done;
-      op.other_generation = entry == nullptr ? 0 : segments_[entry->segment()]->generation;
+      if (!entry && !always_write_tombstones_) return Admission::done;
+      op.other_generation = entry ? segments_[entry.segment()]->generation : 0;
       return Admission::include;
     case EntryKind::copy:
-      if (entry == nullptr || in_flight || entry->place != op.source_place) return Admission::done;
-      op.other_generation = segments_[entry->segment()]->generation;
+      if (!entry || in_flight || entry.place != op.source_place) return Admission::done;
+      op.other_generation = segments_[entry.segment()]->generation;
       return Admission::include;
   }
   FB_UNREACHABLE();
@@ -117,8 +171,8 @@ Shard::Admission Shard::admit(WriteOp& op) {
 
 // A tombstone that compaction moves gets a newer place in the order of batches: it must not come behind a put
 // of the same key. Then the put replaces it, and what it hid is remembered by its segment.
-Shard::Admission Shard::admit_moved_tombstone(const WriteOp& op, const IndexEntry* entry) {
-  if (entry == nullptr) return Admission::include;
+Shard::Admission Shard::admit_moved_tombstone(const WriteOp& op, bool indexed) {
+  if (!indexed) return Admission::include;
   for (const auto& segment : segments_) {
     if (segment->generation == op.other_generation) segment->moved_out = true;
   }
@@ -130,76 +184,149 @@ WriteQueue& Shard::queue_of(const WriteOp& op) {
   return op.kind == EntryKind::put ? puts_ : erases_;
 }
 
-// Free segments that an operation must leave to those of more urgent kinds.
+// Free segments that an operation must leave to those of more urgent kinds. The last one is compaction's:
+// what it moves always has a place, and it gives a segment back.
 size_t Shard::segments_to_leave(const WriteOp& op) {
   if (op.move) return 0;
   return op.kind == EntryKind::put ? kReservedSegments : 1;
 }
 
-// True where the active segment, or one that becomes it, can take a batch of this operation alone.
-bool Shard::has_room(const WriteOp& op) {
-  const uint64_t needed = descriptor_bytes_for(1) + op.stored();
-  if (active_ == nullptr || active_->end + needed > segment_bytes()) {
-    if (free_.size() <= segments_to_leave(op)) {
-      blocked_ = true;
-      prepare_.notify_all();
-      return false;
-    }
-    if (active_ != nullptr) seal_active();
-    activate();
-  } else if (op.kind == EntryKind::put && !puts_allowed()) {
+bool Shard::fits(const Segment* segment, const WriteOp& op) const {
+  return segment != nullptr && segment->end + descriptor_bytes_for(1) + op.stored() <= segment_bytes();
+}
+
+Segment* Shard::other_active(const WriteOp& op) const {
+  if (op.move) return active(Stream::puts);
+  // While it compacts, the room there is spoken for.
+  return op.kind == EntryKind::put || compacting_ ? nullptr : active(Stream::moves);
+}
+
+// Whether the operation could go out at once.
+bool Shard::has_place(const WriteOp& op) const {
+  if (fits(active(stream_of(op)), op)) return op.kind != EntryKind::put || puts_allowed();
+  return free_.size() > segments_to_leave(op) || fits(other_active(op), op);
+}
+
+// The segment that takes a batch which begins with this operation; null where it must wait for one. What is
+// not a put goes anywhere rather than wait.
+Segment* Shard::segment_for(const WriteOp& op) {
+  const Stream stream = stream_of(op);
+  Segment* segment = active(stream);
+  if (!has_place(op)) {
     blocked_ = true;
     prepare_.notify_all();
-    return false;
+    return nullptr;
   }
-  const bool zeros_in_the_way = zeroing_ == active_ && active_->end + needed > zeroing_from_;
-  return !zeros_in_the_way;
+  if (!fits(segment, op)) {
+    if (free_.size() > segments_to_leave(op)) {
+      if (segment != nullptr) seal(stream);
+      activate(stream);
+      segment = active(stream);
+    } else {
+      segment = other_active(op);
+    }
+  }
+  const uint64_t end = segment->end + descriptor_bytes_for(1) + op.stored();
+  const bool zeros_in_the_way = zeroing_ == segment && end > zeroing_from_;
+  return zeros_in_the_way ? nullptr : segment;
 }
 
-// Puts keep out of a segment that erases or moves took from the reserve, until the reserve is whole again.
+// Puts keep out of a segment that erases took from the reserve, until the reserve is whole again.
 bool Shard::puts_allowed() const { return !active_from_reserve_ || free_.size() >= kReservedSegments; }
 
-void Shard::activate() {
-  active_from_reserve_ = free_.size() <= kReservedSegments;
-  active_ = free_.front();
-  free_.pop_front();
-  FB_ASSERT(active_->state == Segment::State::free, active_->state);
-  FB_ASSERT(active_->end == kSegmentDataOffset && active_->live_bytes == 0, active_->end,
-            active_->live_bytes);
-  active_->state = Segment::State::active;
-  prepare_.notify_all();
-  zero_.notify_all();
+bool Shard::has_room_for_puts() const {
+  if (free_.size() > kReservedSegments || may_create()) return true;
+  const Segment* segment = active(Stream::puts);
+  return segment != nullptr && puts_allowed() && segment->end + kBatchBytesMax <= segment_bytes();
 }
 
-void Shard::seal_active() {
-  active_->state = Segment::State::sealed;
-  active_ = nullptr;
-  ++segments_sealed_;
+// One whose blocks have been written before, since durable writes cost least there; of those that have not,
+// the one of which most is zeroed for puts, and the other way round for what is moved in large pieces.
+std::deque<Segment*>::const_iterator Shard::next_free(Stream stream) const {
+  return std::ranges::max_element(free_, {}, [&](const Segment* segment) {
+    const auto zeroed = static_cast<int64_t>(segment->zeroed_to);
+    return std::pair(!segment->fresh, stream == Stream::puts ? zeroed : -zeroed);
+  });
+}
+
+void Shard::activate(Stream stream) {
+  if (stream == Stream::puts) active_from_reserve_ = free_.size() <= kReservedSegments;
+  const auto taken = next_free(stream);
+  FB_ASSERT(taken != free_.end() && active(stream) == nullptr);
+  Segment& segment = **taken;
+  free_.erase(taken);
+  FB_ASSERT(segment.state == Segment::State::free, segment.state);
+  FB_ASSERT(segment.end == kSegmentDataOffset && segment.live_bytes == 0, segment.end, segment.live_bytes);
+  segment.state = Segment::State::active;
+  active(stream) = &segment;
+  prepare_.notify_all();
+  zero_.notify_all();
   compact_.notify_all();
 }
 
-// Takes what is queued, moves and erases first, up to one batch of one segment.
+void Shard::seal(Stream stream, bool cut_short) {
+  Segment*& segment = active(stream);
+  segment->state = Segment::State::sealed;
+  segment->cut_short = cut_short;
+  segment = nullptr;
+  if (stream == Stream::puts) ++segments_sealed_;
+  compact_.notify_all();
+}
+
+// Compaction has nowhere to go on: it ends, and is begun again when there is room for it.
+void Shard::refuse_blocked_moves() {
+  while (!moves_.empty()) finish_op(moves_.pop(), Error(BlobError::full));
+}
+
+// Before puts are refused they take what is left of the segment of moves.
+bool Shard::adopt_moves_segment() {
+  Segment* other = active(Stream::moves);
+  if (puts_.empty() || other == nullptr || free_.size() < kReservedSegments) return false;
+  if (other->end + descriptor_bytes_for(1) + puts_.front()->stored() > segment_bytes()) return false;
+  if (active(Stream::puts) != nullptr) seal(Stream::puts, true);
+  active(Stream::puts) = other;
+  active(Stream::moves) = nullptr;
+  active_from_reserve_ = true;
+  return true;
+}
+
+// What is moved goes out by itself; else what is queued, erases first, up to one batch of one segment.
 Shard::Built Shard::build(Batch& batch) {
   batch.ops.clear();
   batch.segment = nullptr;
   uint64_t payload_bytes = 0;
+  collect(batch, {&moves_}, {.entries = kBatchEntriesMax, .bytes = kBatchPayloadBytesMax}, payload_bytes);
+  if (batch.ops.empty()) {
+    batch.segment = nullptr;
+    collect(batch, {&erases_, &puts_}, share_of_queue(), payload_bytes);
+  }
+  if (batch.ops.empty()) return Built::nothing;
+  batch.bytes = descriptor_bytes_for(batch.ops.size()) + payload_bytes;
+  finish_batch_layout(batch);
+  return Built::batch;
+}
+
+void Shard::collect(Batch& batch, std::initializer_list<WriteQueue*> queues, Share share,
+                    uint64_t& payload_bytes) {
   uint64_t room = 0;
   WriteOp* deferred = nullptr;
   bool full = false;
-  for (WriteQueue* queue : {&moves_, &erases_, &puts_}) {
+  for (WriteQueue* queue : queues) {
     if (queue == &puts_ && batch.segment != nullptr && !puts_allowed()) break;
     while (!full && !queue->empty() && batch.ops.size() < kBatchEntriesMax) {
       WriteOp& op = *queue->front();
       const Admission admission = admit(op);
       if (admission == Admission::include) {
         if (batch.segment == nullptr) {
-          if (!has_room(op)) break;  // puts may lack the space that erases have
-          batch.segment = active_;
-          room =
-              std::min(segment_bytes(), zeroing_ == active_ ? zeroing_from_ : segment_bytes()) - active_->end;
+          batch.segment = segment_for(op);
+          if (batch.segment == nullptr) break;  // puts may lack the space that erases have
+          const uint64_t limit = zeroing_ == batch.segment ? zeroing_from_ : segment_bytes();
+          room = std::min(segment_bytes(), limit) - batch.segment->end;
         }
         full = !add_to_batch(batch, op, room, payload_bytes);
-        if (!full) queue->pop();
+        if (full) break;
+        queue->pop();
+        full = batch.ops.size() >= share.entries || payload_bytes >= share.bytes;
         continue;
       }
       queue->pop();
@@ -216,10 +343,6 @@ Shard::Built Shard::build(Batch& batch) {
     deferred = op.next;
     queue_of(op).push_front(op);
   }
-  if (batch.ops.empty()) return Built::nothing;
-  batch.bytes = descriptor_bytes_for(batch.ops.size()) + payload_bytes;
-  finish_batch_layout(batch);
-  return Built::batch;
 }
 
 // From here on the index knows the entry, flagged.
@@ -237,8 +360,8 @@ bool Shard::add_to_batch(Batch& batch, WriteOp& op, uint64_t room, uint64_t& pay
          .block = op.block,
          .place = IndexEntry::make_place(batch.segment->number, 0, op.length) | IndexEntry::kPending});
   } else if (op.kind == EntryKind::tombstone) {
-    if (IndexEntry* entry = index_.find(op.number, op.incarnation, op.block))
-      entry->place |= IndexEntry::kErasing;
+    if (BlobIndex::Found entry = index_.find(op.number, op.incarnation, op.block))
+      index_.set_place(entry, entry.place | IndexEntry::kErasing);
     context_.cache.erase(key_of(op, context_.superblock, number_));
   }
   return true;
@@ -280,13 +403,33 @@ void Shard::finish_batch_layout(Batch& batch) {
                               .segment_bytes = segment_bytes()};
   finish_descriptor(place, batch.sequence, durable, batch.ops.size(), batch.bytes, descriptor);
   segment.end += batch.bytes;
+  segment.written_at = clock_bytes_;
+  note_payloads(batch);
+  if (batch.vectors.size() == 1 && !batch.ops.front()->move) last_erases_ = env().now();
+  for (const Stream stream : {Stream::puts, Stream::moves}) {
+    // Full up: compaction may have it.
+    if (active(stream) == &segment && segment.end + kBlockBytes > segment_bytes()) seal(stream);
+  }
   zero_.notify_all();
+}
+
+void Shard::note_payloads(const Batch& batch) {
+  if (batch.ops.front()->move) return;
+  clock_bytes_ += batch.bytes;
+  uint64_t large = 0;
+  for (const WriteOp* op : batch.ops) {
+    if (op->stored() >= kLargePayloadBytes) large += op->stored();
+  }
+  const auto decayed = [](uint64_t bytes) { return bytes - bytes / 8; };
+  large_bytes_lately_ = decayed(large_bytes_lately_) + large;
+  small_bytes_lately_ = decayed(small_bytes_lately_) + batch.bytes - large;
 }
 
 void Shard::complete(Batch& batch, const Result<size_t>& written) {
   Segment& segment = *batch.segment;
   std::erase(in_flight_, &batch);
-  ended_ahead_.push_back({.segment = &segment, .sequence = batch.sequence, .offset = batch.offset});
+  ended_ahead_.push_back(
+      {.segment = &segment, .sequence = batch.sequence, .offset = batch.offset, .bytes = batch.bytes});
   std::erase_if(ended_ahead_, [durable = durable_sequence()](const EndedBatch& ended) {
     return ended.sequence <= durable;
   });
@@ -319,57 +462,61 @@ void Shard::complete(Batch& batch, const Result<size_t>& written) {
     ++context_.stats.write_errors;
     always_write_tombstones_ = true;
     segment.moved_out = true;
-    if (active_ == &segment) seal_active();
+    for (const Stream stream : {Stream::puts, Stream::moves}) {
+      if (active(stream) == &segment) seal(stream, true);
+    }
     for (WriteOp* op : batch.ops) {
       fail_op(batch, *op, error);
       finish_op(*op, error);
     }
   }
   work_.notify_all();
-  const uint64_t interval = std::max(context_.options.checkpoint_interval_bytes, 4 * checkpoint_bytes_);
+  if (blocked_) prepare_.notify_all();  // it may be a victim now
+  const uint64_t interval =
+      std::max(context_.options.checkpoint_interval_bytes, kCheckpointShare * checkpoint_bytes_);
   if (written_since_checkpoint_ >= interval) checkpoint_wanted_.notify_all();
 }
 
 void Shard::complete_put(const Batch& batch, WriteOp& op) {
-  IndexEntry* entry = index_.find(op.number, op.incarnation, op.block);
-  FB_ASSERT(entry != nullptr && (entry->place & IndexEntry::kPending) != 0, op.number, op.block);
-  entry->place = op.place;
+  BlobIndex::Found entry = index_.find(op.number, op.incarnation, op.block);
+  FB_ASSERT((entry.place & IndexEntry::kPending) != 0, op.number, op.block);
+  index_.set_place(entry, op.place);
   batch.segment->live_bytes += op.stored();
   live_bytes_ += op.stored();
 }
 
 // Where the blob was erased meanwhile, the copy is stale and its segment remembers that.
 void Shard::complete_copy(const Batch& batch, WriteOp& op) {
-  IndexEntry* entry = index_.find(op.number, op.incarnation, op.block);
-  if (entry == nullptr || entry->location() != op.source_place) {
+  BlobIndex::Found entry = index_.find(op.number, op.incarnation, op.block);
+  if (!entry || entry.location() != op.source_place) {
     batch.segment->moved_out = true;
     return;
   }
-  if (!entry->readable()) batch.segment->moved_out = true;
-  segments_[entry->segment()]->moved_out = true;
-  drop_live(entry->place);
-  entry->place = op.place | (entry->place & IndexEntry::kFlags);
+  if (!entry.readable()) batch.segment->moved_out = true;
+  segments_[entry.segment()]->moved_out = true;
+  drop_live(entry.place);
+  index_.set_place(entry, op.place | (entry.place & IndexEntry::kFlags));
   batch.segment->live_bytes += op.stored();
   live_bytes_ += op.stored();
 }
 
 void Shard::complete_tombstone(const Batch& batch, WriteOp& op) {
   ++batch.segment->tombstones;
-  IndexEntry* entry = index_.find(op.number, op.incarnation, op.block);
-  if (entry == nullptr || (entry->place & IndexEntry::kErasing) == 0) return;
-  drop_live(entry->place);
+  const BlobIndex::Found entry = index_.find(op.number, op.incarnation, op.block);
+  if ((entry.place & IndexEntry::kErasing) == 0) return;
+  drop_live(entry.place);
   index_.erase(entry);
-  no_victim_ = false;
+  compaction_failures_ = 0;
   compact_.notify_all();
 }
 
 void Shard::fail_op(const Batch&, WriteOp& op, const Error&) {
-  IndexEntry* entry = index_.find(op.number, op.incarnation, op.block);
-  if (entry == nullptr) return;
+  BlobIndex::Found entry = index_.find(op.number, op.incarnation, op.block);
+  if (!entry) return;
   if (op.kind == EntryKind::put) {
     index_.erase(entry);
   } else if (op.kind == EntryKind::tombstone) {
-    entry->place &= ~IndexEntry::kErasing;
+    index_.set_place(entry, entry.place & ~IndexEntry::kErasing);
   }
 }
 
@@ -388,18 +535,24 @@ void Shard::refuse_all() {
   }
 }
 
-// No segment can be had for these and none will become free by itself.
+// No segment can be had for these and none will become free by itself. That is for lack of space, unless
+// something else kept one from being made.
 void Shard::refuse_blocked() {
   blocked_ = false;
-  for (WriteQueue* queue : {&puts_, &erases_, &moves_}) {
-    while (!queue->empty() && (free_.size() <= segments_to_leave(*queue->front()))) {
+  const bool full = !creation_error_ || creation_error_->is(IoError::no_space);
+  if (!erases_.empty() && !has_place(*erases_.front()))
+    log(fmt::format("erases are refused: {} segments, {} of them free, {} bytes live, {} failures to compact",
+                    segments_.size(), free_.size(), live_bytes_, compaction_failures_));
+  for (WriteQueue* queue : {&puts_, &erases_}) {
+    while (!queue->empty() && !has_place(*queue->front())) {
       if (queue == &puts_) {
-        ++context_.stats.puts_refused_full;
+        context_.stats.puts_refused_full += full;
         refuses_puts_ = true;
       }
-      finish_op(queue->pop(), Error(BlobError::full));
+      finish_op(queue->pop(), Error(full ? BlobError::full : BlobError::unavailable));
     }
   }
+  work_.notify_all();  // what may go after all: erases, where nothing else is left to do
 }
 
 void Shard::drop_live(uint64_t place) {

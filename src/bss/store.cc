@@ -16,9 +16,10 @@ namespace {
 constexpr const char* kSuperblockName = "superblock";
 constexpr uint64_t kSegmentBytesDefault = 64 * kMiB;
 constexpr uint64_t kSegmentBytesSmall = 4 * kMiB;
-constexpr uint64_t kSegmentsPerShardWanted = 16;
+constexpr uint64_t kSegmentsPerShardWanted = 128;
 
-// On a small file system smaller segments, so that every shard can have several.
+// On a small file system smaller segments, so that every shard has many: the reserve takes little of the
+// space then, and compaction has much to choose from.
 uint64_t default_segment_bytes(uint64_t available_bytes, uint32_t shard_count) {
   const uint64_t share = std::max<uint64_t>(available_bytes / shard_count / kSegmentsPerShardWanted, 1);
   return std::clamp(std::bit_floor(share), kSegmentBytesSmall, kSegmentBytesDefault);
@@ -29,13 +30,15 @@ uint64_t default_segment_bytes(uint64_t available_bytes, uint32_t shard_count) {
 // The superblock comes last: where it is, the rest is.
 Task<Result<void>> BlobStore::create(Env& env, const BlobStoreOptions& options, const std::string& path) {
   FB_CO_TRY(const FileSystemSpace space, co_await file_system_space(env, options.directory));
-  Superblock superblock{
-      .store_id = {},
-      .volume = options.volume,
-      .shard_count = options.shard_count,
-      .segment_bytes = options.segment_bytes != 0
-                           ? options.segment_bytes
-                           : default_segment_bytes(space.available_bytes, options.shard_count)};
+  const uint64_t capacity = options.capacity_bytes == 0
+                                ? space.available_bytes
+                                : std::min(options.capacity_bytes, space.available_bytes);
+  Superblock superblock{.store_id = {},
+                        .volume = options.volume,
+                        .shard_count = options.shard_count,
+                        .segment_bytes = options.segment_bytes != 0
+                                             ? options.segment_bytes
+                                             : default_segment_bytes(capacity, options.shard_count)};
   env.random_bytes(superblock.store_id);
   for (uint32_t shard = 0; shard < options.shard_count; ++shard) {
     const std::string folder = fmt::format("{}/shard-{:04}", options.directory, shard);

@@ -96,13 +96,14 @@ class BlobFront final : public BlobClient {
   BufferPool pool_;
   BlobCache cache_;
   Semaphore scrub_turn_;
+  Semaphore compaction_turn_;
   CoreContext context_;
   std::vector<std::unique_ptr<Shard>> shards_;  // by number; null where another core owns it
   std::vector<Shard*> own_;
   std::vector<uint16_t> others_;  // shards of other cores
   Shard* current_ = nullptr;      // takes new blobs
-  uint64_t current_sealed_ = 0;
-  size_t current_other_ = 0;  // of others_, where all own shards refuse
+  uint64_t current_sealed_ = 0;   // as it was when it was chosen
+  size_t current_other_ = 0;      // of others_, where all own shards refuse
   uint64_t last_blob_number_ = 0;
   Scope workers_;
   bool open_ = false;

@@ -202,7 +202,8 @@ TEST_F(BlobStoreTest, UsageIsExact) {
 TEST_F(BlobStoreTest, OtherCoreCounts) {
   Model model;
   std::mt19937_64 random(6);
-  for (const unsigned cores : {2U, 1U, 4U}) {
+  options_.shard_count = 8;
+  for (const unsigned cores : {2U, 1U, 8U, 3U}) {
     std::unique_ptr<BlobStore> store;
     std::atomic<unsigned> open = 0;
     std::atomic<unsigned> done = 0;

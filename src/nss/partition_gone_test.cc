@@ -55,7 +55,7 @@ TEST(PartitionGone, APageThatTheTreeStillNamesIsLost) {
     uint64_t erased = 0;
     for (uint64_t id = end - std::min<uint64_t>(end - 1, 40); id < end; ++id) {
       PageClient::Erase erase{.id = {id}, .version = {.epoch = UINT32_MAX, .position = 0}, .result = {}};
-      erased += (co_await session.partition->page_store().erase_pages({}, epoch, {&erase, 1})).has_value();
+      erased += (co_await session.engine.stores->pages().erase_pages({}, epoch, {&erase, 1})).has_value();
     }
     CO_CHECK(erased > 0);
     uint64_t damaged = 0;

@@ -12,8 +12,8 @@ constexpr uint32_t kSwitchesPpm = 100'000;
 constexpr uint64_t kGoodSeeds = 12;
 constexpr uint64_t kFindsWithin = 10;  // seeds
 
-Partition::Options options_with(const Partition::LeftOut& left_out) {
-  Partition::Options options = small_options();
+EngineOptions options_with(const Partition::LeftOut& left_out) {
+  EngineOptions options = small_options();
   options.memory_bytes = 0;  // the least there is
   options.left_out = left_out;
   return options;
@@ -40,7 +40,7 @@ struct Checkpoints {
   World world;
   std::mt19937_64 random;
   FakeBlobs blobs;
-  Partition::Options options;
+  EngineOptions options;
   std::map<std::string, Value> values;
   std::string wrong;
   uint64_t last = 0;
@@ -104,7 +104,7 @@ Task<void> checkpoints_at_home(Env& env, Checkpoints& story, unsigned boot) {
     const uint64_t n = before + 1 + story.random() % std::max<uint64_t>(story.resumptions, 1);
     story.world.node.crash_at(sim::SimNode::CrashPoint::resume, n, sim::CrashKind::kill);
   }
-  story.partition = session.partition.get();
+  story.partition = session.partition;
   while (story.working > 0) {
     CO_CHECK_OK(co_await session.partition->take_checkpoint(env.random() % 2 == 0));
     co_await yield(env);

@@ -11,7 +11,7 @@ from harness import MIB, Server, needs_own_server, needs_root
 
 DISK_MIB = int(os.environ.get("FB_E2E_DISK_MIB", "1024"))
 RECOVERY_SECONDS_MAX = 60
-SHARE_STORED_MIN = 0.4  # segments of a small disk are small: three objects of 1 MiB in 4 MiB, and two a shard are a reserve
+SHARE_STORED_MIN = 0.4  # segments of a small disk are small: three objects of 1 MiB in 4 MiB, and three a shard are a reserve
 
 
 @needs_own_server

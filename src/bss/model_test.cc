@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: Apache-2.0
+// The engine against a reference model on a simulated disk with faults: a seed is lives of one store, each
+// cut short by a crash or not, with at least kOperationsPerSeed operations and kFaultsPerSeed faults.
+//
+// The model knows of every block whether it must be there (acknowledged), must not (erased), or may (a call
+// that failed or was cut short). Whatever the faults, what is read is exactly what was put. Then, by mode:
+//
+//   crash    nothing acknowledged is lost, nothing erased comes back
+//   stall    the same, and no call fails
+//   full     the same; puts may be refused, erases may not
+//   media    each loss is an error or is counted as damage, and there are no more losses than the faults can
+//            have hit; no put is refused for lack of space
+//
+// A run has kSeedsPerRun seeds of each mode, --gtest_random_seed=N the N-th so many; ./dev soak blobs goes on
+// without end.
+#include <fmt/core.h>
+#include <gtest/gtest.h>
+
+#include "bss/test_store.h"
+#include "io/sim/simulation.h"
+
+namespace fb::bss {
+namespace {
+
+using sim::CrashKind;
+using sim::Fault;
+using sim::SimNode;
+using sim::Simulation;
+
+constexpr uint64_t kSeedsPerRun = 12;
+constexpr uint64_t kOperationsPerSeed = 1'000;
+constexpr uint64_t kFaultsPerSeed = 20;
+constexpr uint64_t kLivesMax = 200;
+constexpr uint64_t kOperationsPerLife = 150;
+constexpr unsigned kClients = 6;
+constexpr Duration kLimit = Duration::minutes(60);
+
+enum class Mode : uint8_t { crash, stall, full, media };
+
+uint64_t first_seed() { return 1 + kSeedsPerRun * static_cast<uint64_t>(GTEST_FLAG_GET(random_seed)); }
+
+sim::FaultPlan plan_of(Mode mode) {
+  sim::FaultPlan plan;
+  if (mode == Mode::stall) plan.disk.stall_ppm = 20'000;
+  if (mode == Mode::media) {
+    // Not the superblock: without it there is no store.
+    plan.disk.roles =
+        1U << static_cast<unsigned>(FileRole::data) | 1U << static_cast<unsigned>(FileRole::snapshot);
+    plan.disk.rot_ppm = 1'000;
+    plan.disk.misdirected_write_ppm = 1'500;
+    plan.disk.lost_write_ppm = 1'500;
+    plan.disk.read_error_ppm = 2'000;
+    plan.disk.write_error_ppm = 4'000;
+    plan.disk.sync_error_ppm = 2'000;
+  }
+  return plan;
+}
+
+class World {
+ public:
+  World(uint64_t seed, Mode mode)
+      : seed_(seed),
+        mode_(mode),
+        random_(seed * 4 + static_cast<uint64_t>(mode)),
+        simulation_(seed, plan_of(mode)),
+        node_(simulation_.add_node({.name = "node", .disk = disk_options()})) {}
+
+  void run() {
+    while (lives_ < kLivesMax && !testing::Test::HasFailure()) {
+      if (operations_ >= kOperationsPerSeed && simulation_.faults().total() >= kFaultsPerSeed) break;
+      live();
+    }
+    // At last everything is looked at once more, and once more without checkpoints.
+    check_in_a_new_life();
+    check_in_a_new_life(true);
+    EXPECT_GE(operations_, kOperationsPerSeed);
+    EXPECT_GE(simulation_.faults().total(), kFaultsPerSeed);
+    if (mode_ == Mode::media) {
+      EXPECT_LE(missing_.size(), media_faults() * kBatchEntriesMax);
+      if (!missing_.empty())
+        EXPECT_GT(reported_, 0U) << missing_.size() << " blobs are gone and nothing says so";
+    }
+    if (!testing::Test::HasFailure()) return;
+    std::string lines;
+    for (const std::string& line : simulation_.log()) lines += line + "\n";
+    ADD_FAILURE() << "seed " << seed_ << ", faults: " << simulation_.faults().to_string() << "\n" << lines;
+  }
+
+  uint64_t operations() const { return operations_; }
+  const sim::FaultCounts& faults() { return simulation_.faults(); }
+  uint64_t lives() const { return lives_; }
+  size_t missing() const { return missing_.size(); }
+  uint64_t refused() const { return refused_; }
+
+ private:
+  enum class Presence : uint8_t { there, maybe, gone };
+  struct Block {
+    uint64_t content = 0;
+    uint32_t length = 0;
+    Presence presence = Presence::maybe;
+    bool busy = false;  // a put or an erase is under way
+  };
+
+  sim::SimDisk::Options disk_options() const {
+    return {.capacity_bytes = mode_ == Mode::full ? 5 * kMiB : kGiB};
+  }
+  BlobStoreOptions options() {
+    BlobStoreOptions options{.directory = "/blobs", .incarnation = {++incarnation_}};
+    options.shard_count = 2;
+    options.segment_bytes = 256 * kKiB;
+    options.capacity_bytes = mode_ == Mode::full ? 16 * kMiB : 2 * 96 * options.segment_bytes;
+    options.cache_bytes = seed_ % 2 == 0 ? 0 : 2 * kMiB;
+    options.checkpoint_interval_bytes = 512 * kKiB;
+    options.compaction_time_percent = 100;
+    options.compaction_live_percent = 60;  // also where there is room
+    options.writes_in_flight = 1 + static_cast<uint32_t>(seed_ % 6);
+    return options;
+  }
+  uint64_t media_faults() {
+    const sim::FaultCounts& faults = simulation_.faults();
+    return faults[Fault::rot] + faults[Fault::misdirected_write] + faults[Fault::lost_write] +
+           faults[Fault::read_error] + faults[Fault::write_error] + faults[Fault::sync_error];
+  }
+
+  // Opens the store, as often as it takes where the disk is faulty, and calls `body`.
+  void process(const std::function<Task<void>(World&, Env&, BlobFront&)>& body) {
+    ++lives_;
+    node_.start([this, body](Env& env) -> Task<void> {
+      auto store = co_await BlobStore::open(env, options());
+      if (!store && mode_ == Mode::media) co_return;
+      CO_ASSERT_OK(store);
+      BlobFront front(env, **store);
+      const Result<void> opened = co_await front.open();
+      if (!opened && mode_ == Mode::media) co_return;
+      CO_ASSERT_OK(opened);
+      EXPECT_TRUE(front.verify());
+      co_await body(*this, env, front);
+      EXPECT_TRUE(front.verify());
+      const Result<void> closed = co_await front.close();
+      if (mode_ != Mode::media && mode_ != Mode::full) EXPECT_TRUE(closed.has_value());
+      const BlobStats& stats = front.stats();
+      reported_ += stats.damaged + stats.damaged_batches + stats.checkpoints_lost + stats.torn_entries;
+    });
+    ASSERT_TRUE(simulation_.run_until([&] { return !node_.running(); }, kLimit)) << node_.describe_waiting();
+    for (auto& [key, block] : blocks_) block.busy = false;
+  }
+
+  void live() {
+    if (mode_ == Mode::crash || (mode_ == Mode::full && random_() % 2 == 0)) {
+      const auto point = random_() % 2 == 0 ? SimNode::CrashPoint::io_before : SimNode::CrashPoint::io_after;
+      node_.crash_at(point, 1 + random_() % 250,
+                     random_() % 4 == 0 ? CrashKind::kill : CrashKind::power_loss);
+    }
+    process([](World& self, Env& env, BlobFront& front) -> Task<void> {
+      co_await self.check(front);
+      self.left_ = kOperationsPerLife;
+      Scope scope(env);
+      for (unsigned i = 0; i < kClients; ++i)
+        scope.spawn(&World::client, std::ref(self), std::ref(env), std::ref(front));
+      co_await scope.join();
+    });
+    node_.forget_planned_crash();
+  }
+  void check_in_a_new_life(bool without_checkpoints = false) {
+    if (without_checkpoints) {
+      node_.start([](Env& env) -> Task<void> {
+        for (const char* shard : {"0000", "0001"})
+          (void)co_await remove_file(env, std::string("/blobs/shard-") + shard + "/" + kCheckpointName);
+      });
+      ASSERT_TRUE(simulation_.run_until([&] { return !node_.running(); }, kLimit));
+    }
+    process([](World& self, Env&, BlobFront& front) -> Task<void> { co_await self.check(front); });
+  }
+
+  static Task<void> client(World& self, Env& env, BlobFront& front) {
+    while (self.left_ > 0) {
+      --self.left_;
+      ++self.operations_;
+      const uint64_t choice = self.random_() % 100;
+      if (choice < 45 || self.blocks_.empty()) {
+        co_await self.put(env, front);
+      } else if (choice < 50) {
+        co_await self.put_again(env, front);
+      } else if (choice < 70) {
+        co_await self.get(front, self.some_key());
+      } else {
+        co_await self.erase(front, self.some_key());
+      }
+    }
+  }
+  BlobKey some_key() {
+    auto at =
+        blocks_.lower_bound({.id = {.shard = static_cast<uint16_t>(random_() % 2),
+                                    .incarnation = {static_cast<uint32_t>(random_() % (incarnation_ + 1))},
+                                    .number = random_() % 200}});
+    return at == blocks_.end() ? blocks_.begin()->first : at->first;
+  }
+  std::string content_of(const Block& block) const { return payload_of(block.content, block.length); }
+
+  Task<void> put(Env& env, BlobFront& front) {
+    const BlobKey key{.id = front.new_blob(),
+                      .block = static_cast<uint32_t>(random_() % 3 == 0 ? kBlocksPerRun : random_() % 3)};
+    const uint32_t limit = random_() % 12 == 0 ? 150'000 : 9'000;
+    const Block block{
+        .content = random_(), .length = 1 + static_cast<uint32_t>(random_() % limit), .busy = true};
+    blocks_[key] = block;
+    const Result<void> put = co_await put_bytes(env, front, key, content_of(block));
+    note_failure(put, true);
+    Block& now = blocks_[key];
+    now.busy = false;
+    if (put) now.presence = Presence::there;
+  }
+  // The same once more is success, other content is refused, and what is there stays.
+  Task<void> put_again(Env& env, BlobFront& front) {
+    const BlobKey key = some_key();
+    const Block block = blocks_[key];
+    if (block.presence != Presence::there || block.busy) co_return;
+    const bool same = mode_ == Mode::media || random_() % 2 == 0;  // what was lost may be put anew
+    const std::string bytes = same ? content_of(block) : payload_of(block.content + 1, block.length);
+    blocks_[key].busy = true;
+    const Result<void> put = co_await put_bytes(env, front, key, bytes);
+    blocks_[key].busy = false;
+    if (same) {
+      note_failure(put, true);
+    } else {
+      const bool refused = !put && mode_ == Mode::full && put.error().is(BlobError::full);
+      EXPECT_TRUE(refused || (!put && put.error().is(BlobError::exists)));
+    }
+  }
+  Task<void> erase(BlobFront& front, BlobKey key) {
+    if (blocks_[key].busy) co_return;
+    // All blocks of the blob up to this one go.
+    std::vector<BlobKey> keys;
+    for (auto at = blocks_.lower_bound({.id = key.id}); at != blocks_.end() && at->first <= key; ++at)
+      keys.push_back(at->first);
+    for (const BlobKey& each : keys) {
+      if (blocks_[each].busy) co_return;
+    }
+    for (const BlobKey& each : keys) {
+      Block& block = blocks_[each];
+      block.busy = true;
+      if (block.presence == Presence::there) block.presence = Presence::maybe;
+    }
+    const BlobExtent extent{.id = key.id, .block_count = key.block + 1};
+    const Result<void> erased = co_await front.erase({}, std::span(&extent, 1));
+    note_failure(erased, false);
+    for (const BlobKey& each : keys) {
+      blocks_[each].busy = false;
+      if (erased) blocks_[each].presence = Presence::gone;
+    }
+  }
+  Task<void> get(BlobFront& front, BlobKey key) {
+    const Block before = blocks_[key];
+    const uint32_t offset = static_cast<uint32_t>(random_() % before.length);
+    const uint32_t length = 1 + static_cast<uint32_t>(random_() % (before.length - offset));
+    const Result<std::string> got = co_await get_bytes(front, key, offset, length);
+    const Block& now = blocks_[key];
+    const bool stays = now.presence == before.presence && !now.busy && !before.busy;
+    judge(key, before, got, content_of(before).substr(offset, length), stays);
+  }
+  Task<void> check(BlobFront& front) {
+    for (const auto& [key, block] : blocks_) {
+      const Result<std::string> got = co_await get_bytes(front, key, 0, block.length);
+      judge(key, block, got, content_of(block), true);
+    }
+  }
+
+  void judge(const BlobKey& key, const Block& block, const Result<std::string>& got,
+             const std::string& expected, bool stays) {
+    if (got) {
+      EXPECT_TRUE(*got == expected) << "wrong bytes of " << key.id.number << " block " << key.block;
+      // What was erased comes back only where its tombstone was hit.
+      if (stays && block.presence == Presence::gone && mode_ != Mode::media)
+        ADD_FAILURE() << "came back: " << key.id.number << " block " << key.block;
+      return;
+    }
+    if (!stays || block.presence != Presence::there) return;
+    if (mode_ != Mode::media) {
+      ADD_FAILURE() << "lost: incarnation " << key.id.incarnation.value << " number " << key.id.number
+                    << " block " << key.block << ": " << got.error().to_string();
+      return;
+    }
+    if (got.error().is(BlobError::not_found)) {
+      missing_.insert(key);
+    } else {
+      ++reported_;
+    }
+  }
+  void note_failure(const Result<void>& done, bool put) {
+    if (done) return;
+    switch (mode_) {
+      case Mode::crash:
+      case Mode::stall:
+        ADD_FAILURE() << (put ? "put: " : "erase: ") << done.error().to_string();
+        break;
+      case Mode::full:
+        EXPECT_TRUE(put && done.error().is(BlobError::full)) << put << " " << done.error().to_string();
+        ++refused_;
+        break;
+      case Mode::media:
+        EXPECT_FALSE(done.error().is(BlobError::full)) << done.error().to_string();
+        break;
+    }
+  }
+
+  const uint64_t seed_;
+  const Mode mode_;
+  std::mt19937_64 random_;
+  Simulation simulation_;
+  SimNode& node_;
+  std::map<BlobKey, Block> blocks_;
+  std::set<BlobKey> missing_;
+  uint32_t incarnation_ = 0;
+  uint64_t operations_ = 0;
+  uint64_t lives_ = 0;
+  uint64_t left_ = 0;
+  uint64_t reported_ = 0;
+  uint64_t refused_ = 0;
+};
+
+void run_seeds(Mode mode) {
+  const uint64_t first = first_seed();
+  sim::FaultCounts faults;
+  uint64_t operations = 0;
+  uint64_t lives = 0;
+  uint64_t missing = 0;
+  uint64_t refused = 0;
+  for (uint64_t seed = first; seed < first + kSeedsPerRun && !testing::Test::HasFailure(); ++seed) {
+    SCOPED_TRACE(fmt::format("seed {}: --gtest_random_seed={}", seed, (seed - 1) / kSeedsPerRun));
+    World world(seed, mode);
+    world.run();
+    faults.merge(world.faults());
+    operations += world.operations();
+    lives += world.lives();
+    missing += world.missing();
+    refused += world.refused();
+  }
+  if (mode == Mode::full) EXPECT_GT(refused, 0U);
+  GTEST_LOG_(INFO) << fmt::format("{} seeds, {} lives, {} operations, {} puts refused, {} blobs missing; {}",
+                                  kSeedsPerRun, lives, operations, refused, missing, faults.to_string());
+}
+
+TEST(BlobModel, CrashesLoseNothing) { run_seeds(Mode::crash); }
+TEST(BlobModel, ASlowDiskIsOnlySlow) { run_seeds(Mode::stall); }
+TEST(BlobModel, AFullDiskRefusesPutsAndKeepsTheRest) { run_seeds(Mode::full); }
+TEST(BlobModel, MediaFaultsNeverServeWrongBytes) { run_seeds(Mode::media); }
+
+}  // namespace
+}  // namespace fb::bss
