@@ -17,6 +17,7 @@ namespace fb {
 //   credentials    the root access key, readable by its owner only
 //   namespace/     the namespace engine's
 //   blobs/         the blob engine's
+//   tier           what the marker in the cloud bucket must say; only where there is one
 //
 // An empty or missing directory becomes a store; any other one that has no STORE file is left alone.
 class DataDirectory {
@@ -28,6 +29,7 @@ class DataDirectory {
   const std::string& path() const { return path_; }
   std::string namespace_path() const { return path_ + "/namespace"; }
   std::string blobs_path() const { return path_ + "/blobs"; }
+  std::string tier_path() const { return path_ + "/tier"; }
   std::string credentials_path() const { return path_ + "/credentials"; }
   const std::array<uint8_t, 16>& store_id() const { return store_id_; }
 
@@ -44,5 +46,8 @@ class DataDirectory {
   File lock_;
   std::array<uint8_t, 16> store_id_{};
 };
+
+// A file with lines "access_key ..." and "secret_key ...".
+Task<ConfigResult<DataDirectory::Credentials>> read_credentials_file(Env& env, const std::string& path);
 
 }  // namespace fb

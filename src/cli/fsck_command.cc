@@ -50,7 +50,7 @@ Task<CommandOutcome> check_engines(Env& env, const FsckOptions& options, const D
                  fmt::format("damaged: the blobs cannot be read ({})", opened.error().to_string())};
     } else {
       (*partition)->use_blobs(blobs);
-      auto report = co_await check_store(**partition, blobs, false);
+      auto report = co_await check_store(**partition, blobs, {});
       outcome = report ? outcome_of(report->to_string())
                        : CommandOutcome{kExitFailed, fmt::format("the check could not be finished: {}",
                                                                  report.error().to_string())};

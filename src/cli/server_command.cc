@@ -18,6 +18,7 @@
 #include "cli/mv_command.h"
 #include "cli/server.h"
 #include "cli/server_settings.h"
+#include "cli/tier_map_command.h"
 #include "cli/version.h"
 
 namespace fb {
@@ -211,6 +212,20 @@ void add_dump(CLI::App& app, std::string& path) {
   dump->add_option("FILE", path, "A file segment-* of a data directory.")->required();
 }
 
+void add_tier_map(CLI::App& app, TierMapOptions& options) {
+  CLI::App* map = app.add_subcommand(
+      "tier-map",
+      "Say where in the cloud bucket the content of large objects is: a line of JSON for each of them, with its "
+      "pieces in order.\n\n"
+      "  fractalbits tier-map --data-dir ./fractalbits-data       of a server that is stopped\n\n"
+      "The store is opened as a start would open it, which redoes what its journal holds.");
+  map->footer("Exit status: 0 shown, 1 it could not be read, 2 wrong usage.");
+  options.data_dir = "./fractalbits-data";
+  map->add_option("--data-dir", options.data_dir, "The server's data directory. Default: ./fractalbits-data.")
+      ->type_name("DIR");
+  map->add_option("--tier-prefix", options.prefix, "As the server has it.")->type_name("TEXT");
+}
+
 int run_dump(const std::string& path) {
   const CommandOutcome outcome =
       run_dump_segment(path, [](std::string_view line) { fmt::print("{}\n", line); });
@@ -306,6 +321,8 @@ int run_program(int argc, char** argv) {
   add_df(app, df);
   std::string segment;
   add_dump(app, segment);
+  TierMapOptions map;
+  add_tier_map(app, map);
   if (argc <= 1) {
     fmt::print(stderr, "{}", app.help());
     return kExitUsage;
@@ -320,6 +337,7 @@ int run_program(int argc, char** argv) {
                                 : app.got_subcommand("fsck")         ? " fsck"
                                 : app.got_subcommand("df")           ? " df"
                                 : app.got_subcommand("dump-segment") ? " dump-segment"
+                                : app.got_subcommand("tier-map")     ? " tier-map"
                                                                      : ""),
                     kExitUsage);
   }
@@ -329,6 +347,8 @@ int run_program(int argc, char** argv) {
     return finish(run_df(df));
   }
   if (app.got_subcommand("dump-segment")) return run_dump(segment);
+  if (app.got_subcommand("tier-map"))
+    return finish(run_tier_map(map, [](std::string_view line) { fmt::print("{}\n", line); }));
   if (app.got_subcommand("fsck")) {
     const CommandOutcome outcome = run_fsck(fsck, environment);
     // What is damaged is the answer that was asked for.

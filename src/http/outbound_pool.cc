@@ -72,9 +72,10 @@ Task<Result<Socket>> OutboundPool::connect(const IoLimits& limits) {
 
 Task<Result<void>> OutboundPool::open_tunnel(Socket& socket, const IoLimits& limits) {
   HttpClient proxy(socket);
-  const std::array headers = {HeaderField{"Host", origin_.authority}};
-  FB_CO_CHECK(co_await proxy.send_head(
-      {.method = "CONNECT", .target = origin_.authority, .headers = headers}, limits));
+  const bool has_port = origin_.authority.find(':', origin_.authority.rfind(']') + 1) != std::string::npos;
+  const std::string target = has_port ? origin_.authority : origin_.authority + ":443";
+  const std::array headers = {HeaderField{"Host", target}};
+  FB_CO_CHECK(co_await proxy.send_head({.method = "CONNECT", .target = target, .headers = headers}, limits));
   FB_CO_TRY(const ResponseHead* const head, co_await proxy.receive_head(limits));
   if (head->status / 100 == 2) co_return Result<void>();
   problem_ = fmt::format("the proxy answers {} to a CONNECT to {}", head->status, origin_.authority);

@@ -18,7 +18,7 @@ namespace fb {
 struct OutboundOrigin {
   bool tls = false;
   std::string host;       // what its certificate must be for
-  std::string authority;  // "host:port", as the Host header has it
+  std::string authority;  // "host:port", or "host" with the scheme's port, as the Host header has it
   // Of the host, or of the proxy where there is one; tried in order.
   std::vector<Endpoint> addresses;
   // Plain requests go to it in absolute form, TLS through a CONNECT.

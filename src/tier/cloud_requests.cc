@@ -194,20 +194,24 @@ Task<Result<CloudAnswer>> CloudRequests::call(const CloudRequest& request, Cance
     }
     if (verdict == Verdict::refused && ++refusals == kRefusedAttemptsMax) {
       note(true);  // it is there
-      break;
+      complain(request);
+      co_return answer;
     }
     ++stats_.retries;
     if (stale) continue;
     if (verdict == Verdict::again) note(false);
     if (!co_await retry.wait(cancel)) break;
   }
-  ++stats_.failures;
-  if (env_.now() >= next_complaint_) {
-    next_complaint_ = env_.now() + kComplaintPause;
-    log(env_, LogLevel::warn, "tier: a request to the cloud failed",
-        {{"method", request.method}, {"key", request.key}, {"problem", problem_}});
-  }
+  complain(request);
   co_return BlobError::unavailable;
+}
+
+void CloudRequests::complain(const CloudRequest& request) {
+  ++stats_.failures;
+  if (env_.now() < next_complaint_) return;
+  next_complaint_ = env_.now() + kComplaintPause;
+  log(env_, LogLevel::warn, "tier: a request to the cloud failed",
+      {{"method", request.method}, {"key", request.key}, {"problem", problem_}});
 }
 
 Task<Result<OpenAnswer>> CloudRequests::open(const CloudRequest& request, const IoLimits& limits) {

@@ -30,6 +30,8 @@ struct CloudAnswer {
   std::string code{};  // of an error document
 
   bool ok() const { return status / 100 == 2; }
+  // The endpoint does not have this operation at all.
+  bool not_offered() const { return status == 501 || status == 405; }
 };
 
 // A response whose body is still to be read.
@@ -45,8 +47,8 @@ class CloudRequests {
  public:
   CloudRequests(Env& env, const TierOptions& options, CredentialSource& credentials, const TlsContext& tls);
 
-  // The answer 2xx, 404 or 412 of some attempt. BlobError::unavailable where none came in time, or another
-  // refusal did; problem() then says which.
+  // The answer of some attempt: 2xx, or a refusal, which is logged unless it is 404 or 412. An error,
+  // BlobError::unavailable, where none came in time; problem() then says why.
   Task<Result<CloudAnswer>> call(const CloudRequest& request, CancelToken cancel = nullptr);
   // One attempt; the same, but the body of an answer that is ok is the caller's to read. The connection is
   // to be given to release().
@@ -78,6 +80,7 @@ class CloudRequests {
   Task<Result<std::unique_ptr<OutboundConnection>>> send(const CloudRequest& request, const IoLimits& limits,
                                                          bool& stale);
   Task<Result<CloudAnswer>> finish(OutboundConnection& connection, bool with_body, const IoLimits& limits);
+  void complain(const CloudRequest& request);
   std::string path_of(std::string_view key) const;
 
   Env& env_;

@@ -253,6 +253,12 @@ Task<ConfigResult<void>> Guard::check_rights() {
   }
   const auto aborted = co_await requests_.call(
       {.method = "DELETE", .key = key, .query = "uploadId=" + s3::uri_encode(upload_id, s3::Slash::encode)});
+  if (aborted && aborted->not_offered()) {
+    log(requests_.env(), LogLevel::warn,
+        "tier: this endpoint cannot abort multipart uploads; what is not finished stays there until it is "
+        "cleared by other means");
+    co_return ConfigResult<void>();
+  }
   if (auto problem = fails(aborted, "abort multipart uploads"); !problem.empty())
     co_return std::unexpected(problem);
   co_return ConfigResult<void>();

@@ -114,6 +114,7 @@ Task<Result<void>> TieredBlobs::abort_uploads_before(Incarnation current) {
                           encoded(store_prefix_), encoded(id_marker));
     }
     FB_CO_TRY(const CloudAnswer answer, co_await requests_.call({.method = "GET", .query = query}, &stop_));
+    if (answer.not_offered()) co_return Result<void>();
     if (!answer.ok()) co_return BlobError::unavailable;
     const auto listed = s3::parse_list_uploads_result(answer.body);
     if (!listed) co_return BlobError::unavailable;
