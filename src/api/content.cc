@@ -119,9 +119,8 @@ s3::S3Failure cloud_failure(const Error& error) {
 
 Task<S3Result<StoredContent>> store_in_cloud(Services services, SourceToCloud& source,
                                              std::optional<uint64_t> size, StoreLimits limits) {
-  const CloudClient::StoreOptions options{.size_bytes = size,
-                                          .size_max_bytes = limits.size_max_bytes,
-                                          .inline_sums_max = limits.inline_sums_max};
+  const CloudClient::StoreOptions options{
+      .size_bytes = size, .size_max_bytes = limits.size_max_bytes, .inline_sums_max = limits.inline_sums_max};
   auto stored = co_await services.cloud->store(source, options);
   if (stored) co_return StoredContent(services, std::move(*stored));
   if (source.failure()) co_return std::move(*source.failure());

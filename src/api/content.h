@@ -128,8 +128,8 @@ class ContentCursor {
 // The verified bytes of one piece. Not for inline and cloud pieces.
 Task<S3Result<BlobData>> read_piece(Services services, const ContentPiece& piece);
 
-// The same for pieces of blobs and cloud objects in the order of a cursor: a connection to the cloud lasts from one to the
-// next. To be closed.
+// The same for pieces of blobs and cloud objects in the order of a cursor: a connection to the cloud lasts
+// from one to the next. To be closed.
 class PieceReader {
  public:
   explicit PieceReader(Services services) : services_(services) {}
@@ -146,7 +146,8 @@ class PieceReader {
 // Whether any of an object's content is in the cloud.
 bool is_in_cloud(const ObjectRecord& record);
 
-// An object's content as a source, for copies. The pin on the record must be held by the caller. To be closed.
+// An object's content as a source, for copies. The pin on the record must be held by the caller. To be
+// closed.
 class ObjectSource final : public ContentSource {
  public:
   ObjectSource(Services services, const ObjectRecord& record, uint64_t offset, uint64_t length);

@@ -66,8 +66,8 @@ bool can_copy_in_cloud(const Call& call, const ObjectRecord& source, const CopyW
   const bool whole = wish.offset == 0 && wish.length == source.size_bytes;
   const bool single_put = source.parts.empty() && source.etag.part_count == 0;
   const auto kind = to_checksum_kind(source.checksum.algorithm);
-  return call.services.cloud != nullptr && source.content.kind == Locator::Kind::cloud && whole && single_put &&
-         wish.length >= call.services.cloud->threshold_bytes() && wish.checksum_kind == kind &&
+  return call.services.cloud != nullptr && source.content.kind == Locator::Kind::cloud && whole &&
+         single_put && wish.length >= call.services.cloud->threshold_bytes() && wish.checksum_kind == kind &&
          !source.checksum.composite;
 }
 

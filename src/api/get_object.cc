@@ -128,8 +128,8 @@ Task<S3Result<void>> send_pieces(Call& call, PieceReader& reader, int status, Co
       FB_CO_CHECK(co_await send_and_release(call, data));
       break;
     }
-    auto [sent, ahead] = co_await when_all([&] { return send_and_release(call, data); },
-                                           [&] { return reader.read(*next); });
+    auto [sent, ahead] =
+        co_await when_all([&] { return send_and_release(call, data); }, [&] { return reader.read(*next); });
     FB_CO_CHECK(std::move(sent));
     if (!ahead) co_return ahead.error();
     data = std::move(*ahead);
@@ -203,9 +203,8 @@ Task<S3Result<void>> get_object(Call& call) {
   }
   // The pin in `found` keeps the blobs from being freed until the last byte has been sent.
   if (is_in_cloud(record)) {
-    co_return co_await send_from_cloud(call, selection.status,
-                                       ContentCursor(record, selection.offset, selection.length),
-                                       selection.length);
+    co_return co_await send_from_cloud(
+        call, selection.status, ContentCursor(record, selection.offset, selection.length), selection.length);
   }
   co_return co_await send_content(
       call, selection.status, ContentCursor(record, selection.offset, selection.length), selection.length);

@@ -186,8 +186,8 @@ void write_tier(Page& page, const tier::TierStats& tier, tier::GuardState guard)
   page.counter("tier_stored_bytes_total", "Bytes of these.", tier.stored_bytes);
   page.counter("tier_copied_objects_total", "Objects that the cloud copied by itself.", tier.copied_objects);
   page.counter("tier_deleted_objects_total", "Objects deleted there.", tier.deleted_objects);
-  page.counter("tier_damaged_blocks_total", "Blocks that did not arrive as they were stored; none was served.",
-               tier.damaged_blocks);
+  page.counter("tier_damaged_blocks_total",
+               "Blocks that did not arrive as they were stored; none was served.", tier.damaged_blocks);
 }
 
 }  // namespace

@@ -299,8 +299,8 @@ Task<ConfigResult<void>> Server::prepare_tier(Env& env) {
   auto addresses = look_up_host(host, port);
   if (!addresses) {
     co_return std::unexpected(
-        fmt::format("the cloud tier's host {} cannot be found: {}; see --tier-endpoint and --tier-proxy", host,
-                    addresses.error().to_string()));
+        fmt::format("the cloud tier's host {} cannot be found: {}; see --tier-endpoint and --tier-proxy",
+                    host, addresses.error().to_string()));
   }
   config.options.origin.addresses = std::move(*addresses);
   co_return ConfigResult<void>();
@@ -506,8 +506,8 @@ Task<std::string> Server::check(Env& env) {
   // Without an answer from the cloud its part is left out.
   const bool with_cloud = has_tier() && shared_->tier_shared.guard.load() == tier::GuardState::good;
   BlobClient& blobs = with_cloud ? static_cast<BlobClient&>(shared_->tier->blobs()) : *core_of(env).blobs;
-  const Result<FsckReport> report = co_await check_store(
-      *shared_->partition, blobs, {.in_use = true, .with_cloud = with_cloud});
+  const Result<FsckReport> report =
+      co_await check_store(*shared_->partition, blobs, {.in_use = true, .with_cloud = with_cloud});
   if (!report) co_return fmt::format("the check could not be finished: {}\n", report.error().to_string());
   co_return report->to_string();
 }

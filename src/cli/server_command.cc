@@ -215,7 +215,8 @@ void add_dump(CLI::App& app, std::string& path) {
 void add_tier_map(CLI::App& app, TierMapOptions& options) {
   CLI::App* map = app.add_subcommand(
       "tier-map",
-      "Say where in the cloud bucket the content of large objects is: a line of JSON for each of them, with its "
+      "Say where in the cloud bucket the content of large objects is: a line of JSON for each of them, with "
+      "its "
       "pieces in order.\n\n"
       "  fractalbits tier-map --data-dir ./fractalbits-data       of a server that is stopped\n\n"
       "The store is opened as a start would open it, which redoes what its journal holds.");

@@ -141,8 +141,9 @@ constexpr std::array kTable = {
                 .environment = "FRACTALBITS_TIER_BUCKET",
                 .value_name = "NAME",
                 .default_value = "",
-                .help = "Keep large objects in this bucket of a cloud or of another S3 server. It must exist. "
-                        "docs/tiering.md has the whole."},
+                .help =
+                    "Keep large objects in this bucket of a cloud or of another S3 server. It must exist. "
+                    "docs/tiering.md has the whole."},
     SettingInfo{.name = "tier.endpoint",
                 .flag = "--tier-endpoint",
                 .environment = "FRACTALBITS_TIER_ENDPOINT",
@@ -179,9 +180,10 @@ constexpr std::array kTable = {
                 .environment = "FRACTALBITS_TIER_CREDENTIALS",
                 .value_name = "SOURCE",
                 .default_value = "auto",
-                .help = "environment (FRACTALBITS_TIER_ACCESS_KEY and _SECRET_KEY, or AWS's variables), metadata "
-                        "(of an EC2 instance), auto (the environment's if there are any, else metadata), or a "
-                        "file with lines access_key and secret_key."},
+                .help =
+                    "environment (FRACTALBITS_TIER_ACCESS_KEY and _SECRET_KEY, or AWS's variables), metadata "
+                    "(of an EC2 instance), auto (the environment's if there are any, else metadata), or a "
+                    "file with lines access_key and secret_key."},
     SettingInfo{.name = "tier.ca",
                 .flag = "--tier-ca",
                 .environment = "FRACTALBITS_TIER_CA",

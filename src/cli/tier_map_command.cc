@@ -48,8 +48,9 @@ std::string json_object(std::string_view bucket, std::string_view key, const Obj
     pieces += fmt::format("{}{}", pieces.empty() ? "" : ",", json_piece(part.content, store_prefix));
   }
   if (!in_cloud) return {};
-  return fmt::format("{{\"bucket\":{},\"key\":{},\"size\":{},\"etag\":{},\"pieces\":[{}]}}", json_text(bucket),
-                     json_text(key), record.size_bytes, json_text(record.etag.text()), pieces);
+  return fmt::format("{{\"bucket\":{},\"key\":{},\"size\":{},\"etag\":{},\"pieces\":[{}]}}",
+                     json_text(bucket), json_text(key), record.size_bytes, json_text(record.etag.text()),
+                     pieces);
 }
 
 Task<Result<void>> map_bucket(NamespaceClient& names, const BucketInfo& bucket, std::string_view store_prefix,
@@ -71,7 +72,8 @@ Task<Result<void>> map_bucket(NamespaceClient& names, const BucketInfo& bucket, 
 }
 
 // With both engines open, since long records lie among the blobs.
-Task<Result<void>> map_engines(Env& env, Partition& partition, BlobClient& blobs, std::string_view store_prefix,
+Task<Result<void>> map_engines(Env& env, Partition& partition, BlobClient& blobs,
+                               std::string_view store_prefix,
                                const std::function<void(std::string_view)>& print) {
   auto names = co_await PartitionFront::open(env, partition);
   names->use_blobs(blobs);

@@ -82,7 +82,8 @@ struct Locator {
 
 inline constexpr size_t kCloudSumBytes = sizeof(uint64_t);
 // So that the checksums fit one block of a blob.
-inline constexpr uint64_t kCloudObjectSizeMax = uint64_t{kBlobBlockSizeMax} / kCloudSumBytes * kBlobBlockSizeMax;
+inline constexpr uint64_t kCloudObjectSizeMax =
+    uint64_t{kBlobBlockSizeMax} / kCloudSumBytes * kBlobBlockSizeMax;
 
 struct RecordPart {
   uint16_t number = 0;  // 1 to 10000, ascending
@@ -141,8 +142,9 @@ struct ClientTokenRecord {
   static Result<ClientTokenRecord> decode(std::string_view bytes);
 };
 
-// Every blob a record of any kind names, with its block count (1 for an object of the cloud bucket); `visit(const BlobId&, uint32_t block_count)`.
-// Used by the engine for garbage and by mark and sweep. RecordError::malformed where the bytes are no record.
+// Every blob a record of any kind names, with its block count (1 for an object of the cloud bucket);
+// `visit(const BlobId&, uint32_t block_count)`. Used by the engine for garbage and by mark and sweep.
+// RecordError::malformed where the bytes are no record.
 Result<void> for_each_blob(std::string_view record,
                            void (*visit)(void* context, const BlobId& blob, uint32_t block_count),
                            void* context);

@@ -48,8 +48,7 @@ Task<Result<std::unique_ptr<OutboundConnection>>> OutboundPool::acquire(const Io
   IoLimits bounds = limits;
   bounds.deadline = std::min(bounds.deadline, env_.now() + limits_.connect_timeout);
   FB_CO_TRY(Socket socket, co_await connect(bounds));
-  std::unique_ptr<OutboundConnection> connection(
-      new OutboundConnection(std::move(socket), std::move(place)));
+  std::unique_ptr<OutboundConnection> connection(new OutboundConnection(std::move(socket), std::move(place)));
   if (auto prepared = co_await prepare(*connection, bounds); !prepared) {
     co_await connection->close();
     co_return prepared.error();
@@ -88,9 +87,9 @@ Task<Result<void>> OutboundPool::prepare(OutboundConnection& connection, const I
     connection.tls_ =
         std::make_unique<TlsStream>(connection.socket_, tls_, TlsStream::Role::client, origin_.host);
     if (auto shaken = co_await connection.tls_->handshake(limits); !shaken) {
-      problem_ = fmt::format("no TLS with {}: {}", origin_.authority,
-                             connection.tls_->failure().empty() ? shaken.error().to_string()
-                                                                : connection.tls_->failure());
+      problem_ = fmt::format(
+          "no TLS with {}: {}", origin_.authority,
+          connection.tls_->failure().empty() ? shaken.error().to_string() : connection.tls_->failure());
       co_return shaken.error();
     }
   }

@@ -78,9 +78,9 @@ class Partition {
     uint64_t segment_bytes = 16 * kMiB;  // of the journal
     uint64_t journal_bytes_max = 0;      // bounds the replay at start; 0: by the disk, kJournalShareOfDisk
     uint64_t page_store_bytes_max = 0;   // 0: what the file system gives
-    uint64_t page_growth_bytes = 64 * kMiB;                // of the page store's file
-    uint64_t page_log_bytes = 8 * kMiB;                    // of its log
-    uint64_t sweep_blobs_max = 2'000'000;                  // marked in memory at a time
+    uint64_t page_growth_bytes = 64 * kMiB;  // of the page store's file
+    uint64_t page_log_bytes = 8 * kMiB;      // of its log
+    uint64_t sweep_blobs_max = 2'000'000;    // marked in memory at a time
     bool sweep_always = false;  // also after an end in order: where writes may arrive after their time
     Duration free_delay = Duration::milliseconds(200);     // between rounds that free garbage
     Duration checkpoint_tick = Duration::milliseconds(5);  // how often is looked whether one is due

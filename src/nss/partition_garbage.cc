@@ -52,11 +52,14 @@ Task<Result<void>> Partition::free_round() {
   for (const auto& [blob, block_count] : ledger_) round.push_back({blob, block_count});
   if (!co_await ports_[0].journal->wait_durable(journal_->tail())) co_return NamespaceError::unavailable;
   co_await wait_for_readers();
-  // In the order of their volumes: what is not on this machine, and may not be reachable, comes last, and holds
-  // up nothing else.
+  // In the order of their volumes: what is not on this machine, and may not be reachable, comes last, and
+  // holds up nothing else.
   Result<void> outcome;
-  for (size_t i = 0; i < round.size() && !closing(); i += kFreeBatchMax) {
-    const auto batch = std::span(round).subspan(i, std::min(kFreeBatchMax, round.size() - i));
+  for (size_t i = 0, count = 0; i < round.size() && !closing(); i += count) {
+    for (count = 1; count < kFreeBatchMax && i + count < round.size(); ++count) {
+      if (round[i + count].id.volume != round[i].id.volume) break;
+    }
+    const auto batch = std::span(round).subspan(i, count);
     outcome = co_await blobs_->erase({}, batch);
     if (!outcome) break;
     // Not in the journal: a start that finds them in the ledger again erases them again, which does nothing.

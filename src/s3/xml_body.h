@@ -10,10 +10,10 @@
 #include "s3/checksum.h"
 #include "s3/error.h"
 
-// The XML bodies of requests, and, for our own clients, of answers. All come from the network: each is bounded
-// in size, must be UTF-8, and must not have a document type (so there are no entities to expand). Element
-// names are compared without namespace prefix; elements that S3 does not define are ignored, those it defines
-// and this server does not support are refused.
+// The XML bodies of requests, and, for our own clients, of answers. All come from the network: each is
+// bounded in size, must be UTF-8, and must not have a document type (so there are no entities to expand).
+// Element names are compared without namespace prefix; elements that S3 does not define are ignored, those it
+// defines and this server does not support are refused.
 
 namespace fb::s3 {
 

@@ -29,9 +29,7 @@ CloudRangeReader::CloudRangeReader(CloudRequests& requests, BlobClient& blobs, s
   FB_ASSERT(end_ <= content_.length_bytes, end_, content_.length_bytes);
 }
 
-CloudRangeReader::~CloudRangeReader() {
-  FB_ASSERT(connection_ == nullptr || requests_.env().abandoned());
-}
+CloudRangeReader::~CloudRangeReader() { FB_ASSERT(connection_ == nullptr || requests_.env().abandoned()); }
 
 Task<void> CloudRangeReader::close() {
   if (connection_ == nullptr) co_return;
@@ -63,7 +61,8 @@ Task<Result<BlobData>> CloudRangeReader::next() {
   FB_CO_CHECK(co_await load_sums());
   Env& env = requests_.env();
   const uint64_t begin = blocks_begin();
-  const auto length = static_cast<uint32_t>(std::min<uint64_t>(kBlobBlockSizeMax, content_.length_bytes - begin));
+  const auto length =
+      static_cast<uint32_t>(std::min<uint64_t>(kBlobBlockSizeMax, content_.length_bytes - begin));
   Buffer buffer = co_await env.buffers().allocate(length);
   Retry retry(env, env.now() + kRequestTimeout);
   for (int damaged = 0; requests_.may_try();) {
@@ -72,7 +71,8 @@ Task<Result<BlobData>> CloudRangeReader::next() {
       requests_.note(true);
       const auto within = static_cast<size_t>(offset_ - begin);
       const uint64_t to = std::min<uint64_t>(end_, begin + length);
-      BlobData data{.buffer = std::move(buffer), .offset = within, .length = static_cast<size_t>(to - offset_)};
+      BlobData data{
+          .buffer = std::move(buffer), .offset = within, .length = static_cast<size_t>(to - offset_)};
       offset_ = to;
       co_return data;
     }
@@ -94,7 +94,8 @@ Task<CloudRangeReader::Fault> CloudRangeReader::connect(uint64_t from) {
   const uint64_t to = std::min(align_up(end_, kBlobBlockSizeMax), content_.length_bytes);
   const std::string range = fmt::format("bytes={}-{}", from, to - 1);
   const IoLimits limits{.deadline = requests_.env().now() + kAttemptTimeout};
-  auto opened = co_await requests_.open({.method = "GET", .key = key_, .headers = {{"Range", range}}}, limits);
+  auto opened =
+      co_await requests_.open({.method = "GET", .key = key_, .headers = {{"Range", range}}}, limits);
   if (!opened) co_return Fault::broken;
   if (opened->head.status == 404 && opened->head.code == "NoSuchKey") co_return Fault::gone;
   if (!opened->head.ok()) co_return Fault::broken;

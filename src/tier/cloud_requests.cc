@@ -53,8 +53,8 @@ void read_code(CloudAnswer& answer) {
 // Of codes whose status alone would mean a refusal for good.
 bool passes(std::string_view code) {
   static constexpr std::array<std::string_view, 8> kPassing = {
-      "RequestTimeout", "BadDigest", "XAmzContentSHA256Mismatch", "IncompleteBody",
-      "SlowDown",       "Throttling", "OperationAborted",         "ConditionalRequestConflict"};
+      "RequestTimeout", "BadDigest",  "XAmzContentSHA256Mismatch", "IncompleteBody",
+      "SlowDown",       "Throttling", "OperationAborted",          "ConditionalRequestConflict"};
   return std::ranges::find(kPassing, code) != kPassing.end();
 }
 
@@ -106,15 +106,12 @@ Task<Result<std::unique_ptr<OutboundConnection>>> CloudRequests::send(const Clou
   std::vector<HeaderField> headers = request.headers;
   headers.push_back({"Host", options_.origin.authority});
   headers.push_back({"x-amz-date", date});
-  headers.push_back({"x-amz-content-sha256",
-                     request.body_sha256.empty() ? s3::kEmptySha256Hex : request.body_sha256});
+  headers.push_back(
+      {"x-amz-content-sha256", request.body_sha256.empty() ? s3::kEmptySha256Hex : request.body_sha256});
   if (!credentials.session_token.empty())
     headers.push_back({"x-amz-security-token", credentials.session_token.reveal()});
-  const RequestHead head{.method = request.method,
-                         .target = target,
-                         .path = path,
-                         .query = request.query,
-                         .headers = headers};
+  const RequestHead head{
+      .method = request.method, .target = target, .path = path, .query = request.query, .headers = headers};
   FB_CO_TRY(const std::string authorization,
             s3::sign_request(head, {.access_key = credentials.access_key,
                                     .secret = credentials.secret_key.reveal(),

@@ -53,7 +53,8 @@ Task<Result<CloudContent>> CloudStore::store(CloudSource& source, const StoreOpt
   if (outcome.result) {
     content.length_bytes = upload.length_bytes();
     const auto sums = std::as_bytes(std::span(upload.sums()));
-    outcome.result = co_await store_sums({reinterpret_cast<const char*>(sums.data()), sums.size()}, options, content);
+    outcome.result =
+        co_await store_sums({reinterpret_cast<const char*>(sums.data()), sums.size()}, options, content);
   }
   if (!outcome.result) {
     if (outcome.may_exist) names_.discard_blob(content.id, 1);
@@ -101,10 +102,9 @@ Task<Result<CloudContent>> CloudStore::copy(const Locator& source, const StoreOp
   const std::string key = key_of(content.id);
   const std::string from =
       fmt::format("/{}/{}", options_.bucket, s3::uri_encode(key_of(source.blob), s3::Slash::keep));
-  const CloudRequest request{
-      .method = "PUT",
-      .key = key,
-      .headers = {{"x-amz-copy-source", from}, {"x-amz-metadata-directive", "COPY"}}};
+  const CloudRequest request{.method = "PUT",
+                             .key = key,
+                             .headers = {{"x-amz-copy-source", from}, {"x-amz-metadata-directive", "COPY"}}};
   Result<void> copied = BlobError::unavailable;
   Retry retry(env_, env_.now() + kRequestTimeout);
   for (int attempts = 0; attempts < kCopyAttemptsMax && !copied; ++attempts) {

@@ -180,7 +180,8 @@ Task<Result<void>> CloudUpload::complete() {
     FB_CO_TRY(const CloudAnswer answer, co_await requests_.call(request));
     // An upload that is gone has been completed by an attempt whose answer was lost: the look at the object
     // will tell. An answer may turn out to be an error after it has begun with 200.
-    if (answer.status == 404 || (answer.ok() && s3::is_result_of("CompleteMultipartUploadResult", answer.body))) {
+    if (answer.status == 404 ||
+        (answer.ok() && s3::is_result_of("CompleteMultipartUploadResult", answer.body))) {
       upload_id_.clear();
       co_return Result<void>();
     }
@@ -210,7 +211,10 @@ Task<Result<void>> verify_object(CloudRequests& requests, std::string_view key, 
     const bool same_crc = crc32c.empty() || answer.crc32c.empty() || answer.crc32c == crc32c;
     if (answer.ok() && answer.length == length_bytes && same_crc) co_return Result<void>();
     log(requests.env(), LogLevel::warn, "tier: what the cloud says it has stored is not what was sent",
-        {{"key", key}, {"status", answer.status}, {"bytes", answer.length.value_or(0)}, {"sent", length_bytes}});
+        {{"key", key},
+         {"status", answer.status},
+         {"bytes", answer.length.value_or(0)},
+         {"sent", length_bytes}});
     if (!co_await retry.wait()) break;
   }
   co_return BlobError::unavailable;

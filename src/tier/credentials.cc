@@ -112,8 +112,8 @@ Task<Result<std::string>> MetadataCredentials::ask(std::string_view method, std:
 
 Task<Result<void>> MetadataCredentials::fetch(const IoLimits& limits) {
   FB_CO_TRY(const std::string token,
-            co_await ask("PUT", "/latest/api/token",
-                         {"X-aws-ec2-metadata-token-ttl-seconds", kTokenSeconds}, limits));
+            co_await ask("PUT", "/latest/api/token", {"X-aws-ec2-metadata-token-ttl-seconds", kTokenSeconds},
+                         limits));
   const HeaderField session{"X-aws-ec2-metadata-token", token};
   FB_CO_TRY(std::string role, co_await ask("GET", kRolePath, session, limits));
   role = std::string(ascii_trim(std::string_view(role).substr(0, role.find('\n'))));
@@ -126,9 +126,8 @@ Task<Result<void>> MetadataCredentials::fetch(const IoLimits& limits) {
   const auto expiration = json_text_field(json, "Expiration");
   const auto expires = s3::parse_iso8601_ms(expiration.value_or(""));
   if (!access_key || !secret_key || !session_token || !expires) co_return BlobError::unavailable;
-  credentials_ = {.access_key = *access_key,
-                  .secret_key = Secret(*secret_key),
-                  .session_token = Secret(*session_token)};
+  credentials_ = {
+      .access_key = *access_key, .secret_key = Secret(*secret_key), .session_token = Secret(*session_token)};
   expires_ = {*expires * 1'000'000};
   fresh_until_ = {expires_.ns - kFreshMargin.ns};
   co_return Result<void>();

@@ -15,8 +15,8 @@ TEST(JsonTextField, FindsTextsOfFlatObjectsOnly) {
   EXPECT_EQ(json_text_field(json, "n"), std::nullopt);
   EXPECT_EQ(json_text_field(json, "absent"), std::nullopt);
   for (const std::string_view bad :
-       {"", "{", "{}", "[]", R"({"Code":"x")", R"({"Code":"x"}y)", R"({"Code":{"a":"b"}})", R"({"Code":["x"]})",
-        R"({"Code":"x\n"})", R"({"Code":"x)", R"({Code:"x"})", R"({"Code":"x",})"}) {
+       {"", "{", "{}", "[]", R"({"Code":"x")", R"({"Code":"x"}y)", R"({"Code":{"a":"b"}})",
+        R"({"Code":["x"]})", R"({"Code":"x\n"})", R"({"Code":"x)", R"({Code:"x"})", R"({"Code":"x",})"}) {
     EXPECT_EQ(json_text_field(bad, "Code"), std::nullopt) << bad;
   }
 }

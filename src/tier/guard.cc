@@ -67,7 +67,8 @@ std::string Guard::where() const {
 // What a person can do about an answer that is no success.
 std::string Guard::explain(const CloudAnswer& answer, std::string_view doing) const {
   if (answer.code == "NoSuchBucket")
-    return fmt::format("the cloud tier's {} does not exist; make it, or choose another with --tier-bucket", where());
+    return fmt::format("the cloud tier's {} does not exist; make it, or choose another with --tier-bucket",
+                       where());
   return fmt::format("the cloud tier's {}: cannot {}: {} {}", where(), doing, answer.status, answer.code);
 }
 
@@ -78,7 +79,8 @@ std::string Guard::write_marker(const Marker& marker) {
 
 std::optional<Guard::Marker> Guard::parse_marker(std::string_view text) {
   if (!text.starts_with(kMarkerTitle)) return std::nullopt;
-  Marker marker{.store = std::string(line_value(text, "store")), .token = std::string(line_value(text, "token"))};
+  Marker marker{.store = std::string(line_value(text, "store")),
+                .token = std::string(line_value(text, "token"))};
   const auto generation = number_of(line_value(text, "generation"));
   if (!generation || !is_token(marker.token) || !is_token(marker.store)) return std::nullopt;
   marker.generation = *generation;
@@ -135,7 +137,7 @@ Task<ConfigResult<void>> Guard::check_empty() {
   const std::string& prefix = requests_.options().prefix;
   const auto answer = co_await requests_.call(
       {.method = "GET",
-       .query = fmt::format("list-type=2&max-keys=1&prefix={}", s3::uri_encode(prefix, s3::Slash::encode))});
+       .query = fmt::format("list-type=2&prefix={}", s3::uri_encode(prefix, s3::Slash::encode))});
   if (!answer) {
     unreachable_ = true;
     co_return std::unexpected(requests_.problem());
@@ -161,10 +163,10 @@ Task<ConfigResult<void>> Guard::claim() {
   if (!marker) co_return std::unexpected(marker.error());
   if (!*marker) {
     if (!state->token.empty()) {
-      co_return std::unexpected(
-          fmt::format("the cloud tier's {}: the marker {} is gone; put it back as {} says, or give the bucket "
-                      "and prefix that this store used before",
-                      where(), marker_key(options.prefix), options.state_path));
+      co_return std::unexpected(fmt::format(
+          "the cloud tier's {}: the marker {} is gone; put it back as {} says, or give the bucket "
+          "and prefix that this store used before",
+          where(), marker_key(options.prefix), options.state_path));
     }
     if (auto empty = co_await check_empty(); !empty) co_return empty;
   } else if ((*marker)->store != store) {
@@ -173,11 +175,11 @@ Task<ConfigResult<void>> Guard::claim() {
                     "--tier-prefix of its own",
                     where(), options.prefix, (*marker)->store));
   } else if ((*marker)->token != state->token && (*marker)->token != state->next_token) {
-    co_return std::unexpected(
-        fmt::format("the cloud tier's {}: a copy of this store has been started (generation {} there, {} here): "
-                    "this one is a restored backup or a clone. Two must not share what is in the cloud; see "
-                    "docs/tiering.md",
-                    where(), (*marker)->generation, state->generation));
+    co_return std::unexpected(fmt::format(
+        "the cloud tier's {}: a copy of this store has been started (generation {} there, {} here): "
+        "this one is a restored backup or a clone. Two must not share what is in the cloud; see "
+        "docs/tiering.md",
+        where(), (*marker)->generation, state->generation));
   }
 
   const Marker next{.store = store,
@@ -191,8 +193,8 @@ Task<ConfigResult<void>> Guard::claim() {
   const iovec body{text.data(), text.size()};
   const std::string hash = s3::hex_encode(s3::sha256(text));
   const std::string key = marker_key(options.prefix);
-  const auto put = co_await requests_.call(
-      {.method = "PUT", .key = key, .body = {&body, 1}, .body_sha256 = hash});
+  const auto put =
+      co_await requests_.call({.method = "PUT", .key = key, .body = {&body, 1}, .body_sha256 = hash});
   if (!put) {
     unreachable_ = true;
     co_return std::unexpected(requests_.problem());
@@ -229,8 +231,7 @@ Task<ConfigResult<void>> Guard::check_rights() {
   }
   const auto deleted = co_await requests_.call({.method = "DELETE", .key = key});
   if (auto problem = fails(deleted, "delete objects"); !problem.empty()) co_return std::unexpected(problem);
-  const auto listed =
-      co_await requests_.call({.method = "GET", .query = "list-type=2&max-keys=1&prefix=" + encoded});
+  const auto listed = co_await requests_.call({.method = "GET", .query = "list-type=2&prefix=" + encoded});
   if (auto problem = fails(listed, "list objects"); !problem.empty()) co_return std::unexpected(problem);
 
   for (const bool checksums : {true, false}) {

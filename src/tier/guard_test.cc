@@ -17,7 +17,8 @@ TEST_F(GuardTest, EachStartWritesTheMarkerAnew) {
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(run(nothing), "");
     markers.insert(cloud.objects[std::string(kMarker)]);
-    EXPECT_NE(cloud.objects[std::string(kMarker)].find(fmt::format("generation {}\n", i + 1)), std::string::npos);
+    EXPECT_NE(cloud.objects[std::string(kMarker)].find(fmt::format("generation {}\n", i + 1)),
+              std::string::npos);
   }
   EXPECT_EQ(markers.size(), 3U);
   EXPECT_EQ(cloud.objects.size(), 1U) << "the check leaves nothing else";
@@ -39,7 +40,8 @@ TEST_F(GuardTest, StartsThatAPersonMustPutRight) {
   config_.options.state_path = "/other-tier";
   EXPECT_NE(run(nothing).find("belongs to another store"), std::string::npos);
   config_.options.store_id = {1, 2, 3};
-  EXPECT_NE(run(nothing).find("a copy of this store"), std::string::npos) << "the same store without its file";
+  EXPECT_NE(run(nothing).find("a copy of this store"), std::string::npos)
+      << "the same store without its file";
   config_.options.state_path = "/tier";
   EXPECT_EQ(run(nothing), "");
   cloud.objects.clear();
@@ -54,34 +56,38 @@ TEST_F(GuardTest, AnEndpointWithoutChecksumsIsUsedWithoutThem) {
   });
 }
 
-// The marker is written and the answer never comes: whether it was, the next start does not know.
+// Whether the marker was written, the next start does not know: at every point at which a start can end.
 TEST_F(GuardTest, AStartThatEndsInTheMiddleIsGoneOnFrom) {
+  using Point = sim::SimNode::CrashPoint;
   EXPECT_EQ(run(nothing), "");
-  for (uint64_t n = 1; n < 40; ++n) {
-    // Ends the process at its n-th change of the disk or, with the cloud away from then on, later.
-    node_.crash_at(sim::SimNode::CrashPoint::io_after, n, sim::CrashKind::power_loss);
+  for (const Point point : {Point::io_before, Point::io_after, Point::resume}) {
     bool reached_end = false;
-    start_cloud();
-    node_.start([&](Env& env) -> Task<void> {
-      TierConfig config = config_;
-      config.options.origin.addresses = {cloud_node_.endpoint(9000)};
-      TierShared shared;
-      FakeBlobs blobs(env);
-      auto core = co_await TierCore::open(env, config, shared, names, blobs);
-      Tier tier(env, **core, blobs, shared, names.current);
-      EXPECT_TRUE(co_await tier.start());
-      tier.stop();
-      co_await tier.close();
-      co_await (*core)->close();
-      reached_end = true;
-    });
-    simulation_.run_until([&] { return !node_.running(); }, Duration::minutes(60));
-    node_.forget_planned_crash();
-    cloud_node_.crash(sim::CrashKind::kill);
-    EXPECT_EQ(run(nothing), "") << n;
-    if (reached_end) return;
+    for (uint64_t n = 1; !reached_end; ++n) {
+      ASSERT_LT(n, 2'000U) << "a start is not that long";
+      done_ = false;
+      start_cloud();
+      node_.start([&](Env& env) -> Task<void> {
+        TierConfig config = config_;
+        config.options.origin.addresses = {cloud_node_.endpoint(9000)};
+        TierShared shared;
+        FakeBlobs blobs(env);
+        auto core = co_await TierCore::open(env, config, shared, names, blobs);
+        {
+          Tier tier(env, **core, blobs, shared, names.current);
+          EXPECT_TRUE(co_await tier.start());
+          tier.stop();
+          co_await tier.close();
+        }
+        co_await (*core)->close();
+        reached_end = true;
+      });
+      node_.crash_at(point, n, sim::CrashKind::power_loss);
+      simulation_.run_until([&] { return !node_.running(); }, Duration::minutes(60));
+      node_.forget_planned_crash();
+      cloud_node_.crash(sim::CrashKind::kill);
+      ASSERT_EQ(run(nothing), "") << n;
+    }
   }
-  ADD_FAILURE() << "a start has more changes of the disk than that";
 }
 
 TEST_F(GuardTest, AnotherMarkerStopsDeletesAndWrites) {

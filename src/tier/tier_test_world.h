@@ -46,14 +46,14 @@ class FakeCloud final : public HttpHandler {
   size_t page_max = 3;  // of a listing
 
   // Faults, of a million requests.
-  uint32_t error_ppm = 0;    // 500, 503, SlowDown instead of doing anything
-  uint32_t late_ppm = 0;     // done, and answered by an error or not at all
-  uint32_t drop_ppm = 0;     // the connection is closed instead
-  uint32_t damage_ppm = 0;   // one byte of what is sent
-  uint32_t cut_ppm = 0;      // what is sent ends in the middle
-  uint32_t slow_ppm = 0;     // seconds
-  uint32_t forget_ppm = 0;   // 200 for a write that is not made
-  bool away = false;         // closes all connections
+  uint32_t error_ppm = 0;   // 500, 503, SlowDown instead of doing anything
+  uint32_t late_ppm = 0;    // done, and answered by an error or not at all
+  uint32_t drop_ppm = 0;    // the connection is closed instead
+  uint32_t damage_ppm = 0;  // one byte of what is sent
+  uint32_t cut_ppm = 0;     // what is sent ends in the middle
+  uint32_t slow_ppm = 0;    // seconds
+  uint32_t forget_ppm = 0;  // 200 for a write that is not made
+  bool away = false;        // closes all connections
   bool knows_checksums = true;
   uint64_t faults = 0;
 
@@ -61,7 +61,8 @@ class FakeCloud final : public HttpHandler {
     ++requests;
     Env& env = exchange.env();
     if (away) co_return;
-    if (happens(env, slow_ppm)) (void)co_await sleep_for(env, Duration::seconds(static_cast<int64_t>(env.random() % 5)));
+    if (happens(env, slow_ppm))
+      (void)co_await sleep_for(env, Duration::seconds(static_cast<int64_t>(env.random() % 5)));
     std::string body;
     if (!co_await read(exchange, body)) co_return;
     if (happens(env, drop_ppm)) co_return;
@@ -98,7 +99,8 @@ class FakeCloud final : public HttpHandler {
 
   Task<void> answer_error(HttpExchange& exchange) {
     const uint64_t kind = exchange.env().random() % 3;
-    co_await send(exchange, {.status = kind == 0 ? 500 : 503, .code = kind == 2 ? "SlowDown" : "InternalError"});
+    co_await send(exchange,
+                  {.status = kind == 0 ? 500 : 503, .code = kind == 2 ? "SlowDown" : "InternalError"});
   }
 
   Task<void> send(HttpExchange& exchange, Reply reply) {
@@ -139,14 +141,19 @@ class FakeCloud final : public HttpHandler {
       const auto value = query.get(name);
       return value ? s3::decode_query(*value).value_or("") : std::string();
     };
-    if (key.empty()) return query.has("uploads") ? list_uploads() : list(item("prefix"), item("continuation-token"));
+    if (key.empty())
+      return query.has("uploads") ? list_uploads() : list(item("prefix"), item("continuation-token"));
     if (query.has("uploads")) {
-      if (!knows_checksums && head.has_header("x-amz-checksum-algorithm")) return {.status = 400, .code = "InvalidRequest"};
+      if (!knows_checksums && head.has_header("x-amz-checksum-algorithm"))
+        return {.status = 400, .code = "InvalidRequest"};
       const std::string id = fmt::format("upload-{}", ++last_upload_);
       uploads[id].key = key;
-      return {.body = fmt::format("<InitiateMultipartUploadResult><UploadId>{}</UploadId></InitiateMultipartUploadResult>", id)};
+      return {
+          .body = fmt::format(
+              "<InitiateMultipartUploadResult><UploadId>{}</UploadId></InitiateMultipartUploadResult>", id)};
     }
-    if (query.has("uploadId")) return act_on_upload(head.method, key, item("uploadId"), item("partNumber"), body, forget);
+    if (query.has("uploadId"))
+      return act_on_upload(head.method, key, item("uploadId"), item("partNumber"), body, forget);
     if (head.method == "PUT") return put(head, key, body, forget);
     if (head.method == "DELETE") {
       objects.erase(key);
@@ -243,9 +250,14 @@ class FakeNames final : public NamespaceClient {
   Incarnation incarnation() const override { return current; }
   void discard_blob(BlobId blob, uint32_t block_count) override { discarded.push_back({blob, block_count}); }
 
-  Task<Result<Found>> get(const CallContext&, BucketId, Space, std::string_view) override { co_return refuse(); }
-  Task<Result<MutationResult>> apply(const CallContext&, BucketId, const Mutation&) override { co_return refuse(); }
-  Task<Result<std::vector<MutationResult>>> commit(const CallContext&, BucketId, std::span<const Mutation>) override {
+  Task<Result<Found>> get(const CallContext&, BucketId, Space, std::string_view) override {
+    co_return refuse();
+  }
+  Task<Result<MutationResult>> apply(const CallContext&, BucketId, const Mutation&) override {
+    co_return refuse();
+  }
+  Task<Result<std::vector<MutationResult>>> commit(const CallContext&, BucketId,
+                                                   std::span<const Mutation>) override {
     co_return refuse();
   }
   Task<Result<ListPage>> list(const CallContext&, const ListRequest&) override { co_return refuse(); }
@@ -406,7 +418,8 @@ class TierWorld : public ::testing::Test {
       done_ = true;
       ended = true;
     });
-    simulation_.run_until([&] { return !node_.running() && !cloud_node_.running(); }, Duration::minutes(24 * 60));
+    simulation_.run_until([&] { return !node_.running() && !cloud_node_.running(); },
+                          Duration::minutes(24 * 60));
     EXPECT_TRUE(ended) << "something waits for ever";
     return refusal;
   }
@@ -427,9 +440,9 @@ class TierWorld : public ::testing::Test {
                   .store_id = {1, 2, 3},
                   .state_path = "/tier"},
       .credentials = {.access_key = std::string(kTestKey), .secret_key = Secret(std::string(kTestSecret))}};
+  bool done_ = false;  // the cloud ends, too
 
  private:
-  bool done_ = false;
   int64_t clock_ = 0;
 };
 

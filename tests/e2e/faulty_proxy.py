@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A TCP proxy that delays, cuts, damages, and answers errors of its own: by chance, from a seed."""
+"""A TCP proxy that delays, cuts, damages, and answers errors of its own: by chance, from a seed; and an HTTP proxy."""
 import random
 import socket
 import threading
@@ -109,3 +109,32 @@ class FaultyProxy:
             pass
         self._end(source)
         self._end(sink)
+
+
+class ConnectProxy(FaultyProxy):
+    """An HTTP proxy that knows CONNECT, and no faults."""
+
+    def __init__(self, port):
+        self.asked = []
+        super().__init__(None, port)
+
+    def _serve(self, client):
+        with client:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                data = client.recv(PIECE)
+                if not data:
+                    return
+                head += data
+            method, target, _ = head.split(b"\r\n")[0].decode().split(" ")
+            self.asked.append(f"{method} {target}")
+            if method != "CONNECT":
+                client.sendall(b"HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n")
+                return
+            host, port = target.rsplit(":", 1)
+            with socket.create_connection((host, int(port)), timeout=30) as server:
+                client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                back = threading.Thread(target=self._pump, args=(server, client), daemon=True)
+                back.start()
+                self._pump(client, server)
+                back.join()

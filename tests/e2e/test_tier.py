@@ -15,7 +15,7 @@ import unittest
 import harness
 import raw
 import sigv4
-from faulty_proxy import FaultyProxy
+from faulty_proxy import ConnectProxy, FaultyProxy
 from harness import ACCESS_KEY, MIB, SECRET_KEY, SLOW, Server, boto3_client, needs_own_server, slow_tier
 
 CLOUD_BUCKET = "large-objects"
@@ -441,6 +441,44 @@ class TierFailures(TierCase):
         outcomes = self.rounds(500 if SLOW else 60)
         self.assertGreater(sum(self.proxy.faults.values()), 20, self.proxy.faults)
         self.assertGreater(outcomes["done"], outcomes["refused"], outcomes)
+
+
+class TierWays(TierCase):
+    """TLS to the cloud, and proxies on the way."""
+
+    def setUp(self):
+        self.cloud = self.start(Server(tls=True))
+        self.cloud_s3 = boto3_client(self.cloud.endpoint, ca=harness.certificate()[0])
+        self.cloud_s3.create_bucket(Bucket=CLOUD_BUCKET)
+
+    def start_server(self, *more, **options):
+        self.server = self.start(Server(arguments=tier_arguments(self.cloud.endpoint, *more), environment=KEYS, **options))
+        self.s3 = boto3_client(self.server.endpoint)
+
+    def round_trip(self):
+        for size in (MIB, 9 * MIB):
+            self.put(f"key-{size}", content(size))
+            self.assertEqual(content(size), self.get(f"key-{size}"))
+        self.expect_cloud([MIB, 9 * MIB])
+
+    def test_tls_is_verified(self):
+        self.start_with_bucket("--tier-ca", harness.certificate()[0])
+        self.assertEqual("tier: ok", self.health())
+        self.round_trip()
+        self.server.stop()
+        server = Server(arguments=tier_arguments(self.cloud.endpoint, "--tier-ca", harness.certificate("second")[0]),
+                        environment=KEYS, data_dir=self.server.data_dir)
+        self.server = self.start(server, wait=False)
+        server.wait_ready(60)
+        self.assertEqual("tier: unchecked", self.health())
+        self.assertIn("no TLS with", server.output())
+
+    def test_through_a_proxy(self):
+        proxy = ConnectProxy(harness.free_port())
+        self.addCleanup(proxy.close)
+        self.start_with_bucket("--tier-ca", harness.certificate()[0], "--tier-proxy", proxy.url)
+        self.round_trip()
+        self.assertEqual({f"CONNECT 127.0.0.1:{self.cloud.port}"}, set(proxy.asked))
 
 
 class TierElsewhere(TierCase):
