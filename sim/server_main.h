@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
+
 #include "io/sim/sim_node.h"
 #include "s3_client.h"
 
@@ -15,6 +17,9 @@ inline bool has_protected_drive(uint64_t seed) { return seed % 5 == 4; }
 
 // One process of the whole server as it ships, with limits so small that checkpoints, trims and compaction
 // happen all the time. The seed chooses among sets of limits.
-SimNode::Main make_server_main(uint64_t seed);
+// With `cloud`, objects that are not small go to a bucket of the server there.
+SimNode::Main make_server_main(uint64_t seed, const std::optional<Endpoint>& cloud = {});
+// That server.
+SimNode::Main make_cloud_main();
 
 }  // namespace fb::sim

@@ -121,7 +121,7 @@ TEST(Record, CloudObjectsKeepTheirSumsInTheRecordOrInABlob) {
   const std::string sums(3 * kCloudSumBytes, 's');
   const BlobId cloud{.volume = kCloudVolume, .shard = 1, .incarnation = {7}, .number = 8};
   const BlobId sums_blob{.volume = 0, .shard = 2, .incarnation = {7}, .number = 9};
-  const uint64_t size = 2 * kMiB + 1;
+  const uint64_t size = 2 * uint64_t{kBlobBlockSizeMax} + 1;
   ObjectRecord record{.size_bytes = size};
   record.content = {.kind = Locator::Kind::cloud, .blob = cloud, .length_bytes = size, .sums = sums};
   const std::string inline_bytes = record.encode();

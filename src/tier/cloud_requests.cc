@@ -203,6 +203,12 @@ Task<Result<CloudAnswer>> CloudRequests::call(const CloudRequest& request, Cance
   co_return BlobError::unavailable;
 }
 
+Task<Result<CloudAnswer>> CloudRequests::call_once(const CloudRequest& request) {
+  bool stale = false;
+  const IoLimits limits{.deadline = env_.now() + kAttemptTimeout + time_of(total_bytes(request.body))};
+  co_return co_await attempt(request, limits, stale);
+}
+
 void CloudRequests::complain(const CloudRequest& request) {
   ++stats_.failures;
   if (env_.now() < next_complaint_) return;

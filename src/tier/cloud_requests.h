@@ -12,13 +12,16 @@
 
 namespace fb::tier {
 
+// Of a body that another checksum in the signed headers protects.
+inline constexpr std::string_view kUnsignedBody = "UNSIGNED-PAYLOAD";
+
 struct CloudRequest {
   std::string_view method;
   std::string_view key{};  // not encoded; empty: a request to the bucket
   std::string query{};     // encoded
   std::vector<HeaderField> headers{};
   std::span<const iovec> body{};
-  std::string_view body_sha256{};  // in hexadecimal digits; empty: that of nothing
+  std::string_view body_sha256{};  // in hexadecimal digits, or kUnsignedBody; empty: that of nothing
 };
 
 struct CloudAnswer {
@@ -50,8 +53,10 @@ class CloudRequests {
   // The answer of some attempt: 2xx, or a refusal, which is logged unless it is 404 or 412. An error,
   // BlobError::unavailable, where none came in time; problem() then says why.
   Task<Result<CloudAnswer>> call(const CloudRequest& request, CancelToken cancel = nullptr);
-  // One attempt; the same, but the body of an answer that is ok is the caller's to read. The connection is
-  // to be given to release().
+  // One attempt, whatever its answer.
+  Task<Result<CloudAnswer>> call_once(const CloudRequest& request);
+  // One attempt; the same as call(), but the body of an answer that is ok is the caller's to read. The
+  // connection is to be given to release().
   Task<Result<OpenAnswer>> open(const CloudRequest& request, const IoLimits& limits);
   Task<void> release(std::unique_ptr<OutboundConnection> connection) {
     return pool_.release(std::move(connection));

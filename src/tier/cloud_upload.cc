@@ -53,7 +53,7 @@ Task<Result<void>> CloudUpload::receive(CloudSource& source, Piece& piece) {
     if (count == 0) break;
     const std::span<std::byte> block = buffer.span(0, count);
     sums_.push_back(blob_checksum(block));
-    sha256.update(bytes_of(block));
+    if (!checksums_) sha256.update(bytes_of(block));
     crc.update(bytes_of(block));
     piece.vectors.push_back({buffer.data(), count});
     piece.buffers.push_back(std::move(buffer));
@@ -62,7 +62,7 @@ Task<Result<void>> CloudUpload::receive(CloudSource& source, Piece& piece) {
     co_await yield(env);
   }
   if (piece.bytes == 0) co_return Result<void>();
-  piece.sha256 = s3::hex_encode(sha256.finish());
+  piece.sha256 = checksums_ ? std::string(kUnsignedBody) : s3::hex_encode(sha256.finish());
   const s3::ChecksumValue value = crc.finish();
   piece.crc32c = value.to_base64();
   crc_ = crc_ ? s3::combine(*crc_, value, piece.bytes) : value;

@@ -11,6 +11,7 @@
 #include "io/error.h"
 #include "io/file.h"
 #include "io/log.h"
+#include "s3/checksum.h"
 #include "s3/encoding.h"
 #include "s3/hash.h"
 #include "s3/uri.h"
@@ -23,6 +24,7 @@ namespace {
 constexpr std::string_view kMarkerTitle = "FractalBits store in a cloud bucket\nformat 1\n";
 constexpr std::string_view kStateTitle = "FractalBits cloud tier\nformat 1\n";
 constexpr size_t kStateSizeMax = 4096;
+constexpr Duration kChecksumPause = Duration::milliseconds(500);
 constexpr size_t kTokenBytes = 16;
 constexpr std::string_view kProbe = "This object is written and deleted at each start.\n";
 
@@ -204,6 +206,25 @@ Task<ConfigResult<void>> Guard::claim() {
   co_return co_await write_state({.generation = next.generation, .token = next.token});
 }
 
+// Whether a body with a wrong CRC32C is refused. What is not refused is left to check_rights() to delete.
+Task<Result<bool>> Guard::verifies_checksums(std::string_view key) {
+  std::string text(kProbe);
+  const iovec body{text.data(), text.size()};
+  const std::string wrong = s3::Checksum::of(s3::ChecksumKind::crc32c, s3::as_bytes("other")).to_base64();
+  for (int attempts = 0; attempts < kDamagedAttemptsMax; ++attempts) {
+    const auto answer = co_await requests_.call_once({.method = "PUT",
+                                                      .key = key,
+                                                      .headers = {{"x-amz-checksum-crc32c", wrong}},
+                                                      .body = {&body, 1},
+                                                      .body_sha256 = kUnsignedBody});
+    if (answer && answer->ok()) co_return false;
+    if (answer && answer->status / 100 == 4 && answer->status != 429 && answer->status != 408)
+      co_return answer->code == "BadDigest";
+    (void)co_await sleep_for(requests_.env(), kChecksumPause);
+  }
+  co_return BlobError::unavailable;
+}
+
 // Everything that will be needed, on an object of its own; and whether the endpoint knows checksums.
 Task<ConfigResult<void>> Guard::check_rights() {
   const TierOptions& options = requests_.options();
@@ -220,6 +241,11 @@ Task<ConfigResult<void>> Guard::check_rights() {
     return answer ? explain(*answer, doing) : requests_.problem();
   };
 
+  const auto verified = co_await verifies_checksums(key);
+  if (!verified) {
+    unreachable_ = true;
+    co_return std::unexpected(requests_.problem());
+  }
   const auto put =
       co_await requests_.call({.method = "PUT", .key = key, .body = {&body, 1}, .body_sha256 = hash});
   if (auto problem = fails(put, "write objects"); !problem.empty()) co_return std::unexpected(problem);
@@ -234,7 +260,7 @@ Task<ConfigResult<void>> Guard::check_rights() {
   const auto listed = co_await requests_.call({.method = "GET", .query = "list-type=2&prefix=" + encoded});
   if (auto problem = fails(listed, "list objects"); !problem.empty()) co_return std::unexpected(problem);
 
-  for (const bool checksums : {true, false}) {
+  for (const bool checksums : {*verified, false}) {
     CloudRequest create{.method = "POST", .key = key, .query = "uploads="};
     if (checksums) {
       create.headers = {{"x-amz-checksum-algorithm", "CRC32C"}, {"x-amz-checksum-type", "FULL_OBJECT"}};

@@ -44,6 +44,7 @@ class Guard {
   Task<ConfigResult<std::optional<Marker>>> read_marker();
   Task<ConfigResult<void>> claim();
   Task<ConfigResult<void>> check_rights();
+  Task<Result<bool>> verifies_checksums(std::string_view key);
   Task<ConfigResult<void>> check_empty();
   std::string explain(const CloudAnswer& answer, std::string_view doing) const;
   std::string where() const;

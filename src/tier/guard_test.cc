@@ -52,7 +52,10 @@ TEST_F(GuardTest, AnEndpointWithoutChecksumsIsUsedWithoutThem) {
   cloud.knows_checksums = false;
   run([&](TierProcess& process) -> Task<void> {
     EXPECT_FALSE(process.shared.checksums.load());
+    const uint64_t of_the_check = std::exchange(cloud.bodies_unprotected, 0);
+    EXPECT_EQ(of_the_check, 1U) << "the one with a wrong checksum";
     EXPECT_TRUE(co_await process.put(make_bytes(9 * kMiB, 1)));
+    EXPECT_EQ(cloud.bodies_unprotected, 0U);
   });
 }
 

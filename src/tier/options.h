@@ -54,7 +54,8 @@ enum class GuardState : uint8_t {
 
 struct TierShared {
   std::atomic<GuardState> guard{GuardState::unchecked};
-  // Whether the endpoint knows CRC32C of whole objects.
+  // Whether the endpoint verifies CRC32C, and knows that of whole objects. Bodies are then protected by it,
+  // otherwise by their SHA-256.
   std::atomic<bool> checksums{true};
 };
 

@@ -13,6 +13,7 @@
 #include "http/http_server.h"
 #include "io/scope.h"
 #include "io/sim/simulation.h"
+#include "s3/checksum.h"
 #include "s3/encoding.h"
 #include "s3/hash.h"
 #include "s3/sigv4.h"
@@ -49,13 +50,14 @@ class FakeCloud final : public HttpHandler {
   uint32_t error_ppm = 0;   // 500, 503, SlowDown instead of doing anything
   uint32_t late_ppm = 0;    // done, and answered by an error or not at all
   uint32_t drop_ppm = 0;    // the connection is closed instead
-  uint32_t damage_ppm = 0;  // one byte of what is sent
+  uint32_t damage_ppm = 0;  // one byte of what is sent, or received
   uint32_t cut_ppm = 0;     // what is sent ends in the middle
   uint32_t slow_ppm = 0;    // seconds
   uint32_t forget_ppm = 0;  // 200 for a write that is not made
   bool away = false;        // closes all connections
   bool knows_checksums = true;
   uint64_t faults = 0;
+  uint64_t bodies_unprotected = 0;  // by no checksum at all
 
   Task<void> handle(HttpExchange& exchange) override {
     ++requests;
@@ -66,6 +68,7 @@ class FakeCloud final : public HttpHandler {
     std::string body;
     if (!co_await read(exchange, body)) co_return;
     if (happens(env, drop_ppm)) co_return;
+    if (!body.empty() && happens(env, damage_ppm)) body[env.random() % body.size()] ^= 16;
     if (happens(env, error_ppm)) co_return co_await answer_error(exchange);
     Reply reply = act(exchange.request(), body, happens(env, forget_ppm));
     if (happens(env, late_ppm)) {
@@ -131,8 +134,14 @@ class FakeCloud final : public HttpHandler {
     auto auth = s3::parse_auth(head);
     if (!auth || !s3::authenticate(head, *auth, kTestSecret, clock(), keys_))
       return {.status = 403, .code = "SignatureDoesNotMatch"};
-    if (s3::hex_encode(s3::sha256(body)) != head.header("x-amz-content-sha256"))
+    const std::string_view crc =
+        head.method == "PUT" && knows_checksums ? head.header("x-amz-checksum-crc32c") : "";
+    if (!crc.empty() && crc != s3::Checksum::of(s3::ChecksumKind::crc32c, s3::as_bytes(body)).to_base64())
+      return {.status = 400, .code = "BadDigest"};
+    const std::string_view hash = head.header("x-amz-content-sha256");
+    if (hash != kUnsignedBody && s3::hex_encode(s3::sha256(body)) != hash)
       return {.status = 400, .code = "XAmzContentSHA256Mismatch"};
+    bodies_unprotected += !body.empty() && hash == kUnsignedBody && crc.empty();
     const std::string path = s3::decode_path(head.path).value_or("");
     if (path != "/cloud" && !path.starts_with("/cloud/")) return {.status = 404, .code = "NoSuchBucket"};
     const std::string key = path == "/cloud" ? std::string() : path.substr(7);
