@@ -443,7 +443,8 @@ ConfigResult<void> read_tier(ServerSettings& out, const Settings& settings,
   tier::TierOptions& options = out.tier.options;
   options.bucket = settings.text("tier.bucket");
   if (options.bucket.empty()) {
-    if (settings.given("tier.endpoint")) return std::unexpected("--tier-endpoint needs --tier-bucket");
+    if (!settings.text("tier.endpoint").empty())
+      return std::unexpected("--tier-endpoint needs --tier-bucket");
     return {};
   }
   if (!s3::is_valid_bucket_name(options.bucket))
