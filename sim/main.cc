@@ -25,6 +25,7 @@ constexpr std::string_view kHelp =
   --crash-at-io sweep  the same for every N, before and after the change, by kill and by power loss
   --operations N       answered operations per seed (default 1000)
   --switch-chance N    of a million points in latched sections, how many a core is left at (default 50000; 0: none)
+  --tier               keep larger objects in a bucket of a second server
   --verbose            print the nodes' logs as they come
 )";
 
@@ -86,6 +87,7 @@ bool parse_option(std::string_view name, const std::optional<std::string_view>& 
                   Options& out) {
   if (name == "--expect-failure") return out.expect_failure = true;
   if (name == "--verbose") return out.run.verbose = true;
+  if (name == "--tier") return out.run.tier = true;
   if (!value) return false;
   used_value = true;
   if (name == "--seeds") return parse_number(*value, out.seeds);
@@ -130,6 +132,7 @@ std::string command_of(const RunOptions& run) {
   if (run.operations != RunOptions().operations) command += fmt::format(" --operations {}", run.operations);
   if (run.switch_ppm != RunOptions().switch_ppm)
     command += fmt::format(" --switch-chance {}", run.switch_ppm);
+  if (run.tier) command += " --tier";
   return command;
 }
 

@@ -14,6 +14,7 @@ namespace {
 
 constexpr Duration kPatience = Duration::minutes(5);  // every time-out of clients and network is shorter
 constexpr uint64_t kDiskBytes = 256 * kMiB;
+constexpr uint64_t kCloudDiskBytes = 1 * kGiB;
 constexpr unsigned kServerCores = 2;  // as many threads as server_main.cc sets
 // One damaged place may hold what several operations had in one group commit.
 constexpr uint64_t kLossesPerDamageMax = 8;
@@ -66,6 +67,11 @@ class Run {
     for (unsigned client = 0; client < options.clients; ++client) {
       for (const std::string& key : Workload::keys_of(client)) world_.keys.try_emplace(key);
     }
+    if (options.tier) {
+      cloud_ = &simulation_.add_node({.name = "cloud",
+                                      .disk = {.capacity_bytes = kCloudDiskBytes},
+                                      .buffers = {.limit_bytes = 32 * kMiB}});
+    }
     simulation_.set_switch_chance(options.switch_ppm);
     if (options.verbose) {
       simulation_.set_log_sink([](const std::string& line) { fmt::print("{}\n", line); });
@@ -73,6 +79,7 @@ class Run {
   }
 
   RunResult run() {
+    if (cloud_ != nullptr) cloud_->start(make_cloud_main());
     start_server();
     if (options_.crash_at) {
       server_.crash_at(options_.crash_at->point, options_.crash_at->n, options_.crash_at->kind);
@@ -98,7 +105,9 @@ class Run {
 
   void start_server() {
     world_.server_started = simulation_.now();
-    server_.start(make_server_main(simulation_.seed(), is_on_device(simulation_.seed(), world_.mode)));
+    const auto cloud = cloud_ == nullptr ? std::nullopt : std::optional(cloud_->endpoint(kServerPort));
+    const bool on_device = is_on_device(simulation_.seed(), world_.mode);
+    server_.start(make_server_main(simulation_.seed(), on_device, cloud));
   }
 
   void start_clients() {
@@ -280,8 +289,8 @@ class Run {
 
   RunResult result() {
     // What still runs refers to the world.
-    for (SimNode* node : {&clients_, &server_}) {
-      if (node->running()) node->crash(CrashKind::kill);
+    for (SimNode* node : {&clients_, &server_, cloud_}) {
+      if (node != nullptr && node->running()) node->crash(CrashKind::kill);
     }
     RunResult result;
     result.failure = world_.failure;
@@ -304,6 +313,7 @@ class Run {
   Simulation simulation_;
   SimNode& server_;
   SimNode& clients_;
+  SimNode* cloud_ = nullptr;
   World world_;
   int restarts_after_damage_ = 0;
   bool lost_ = false;  // so much is damaged that the server refuses to start, and said so

@@ -30,6 +30,8 @@ struct RunOptions {
     CrashKind kind;
   };
   std::optional<CrashAt> crash_at;
+  // Large objects go to a cloud bucket: a second server on a machine of its own, which does not crash.
+  bool tier = false;
   bool verbose = false;
 };
 

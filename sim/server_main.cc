@@ -35,7 +35,10 @@ constexpr std::array kTunings = {
                 .blob_checkpoint_bytes = 1 * kMiB},
 };
 
-ServerSettings settings_of(uint64_t seed) {
+constexpr std::string_view kCloudBucket = "cloud-bucket";
+constexpr uint64_t kCloudThreshold = 32 * kKiB;
+
+ServerSettings settings_of(uint64_t seed, const std::optional<Endpoint>& cloud) {
   ServerSettings settings;
   settings.data_dir = "/store";
   settings.listen = Endpoint::ipv4(0, 0, 0, 0, kServerPort);
@@ -50,6 +53,29 @@ ServerSettings settings_of(uint64_t seed) {
   settings.durability = has_protected_drive(seed) ? Durability::plp : Durability::strict;
   if (seed % 3 == 1) settings.scrub_period = Duration::seconds(2);
   settings.tuning = kTunings[seed % kTunings.size()];
+  if (cloud) {
+    tier::TierOptions& options = settings.tier.options;
+    options.origin = {.host = "cloud", .authority = "cloud"};
+    options.region = "us-east-1";
+    options.bucket = kCloudBucket;
+    options.prefix = "tier/";
+    options.threshold_bytes = kCloudThreshold;
+    options.memory_bytes = 8 * kMiB;
+    settings.tier.credentials = {.access_key = std::string(kIdentity.access_key),
+                                 .secret_key = Secret(std::string(kIdentity.secret))};
+    settings.tier_address = cloud->to_string();
+    settings.request_memory_bytes = 48 * kMiB;
+  }
+  return settings;
+}
+
+ServerSettings cloud_settings() {
+  ServerSettings settings = settings_of(0, {});
+  settings.threads = 1;
+  settings.buckets = {std::string(kCloudBucket)};
+  settings.durability = Durability::strict;
+  settings.scrub_period = {};
+  settings.tuning = {};
   return settings;
 }
 
@@ -81,11 +107,16 @@ Task<void> run_core(Server& server, Env& env, bool on_device) {
 
 }  // namespace
 
-SimNode::Main make_server_main(uint64_t seed, bool on_device) {
-  ServerSettings settings = settings_of(seed);
+SimNode::Main make_server_main(uint64_t seed, bool on_device, const std::optional<Endpoint>& cloud) {
+  ServerSettings settings = settings_of(seed, cloud);
   if (on_device) settings.device = kDevice;
   auto server = std::make_shared<Server>(std::move(settings), [](const ServerReady&) {});
   return [server, on_device](Env& env) { return run_core(*server, env, on_device); };
+}
+
+SimNode::Main make_cloud_main() {
+  auto server = std::make_shared<Server>(cloud_settings(), [](const ServerReady&) {});
+  return [server](Env& env) { return run_core(*server, env, false); };
 }
 
 }  // namespace fb::sim

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
+
 #include "io/sim/sim_node.h"
 #include "s3_client.h"
 #include "world.h"
@@ -20,6 +22,9 @@ inline bool is_on_device(uint64_t seed, Mode mode) { return seed % 8 == 5 && mod
 
 // One process of the whole server as it ships, with limits so small that checkpoints, trims and compaction
 // happen all the time. The seed chooses among sets of limits.
-SimNode::Main make_server_main(uint64_t seed, bool on_device);
+// With `cloud`, objects that are not small go to a bucket of the server there.
+SimNode::Main make_server_main(uint64_t seed, bool on_device, const std::optional<Endpoint>& cloud = {});
+// That server.
+SimNode::Main make_cloud_main();
 
 }  // namespace fb::sim

@@ -219,8 +219,8 @@ def check_heavy(path, text, seen):
         line = line_of(text, match.end())
         if path.endswith(".h"):
             yield Finding(path, line, "heavy-header", f"{name} is included by one .cc behind an interface of ours, never by a header")
-        elif seen.setdefault(name, path) != path:
-            yield Finding(path, line, "heavy-header", f"{name} is already included by {seen[name]}; use its interface")
+        elif (first := seen.setdefault((path.split("/")[0], name), path)) != path:
+            yield Finding(path, line, "heavy-header", f"{name} is already included by {first}; use its interface")
 
 
 def check_text(path, text):

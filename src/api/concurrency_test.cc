@@ -110,7 +110,7 @@ TEST(ApiConcurrency, ContentThatIsNotNamedInTimeIsFreed) {
     const Services services{server.env, server.names, server.blobs};
     for (const auto error : {NamespaceError::unavailable, NamespaceError::timed_out}) {
       Text text;
-      auto content = co_await store_content(services, text, kMiBytes);
+      auto content = co_await store_content(services, text, {.size_max_bytes = kMiBytes});
       CO_CHECK(content);
       const BlobId blob = content->locator().blob;
       content->settle(Result<void>(error));

@@ -6,6 +6,7 @@
 
 #include "api/failures.h"
 #include "client/blob_checksum.h"
+#include "io/error.h"
 #include "io/scope.h"
 
 namespace fb::api {
@@ -53,7 +54,12 @@ Task<S3Result<void>> put_block(Services services, StoredContent& content, uint32
 StoredContent::~StoredContent() { discard(); }
 
 void StoredContent::discard() {
-  if (locator_.kind != Locator::Kind::blob || services_.env.abandoned()) return;
+  if (services_.env.abandoned()) return;
+  if (locator_.kind == Locator::Kind::cloud) {
+    services_.names.discard_blob(locator_.blob, 1);
+    if (locator_.sums.empty()) services_.names.discard_blob(locator_.sums_blob, 1);
+  }
+  if (locator_.kind != Locator::Kind::blob) return;
   services_.names.discard_blob(locator_.blob, std::max(1u, locator_.block_count()));
 }
 
@@ -62,10 +68,89 @@ void StoredContent::move_to(BlobId blob) {
   locator_.blob = blob;
 }
 
-Task<S3Result<StoredContent>> store_content(Services services, ContentSource& source,
-                                            uint64_t size_max_bytes) {
+namespace {
+
+// What was received before it was known to be large, and the rest of it, on their way to the cloud. Keeps the
+// source's failure, which is the client's to see.
+class SourceToCloud final : public CloudSource {
+ public:
+  SourceToCloud(ContentSource* stored, std::span<const std::byte> received, ContentSource& rest)
+      : stored_(stored), received_(received), rest_(rest) {}
+
+  Task<Result<size_t>> fill(std::span<std::byte> into) override {
+    size_t filled = 0;
+    if (stored_ != nullptr) {
+      FB_CO_TRY(filled, co_await fill_from(*stored_, into));
+      if (filled < into.size()) stored_ = nullptr;
+    }
+    const size_t copied = std::min(received_.size(), into.size() - filled);
+    if (copied != 0) {
+      std::memcpy(into.data() + filled, received_.data(), copied);
+      received_ = received_.subspan(copied);
+      filled += copied;
+    }
+    if (filled == into.size()) co_return filled;
+    FB_CO_TRY(const size_t count, co_await fill_from(rest_, into.subspan(filled)));
+    co_return filled + count;
+  }
+  std::optional<s3::S3Failure>& failure() { return failure_; }
+
+ private:
+  Task<Result<size_t>> fill_from(ContentSource& source, std::span<std::byte> into) {
+    auto filled = co_await source.fill(into);
+    if (filled) co_return *filled;
+    failure_ = std::move(filled.error());
+    co_return IoError::failed;
+  }
+
+  ContentSource* stored_;
+  std::span<const std::byte> received_;
+  ContentSource& rest_;
+  std::optional<s3::S3Failure> failure_;
+};
+
+s3::S3Failure cloud_failure(const Error& error) {
+  s3::S3Failure failure = to_failure(error);
+  if (error.is(BlobError::unavailable)) {
+    failure.message = "The cloud bucket that holds large objects is not available now. Try again.";
+  }
+  return failure;
+}
+
+Task<S3Result<StoredContent>> store_in_cloud(Services services, SourceToCloud& source,
+                                             std::optional<uint64_t> size, StoreLimits limits) {
+  const CloudClient::StoreOptions options{
+      .size_bytes = size, .size_max_bytes = limits.size_max_bytes, .inline_sums_max = limits.inline_sums_max};
+  auto stored = co_await services.cloud->store(source, options);
+  if (stored) co_return StoredContent(services, std::move(*stored));
+  if (source.failure()) co_return std::move(*source.failure());
+  if (stored.error().is(BlobError::too_large)) co_return s3::S3Error::EntityTooLarge;
+  co_return cloud_failure(stored.error());
+}
+
+// What is stored already, and the block received last, go first; the former is freed here when it returns.
+Task<S3Result<StoredContent>> move_to_cloud(Services services, const Locator* stored, Block block,
+                                            ContentSource& rest, StoreLimits limits) {
+  ObjectRecord record;
+  if (stored != nullptr) record.content = *stored;
+  ObjectSource before(services, record, 0, record.content.length_bytes);
+  SourceToCloud source(stored == nullptr ? nullptr : &before, block.buffer.span(0, block.length), rest);
+  auto moved = co_await store_in_cloud(services, source, std::nullopt, limits);
+  co_await before.close();
+  co_return moved;
+}
+
+}  // namespace
+
+Task<S3Result<StoredContent>> store_content(Services services, ContentSource& source, StoreLimits limits) {
   const std::optional<uint64_t> size = source.size_bytes();
+  const uint64_t size_max_bytes = limits.size_max_bytes;
   if (size && *size > size_max_bytes) co_return s3::S3Error::EntityTooLarge;
+  const uint64_t threshold = services.cloud == nullptr ? UINT64_MAX : services.cloud->threshold_bytes();
+  if (size && *size >= threshold) {
+    SourceToCloud to_cloud(nullptr, {}, source);
+    co_return co_await store_in_cloud(services, to_cloud, size, limits);
+  }
   if (size == 0) {
     std::byte none[1];
     FB_CO_TRY(const size_t extra, co_await source.fill(none));
@@ -76,6 +161,8 @@ Task<S3Result<StoredContent>> store_content(Services services, ContentSource& so
   Locator locator{.kind = Locator::Kind::none};
   FB_CO_TRY(Block block, co_await receive_block(services, source, block_size(size, 0)));
   if (block.length == 0) co_return StoredContent(services, locator);
+  if (!size && block.length >= threshold)
+    co_return co_await move_to_cloud(services, nullptr, std::move(block), source, limits);
   locator.kind = Locator::Kind::blob;
   locator.blob = services.blobs.new_blob();
   StoredContent unnamed(services, locator);  // frees what is stored on any failure below
@@ -97,6 +184,10 @@ Task<S3Result<StoredContent>> store_content(Services services, ContentSource& so
     if (!next) co_return next.error();
     if (next->length == 0) break;
     block = std::move(*next);
+    if (!size && locator.length_bytes + block.length >= threshold) {
+      locator.blob = unnamed.locator().blob;
+      co_return co_await move_to_cloud(services, &locator, std::move(block), source, limits);
+    }
   }
   co_return std::move(unnamed);
 }
@@ -130,6 +221,10 @@ std::optional<ContentPiece> ContentCursor::next() {
       piece.inline_data = content.inline_data.substr(offset_in_locator_, in_locator);
       piece.length = static_cast<uint32_t>(piece.inline_data.size());
     } else {
+      if (content.kind == Locator::Kind::cloud) {
+        piece.cloud = &content;
+        piece.cloud_rest = in_locator;
+      }
       piece.key = {content.blob, static_cast<uint32_t>(offset_in_locator_ / block_bytes)};
       piece.offset = static_cast<uint32_t>(offset_in_locator_ % block_bytes);
       piece.length = static_cast<uint32_t>(std::min(in_locator, block_bytes - piece.offset));
@@ -150,8 +245,39 @@ Task<S3Result<BlobData>> read_piece(Services services, const ContentPiece& piece
   co_return std::move(*data);
 }
 
+Task<S3Result<BlobData>> PieceReader::read(const ContentPiece& piece) {
+  if (piece.cloud == nullptr) co_return co_await read_piece(services_, piece);
+  if (cloud_of_ != piece.cloud) {
+    co_await close();
+    if (services_.cloud == nullptr) {
+      co_return s3::S3Failure(s3::S3Error::ServiceUnavailable,
+                              "The object is in a cloud bucket, and this server was started without one.");
+    }
+    const uint64_t offset = uint64_t{piece.key.block} * kBlobBlockSizeMax + piece.offset;
+    cloud_ = services_.cloud->open(*piece.cloud, offset, piece.cloud_rest);
+    cloud_of_ = piece.cloud;
+  }
+  auto data = co_await cloud_->next();
+  if (!data) co_return cloud_failure(data.error());
+  FB_ASSERT(data->length == piece.length, data->length, piece.length);
+  co_return std::move(*data);
+}
+
+Task<void> PieceReader::close() {
+  cloud_of_ = nullptr;
+  if (cloud_ == nullptr) co_return;
+  co_await cloud_->close();
+  cloud_.reset();
+}
+
+bool is_in_cloud(const ObjectRecord& record) {
+  const auto in_cloud = [](const Locator& content) { return content.kind == Locator::Kind::cloud; };
+  return in_cloud(record.content) ||
+         std::ranges::any_of(record.parts, [&](const RecordPart& part) { return in_cloud(part.content); });
+}
+
 ObjectSource::ObjectSource(Services services, const ObjectRecord& record, uint64_t offset, uint64_t length)
-    : services_(services), cursor_(record, offset, length), length_(length) {}
+    : services_(services), reader_(services), cursor_(record, offset, length), length_(length) {}
 
 Task<S3Result<size_t>> ObjectSource::fill(std::span<std::byte> into) {
   size_t filled = 0;
@@ -165,7 +291,7 @@ Task<S3Result<size_t>> ObjectSource::fill(std::span<std::byte> into) {
         // The caller holds a buffer already: what is read here is given back before the next one is asked
         // for.
         data_ = {};
-        FB_CO_TRY(data_, co_await read_piece(services_, *piece_));
+        FB_CO_TRY(data_, co_await reader_.read(*piece_));
       }
     }
     const std::byte* bytes =

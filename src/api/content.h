@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
+#include <string>
 
 #include "client/blob_client.h"
+#include "client/cloud_client.h"
 #include "client/namespace_client.h"
 #include "client/record.h"
 #include "io/env.h"
@@ -13,7 +16,8 @@
 
 // The content of objects: streams of bytes into blobs and out of them, in blocks of at most 1 MiB, with one
 // block being stored (or sent) while the next is received (or read). Memory is bounded: at most two blocks a
-// stream, from the core's BufferPool, whose limit makes further streams wait.
+// stream, from the core's BufferPool, whose limit makes further streams wait. With a cloud bucket, content of
+// its threshold and above goes there.
 
 namespace fb::api {
 
@@ -26,6 +30,7 @@ struct Services {
   Env& env;
   NamespaceClient& names;
   BlobClient& blobs;
+  CloudClient* cloud = nullptr;  // null: no cloud bucket
 
   // For one call to another service. A stream makes one for each block: it may take as long as its client
   // needs.
@@ -42,12 +47,22 @@ class ContentSource {
   virtual std::optional<uint64_t> size_bytes() const = 0;
 };
 
+// Of how many blocks of a cloud object the checksums may be in a record: a multipart object's record must
+// hold those of 10,000 parts.
+inline constexpr uint32_t kInlineSumsOfObject = 64;
+inline constexpr uint32_t kInlineSumsOfPart = 2;
+
 // Content that is durable but named by no record yet. Unless a record may name it, as settle() decides, its
-// blob is handed to the namespace to be freed.
+// blobs are handed to the namespace to be freed.
 class StoredContent {
  public:
   StoredContent(Services services, Locator locator) : services_(services), locator_(locator) {}
-  StoredContent(StoredContent&& other) noexcept : services_(other.services_), locator_(other.locator_) {
+  StoredContent(Services services, CloudContent cloud)
+      : services_(services), cloud_(std::make_unique<CloudContent>(std::move(cloud))) {
+    locator_ = cloud_->locator();
+  }
+  StoredContent(StoredContent&& other) noexcept
+      : services_(other.services_), locator_(other.locator_), cloud_(std::move(other.cloud_)) {
     other.release();
   }
   StoredContent& operator=(StoredContent&&) = delete;
@@ -72,16 +87,22 @@ class StoredContent {
   void discard();
   Services services_;
   Locator locator_;
+  std::unique_ptr<CloudContent> cloud_;  // what views of the locator lead into
 };
 
 // Stores all of `source` (at most `size_max_bytes`, else EntityTooLarge); durable when it returns. What was
 // stored before a failure is freed.
-Task<S3Result<StoredContent>> store_content(Services services, ContentSource& source,
-                                            uint64_t size_max_bytes);
+struct StoreLimits {
+  uint64_t size_max_bytes = 0;
+  uint32_t inline_sums_max = kInlineSumsOfObject;
+};
+Task<S3Result<StoredContent>> store_content(Services services, ContentSource& source, StoreLimits limits);
 
 // A piece of one block.
 struct ContentPiece {
   BlobKey key;
+  const Locator* cloud = nullptr;  // in the cloud: of which object
+  uint64_t cloud_rest = 0;         // and how many bytes of it are wanted, from this piece's first one
   uint32_t offset = 0;
   uint32_t length = 0;
   std::string_view inline_data{};  // instead of a block
@@ -102,18 +123,39 @@ class ContentCursor {
   uint64_t remaining_ = 0;
 };
 
-// The verified bytes of one piece. Not for inline pieces.
+// The verified bytes of one piece. Not for inline and cloud pieces.
 Task<S3Result<BlobData>> read_piece(Services services, const ContentPiece& piece);
 
-// An object's content as a source, for copies. The pin on the record must be held by the caller.
+// The same for pieces of blobs and cloud objects in the order of a cursor: a connection to the cloud lasts
+// from one to the next. To be closed.
+class PieceReader {
+ public:
+  explicit PieceReader(Services services) : services_(services) {}
+  // Not for inline pieces.
+  Task<S3Result<BlobData>> read(const ContentPiece& piece);
+  Task<void> close();
+
+ private:
+  Services services_;
+  std::unique_ptr<CloudReader> cloud_;
+  const Locator* cloud_of_ = nullptr;
+};
+
+// Whether any of an object's content is in the cloud.
+bool is_in_cloud(const ObjectRecord& record);
+
+// An object's content as a source, for copies. The pin on the record must be held by the caller. To be
+// closed.
 class ObjectSource final : public ContentSource {
  public:
   ObjectSource(Services services, const ObjectRecord& record, uint64_t offset, uint64_t length);
   Task<S3Result<size_t>> fill(std::span<std::byte> into) override;
   std::optional<uint64_t> size_bytes() const override { return length_; }
+  Task<void> close() { return reader_.close(); }
 
  private:
   Services services_;
+  PieceReader reader_;
   ContentCursor cursor_;
   uint64_t length_;
   std::optional<ContentPiece> piece_;  // the one being copied out of

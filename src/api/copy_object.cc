@@ -87,8 +87,9 @@ Task<S3Result<void>> copy_object(Call& call) {
     } else {
       FB_CO_CHECK(co_await check_condition_early(call, request.condition, request.key));
     }
-    FB_CO_TRY(CopiedContent copied, co_await copy_content(call, source, 0, source.record.size_bytes,
-                                                          checksum_kind(request, source.record)));
+    const CopyWish wish{.length = source.record.size_bytes,
+                        .checksum_kind = checksum_kind(request, source.record)};
+    FB_CO_TRY(CopiedContent copied, co_await copy_content(call, source, wish));
     const ObjectRecord record{
         .size_bytes = copied.content.size_bytes(),
         .last_modified = call.services.env.wall_clock(),

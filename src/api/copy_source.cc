@@ -59,13 +59,42 @@ Task<S3Result<void>> open_source(Call& call, const s3::CopySource& source,
   co_return S3Result<void>();
 }
 
-Task<S3Result<CopiedContent>> copy_content(Call& call, const SourceObject& source, uint64_t offset,
-                                           uint64_t length, std::optional<s3::ChecksumKind> checksum_kind) {
+namespace {
+
+// Whether the copy is of a whole object in the cloud, of which all is known that its own record must have.
+bool can_copy_in_cloud(const Call& call, const ObjectRecord& source, const CopyWish& wish) {
+  const bool whole = wish.offset == 0 && wish.length == source.size_bytes;
+  const bool single_put = source.parts.empty() && source.etag.part_count == 0;
+  const auto kind = to_checksum_kind(source.checksum.algorithm);
+  return call.services.cloud != nullptr && source.content.kind == Locator::Kind::cloud && whole &&
+         single_put && wish.length >= call.services.cloud->threshold_bytes() && wish.checksum_kind == kind &&
+         !source.checksum.composite;
+}
+
+Task<S3Result<CopiedContent>> copy_in_cloud(Call& call, const ObjectRecord& source, const CopyWish& wish) {
+  auto copied = co_await call.services.cloud->copy(source.content, {.inline_sums_max = wish.inline_sums_max});
+  if (!copied) co_return to_failure(copied.error());
+  co_return CopiedContent{.content = StoredContent(call.services, std::move(*copied)),
+                          .md5 = source.etag.md5,
+                          .checksum = source.checksum};
+}
+
+}  // namespace
+
+Task<S3Result<CopiedContent>> copy_content(Call& call, const SourceObject& source, const CopyWish& wish) {
+  if (can_copy_in_cloud(call, source.record, wish)) {
+    auto copied = co_await copy_in_cloud(call, source.record, wish);
+    // Where the cloud does not copy, the content can still go through here.
+    if (copied) co_return std::move(*copied);
+  }
   const auto turn = co_await call.copies.acquire();
-  ObjectSource object(call.services, source.record, offset, length);
-  HashingSource hashing(object, checksum_kind);
-  FB_CO_TRY(StoredContent content, co_await store_content(call.services, hashing, kPutSizeMax));
-  if (content.size_bytes() != length)
+  ObjectSource object(call.services, source.record, wish.offset, wish.length);
+  HashingSource hashing(object, wish.checksum_kind);
+  auto stored = co_await store_content(
+      call.services, hashing, {.size_max_bytes = kPutSizeMax, .inline_sums_max = wish.inline_sums_max});
+  co_await object.close();
+  FB_CO_TRY(StoredContent content, std::move(stored));
+  if (content.size_bytes() != wish.length)
     co_return S3Failure(S3Error::InternalError, "The source could not be read as a whole.");
   CopiedContent copied{.content = std::move(content)};
   copied.md5 = hashing.md5();

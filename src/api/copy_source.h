@@ -22,13 +22,19 @@ struct SourceObject {
 Task<S3Result<void>> open_source(Call& call, const s3::CopySource& source,
                                  const s3::ReadConditions& conditions, SourceObject& out);
 
-// Stores a copy of bytes [offset, offset + length) of the source and hashes them on the way.
+// Stores a copy of bytes [offset, offset + length) of the source and hashes them on the way; or has the cloud
+// copy what is whole there, where the source's record has all the hashes.
 struct CopiedContent {
   StoredContent content;
   std::array<uint8_t, 16> md5{};
   RecordChecksum checksum;
 };
-Task<S3Result<CopiedContent>> copy_content(Call& call, const SourceObject& source, uint64_t offset,
-                                           uint64_t length, std::optional<s3::ChecksumKind> checksum_kind);
+struct CopyWish {
+  uint64_t offset = 0;
+  uint64_t length = 0;
+  std::optional<s3::ChecksumKind> checksum_kind;
+  uint32_t inline_sums_max = kInlineSumsOfObject;
+};
+Task<S3Result<CopiedContent>> copy_content(Call& call, const SourceObject& source, const CopyWish& wish);
 
 }  // namespace fb::api

@@ -115,6 +115,36 @@ Task<S3Result<void>> send_content(Call& call, int status, ContentCursor cursor, 
   co_return as_s3(co_await call.exchange.end_response());
 }
 
+// The same where some of it is in the cloud: the bytes before the one that is sent have been verified, and a
+// connection there lasts from piece to piece.
+Task<S3Result<void>> send_pieces(Call& call, PieceReader& reader, int status, ContentCursor cursor,
+                                 uint64_t length) {
+  std::optional<ContentPiece> piece = cursor.next();
+  FB_CO_TRY(BlobData data, co_await reader.read(*piece));
+  call.exchange.begin_response(status, length);
+  while (piece) {
+    const std::optional<ContentPiece> next = cursor.next();
+    if (!next) {
+      FB_CO_CHECK(co_await send_and_release(call, data));
+      break;
+    }
+    auto [sent, ahead] =
+        co_await when_all([&] { return send_and_release(call, data); }, [&] { return reader.read(*next); });
+    FB_CO_CHECK(std::move(sent));
+    if (!ahead) co_return ahead.error();
+    data = std::move(*ahead);
+    piece = next;
+  }
+  co_return as_s3(co_await call.exchange.end_response());
+}
+
+Task<S3Result<void>> send_from_cloud(Call& call, int status, ContentCursor cursor, uint64_t length) {
+  PieceReader reader(call.services);
+  auto sent = co_await send_pieces(call, reader, status, std::move(cursor), length);
+  co_await reader.close();
+  co_return sent;
+}
+
 void add_checksum_headers(Call& call, const ObjectRecord& record, const Selection& selection) {
   const s3::ChecksumType type = checksum_type(record.checksum);
   if (selection.part != nullptr) {
@@ -172,6 +202,10 @@ Task<S3Result<void>> get_object(Call& call) {
     co_return as_s3(co_await call.exchange.respond(selection.status, {&none, 0}));
   }
   // The pin in `found` keeps the blobs from being freed until the last byte has been sent.
+  if (is_in_cloud(record)) {
+    co_return co_await send_from_cloud(
+        call, selection.status, ContentCursor(record, selection.offset, selection.length), selection.length);
+  }
   co_return co_await send_content(
       call, selection.status, ContentCursor(record, selection.offset, selection.length), selection.length);
 }

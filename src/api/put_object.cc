@@ -14,7 +14,8 @@ Task<S3Result<void>> put_object(Call& call) {
   RequestBody body(call, {.content_md5 = request.content_md5, .checksum = request.checksum});
   FB_CO_CHECK(body.check_declared(kPutSizeMax));
   FB_CO_CHECK(co_await check_condition_early(call, request.condition, request.key));
-  FB_CO_TRY(StoredContent content, co_await store_content(call.services, body, kPutSizeMax));
+  FB_CO_TRY(StoredContent content,
+            co_await store_content(call.services, body, {.size_max_bytes = kPutSizeMax}));
   FB_CO_CHECK(co_await body.finish());
 
   ObjectRecord record{.size_bytes = content.size_bytes(),

@@ -26,7 +26,8 @@ Task<S3Result<void>> upload_part(Call& call) {
   }
   RequestBody body(call, declared);
   FB_CO_CHECK(body.check_declared(kPutSizeMax));
-  FB_CO_TRY(StoredContent content, co_await store_content(call.services, body, kPutSizeMax));
+  const StoreLimits limits{.size_max_bytes = kPutSizeMax, .inline_sums_max = kInlineSumsOfPart};
+  FB_CO_TRY(StoredContent content, co_await store_content(call.services, body, limits));
   FB_CO_CHECK(co_await body.finish());
   PartRecord part{.size_bytes = content.size_bytes(),
                   .last_modified = call.services.env.wall_clock(),

@@ -25,8 +25,11 @@ Task<S3Result<void>> upload_part_copy(Call& call) {
     length = request.source_range->last - offset + 1;
   }
   if (length > kPutSizeMax) co_return S3Error::EntityTooLarge;
-  FB_CO_TRY(CopiedContent copied, co_await copy_content(call, source, offset, length,
-                                                        to_checksum_kind(upload.record.checksum_algorithm)));
+  const CopyWish wish{.offset = offset,
+                      .length = length,
+                      .checksum_kind = to_checksum_kind(upload.record.checksum_algorithm),
+                      .inline_sums_max = kInlineSumsOfPart};
+  FB_CO_TRY(CopiedContent copied, co_await copy_content(call, source, wish));
   const PartRecord part{.size_bytes = copied.content.size_bytes(),
                         .last_modified = call.services.env.wall_clock(),
                         .md5 = copied.md5,

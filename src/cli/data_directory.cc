@@ -196,4 +196,16 @@ Task<ConfigResult<DataDirectory::Credentials>> DataDirectory::root_credentials(E
   co_return made;
 }
 
+Task<ConfigResult<DataDirectory::Credentials>> read_credentials_file(Env& env, const std::string& path) {
+  const auto text = co_await read_small_file(env, path, kCredentialsSizeMax);
+  if (!text) co_return complain(path, text.error(), "read the credentials");
+  DataDirectory::Credentials found{
+      .access_key = std::string(hand_written_value(*text, "access_key")),
+      .secret_key = Secret(std::string(hand_written_value(*text, "secret_key")))};
+  if (found.access_key.empty() || found.secret_key.empty()) {
+    co_return std::unexpected(fmt::format("{} lacks its access_key or secret_key line", path));
+  }
+  co_return found;
+}
+
 }  // namespace fb

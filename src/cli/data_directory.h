@@ -15,6 +15,7 @@ namespace fb {
 //   STORE          what makes a directory a store: format version and store id, in text
 //   LOCK           locked while a process serves it
 //   credentials    the root access key, readable by its owner only
+//   tier           what the marker in the cloud bucket must say; only where there is one
 //   DEVICE         which device holds the store; where there is none:
 //   namespace/     pages and journal
 //   blobs/         blobs
@@ -27,6 +28,7 @@ class DataDirectory {
   Task<void> close();
 
   const std::string& path() const { return path_; }
+  std::string tier_path() const { return path_ + "/tier"; }
   std::string credentials_path() const { return path_ + "/credentials"; }
   const std::array<uint8_t, 16>& store_id() const { return store_id_; }
 
@@ -43,5 +45,8 @@ class DataDirectory {
   File lock_;
   std::array<uint8_t, 16> store_id_{};
 };
+
+// A file with lines "access_key ..." and "secret_key ...".
+Task<ConfigResult<DataDirectory::Credentials>> read_credentials_file(Env& env, const std::string& path);
 
 }  // namespace fb

@@ -31,6 +31,10 @@ std::string FsckReport::to_string() const {
   text += fmt::format("  blobs named      {}\n  blocks stored    {}\n", names.named.size(), blocks_stored);
   text += fmt::format("  garbage          {} to be freed\n", plural(names.garbage.size(), "blob", "blobs"));
   if (!in_use) text += fmt::format("  without a name   {}, freed after the next start\n", blobs_unnamed);
+  if (cloud_objects != 0) {
+    text += fmt::format("  in the cloud     {}{}\n", plural(cloud_objects, "object", "objects"),
+                        cloud_looked_at ? "" : ", which were not looked for");
+  }
   if (names.counts_not_compared != 0) {
     text += fmt::format("  not compared     the counts of {}, in which objects were changed meanwhile\n",
                         plural(names.counts_not_compared, "bucket", "buckets"));
@@ -44,7 +48,8 @@ std::string FsckReport::to_string() const {
 }
 
 Task<Result<FsckReport>> check_store(Partition& partition, bss::MetadataStore& metadata, BlobClient& blobs,
-                                     bool in_use) {
+                                     FsckScope scope) {
+  const bool in_use = scope.in_use;
   FsckReport report{.in_use = in_use};
   FB_CO_TRY(report.names, co_await partition.verify(in_use));
   report.problems = report.names.problems;
@@ -57,6 +62,9 @@ Task<Result<FsckReport>> check_store(Partition& partition, bss::MetadataStore& m
   }
   // Blocks that are named and were not met yet. While the report's pin lives nothing that was named goes.
   std::unordered_map<BlobId, uint32_t> lacking = report.names.named;
+  for (const auto& [blob, blocks] : lacking) report.cloud_objects += is_cloud(blob) ? 1 : 0;
+  report.cloud_looked_at = scope.with_cloud;
+  if (!scope.with_cloud) std::erase_if(lacking, [](const auto& blob) { return is_cloud(blob.first); });
   std::unordered_set<BlobId> unnamed;
   for (uint16_t shard = 0; shard < blobs.shard_count(); ++shard) {
     uint64_t cursor = 0;

@@ -19,6 +19,8 @@ struct FsckReport {
   uint64_t blobs_missing = 0;
   uint64_t blobs_unnamed = 0;  // of a store at rest: garbage, or left by a process that died; freed later
   std::vector<std::string> problems;
+  uint64_t cloud_objects = 0;  // named
+  bool cloud_looked_at = false;
   bool in_use = false;
 
   bool sound() const { return problems.empty(); }
@@ -27,8 +29,12 @@ struct FsckReport {
 };
 inline constexpr std::string_view kFsckSound = "sound";
 
-// On core 0. `in_use`: others read and write meanwhile.
+struct FsckScope {
+  bool in_use = false;      // others read and write meanwhile
+  bool with_cloud = false;  // `blobs` has the objects of the cloud bucket, too
+};
+// On core 0.
 Task<Result<FsckReport>> check_store(Partition& partition, bss::MetadataStore& metadata, BlobClient& blobs,
-                                     bool in_use);
+                                     FsckScope scope);
 
 }  // namespace fb

@@ -62,7 +62,7 @@ Task<CommandOutcome> check_directory(Env& env, const FsckOptions& options) {
   CommandOutcome outcome;
   {
     // Holds what it has read until it goes, which is before the store is closed.
-    const auto report = co_await check_store(store.partition(), store.metadata(), store.blobs(), false);
+    const auto report = co_await check_store(store.partition(), store.metadata(), store.blobs(), {});
     outcome = report ? outcome_of(report->to_string())
                      : CommandOutcome{kExitFailed, fmt::format("the check could not be finished: {}",
                                                                report.error().to_string())};

@@ -27,7 +27,11 @@ Task<void> ManagementHandler::handle(HttpExchange& exchange) {
     co_return co_await respond_text(exchange, 405,
                                     "only GET and HEAD are served here, and POST /fsck and /scrub\n");
   }
-  if (head.path == "/health") co_return co_await respond_text(exchange, 200, "ok\n");
+  if (head.path == "/health") {
+    const std::string tier = co_await source_.tier();
+    std::string text = tier.empty() ? "ok\n" : fmt::format("ok\ntier: {}\n", tier);
+    co_return co_await respond_text(exchange, 200, std::move(text));
+  }
   if (head.path == "/ready") {
     const bool ready = source_.ready();
     co_return co_await respond_text(exchange, ready ? 200 : 503, ready ? "ready\n" : "not ready\n");

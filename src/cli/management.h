@@ -16,6 +16,8 @@ class ManagementHandler final : public HttpHandler {
  public:
   struct Source {
     std::function<bool()> ready;
+    // The state of the cloud tier in a word; empty: there is none.
+    std::function<Task<std::string>()> tier;
     // Collected from all cores.
     std::function<Task<std::string>()> metrics;
     // Empty, or why the request may not.

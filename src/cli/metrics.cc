@@ -196,6 +196,24 @@ void write_metadata(Page& page, const ServerCounters& counters) {
   page.counter("device_table_bytes_total", "Bytes of those.", counters.device->table_bytes);
 }
 
+void write_tier(Page& page, const tier::TierStats& tier, tier::GuardState guard) {
+  page.gauge("tier_up", "1 while the cloud bucket answers and may be written to.",
+             guard == tier::GuardState::good && tier.cores_down == 0 ? 1 : 0);
+  page.gauge("tier_mismatch", "1 where the marker in the cloud bucket is not this store's.",
+             guard == tier::GuardState::mismatch ? 1 : 0);
+  page.counter("tier_requests_total", "Requests to the cloud, each attempt of one.", tier.requests);
+  page.counter("tier_retries_total", "Attempts that were not the first.", tier.retries);
+  page.counter("tier_failures_total", "Requests that did not succeed in the end.", tier.failures);
+  page.counter("tier_sent_bytes_total", "Bytes of content sent to the cloud.", tier.sent_bytes);
+  page.counter("tier_received_bytes_total", "Bytes of content received from it.", tier.received_bytes);
+  page.counter("tier_stored_objects_total", "Objects stored there.", tier.stored_objects);
+  page.counter("tier_stored_bytes_total", "Bytes of these.", tier.stored_bytes);
+  page.counter("tier_copied_objects_total", "Objects that the cloud copied by itself.", tier.copied_objects);
+  page.counter("tier_deleted_objects_total", "Objects deleted there.", tier.deleted_objects);
+  page.counter("tier_damaged_blocks_total",
+               "Blocks that did not arrive as they were stored; none was served.", tier.damaged_blocks);
+}
+
 }  // namespace
 
 void ServerCounters::add_core(Env& env, const api::ApiMetrics& api_core, const HttpStats& http_core,
@@ -224,6 +242,7 @@ std::string ServerCounters::to_prometheus() const {
   write_blobs(page, blobs);
   write_names(page, names);
   write_metadata(page, *this);
+  if (tier) write_tier(page, *tier, tier_guard);
   for (const UsageRow& row : usage_rows(usage)) page.gauge(row.name, row.help, row.value);
   api.append_to(page.text);
   return page.text;

@@ -12,6 +12,7 @@
 #include "http/http_stats.h"
 #include "io/env.h"
 #include "nss/partition.h"
+#include "tier/options.h"
 
 namespace fb {
 
@@ -31,6 +32,8 @@ struct ServerCounters {
   bss::MetadataStore::Stats metadata;
   std::optional<bss::Device::Stats> device;
   StoreUsage usage;
+  std::optional<tier::TierStats> tier;  // of all cores; none without a cloud bucket
+  tier::GuardState tier_guard = tier::GuardState::unchecked;
 
   // On that core.
   void add_core(Env& env, const api::ApiMetrics& api, const HttpStats& http, const bss::BlobStats& blobs,

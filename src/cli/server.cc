@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <csignal>
 #include <optional>
 #include <unordered_set>
@@ -21,10 +22,12 @@
 #include "http/tls_context.h"
 #include "io/call_on.h"
 #include "io/log.h"
+#include "io/name_lookup.h"
 #include "nss/partition_front.h"
 #include "rss/embedded_registry.h"
 #include "s3/sigv4.h"
 #include "s3/time.h"
+#include "tier/tier.h"
 
 namespace fb {
 namespace {
@@ -53,6 +56,7 @@ struct Server::Core {
   std::unique_ptr<PartitionFront> names;
   std::unique_ptr<bss::BlobFront> blobs;
   std::unique_ptr<EmbeddedRegistry> roots;
+  std::unique_ptr<tier::TierCore> tier;
   std::unique_ptr<api::ApiServer> api;
   TlsContext tls;
   std::unique_ptr<HttpServer> http;
@@ -76,6 +80,8 @@ struct Server::Shared {
   std::unique_ptr<HttpServer> management_http;
   Durability durability = Durability::strict;  // in effect
   bool serving = false;
+  tier::TierShared tier_shared;
+  std::unique_ptr<tier::Tier> tier;
   std::vector<std::unique_ptr<Core>> cores;  // last: what they hold refers to the rest
 };
 
@@ -141,7 +147,8 @@ Task<ConfigResult<void>> Server::start(Env& env) {
   if (!started) co_return started;
   started = co_await on_each_core(env, [this](Env& there) { return start_core(there); });
   if (!started) co_return started;
-  shared_->partition->start_background(*core_of(env).blobs);
+  started = co_await start_background(env);
+  if (!started) co_return started;
   started = co_await make_buckets(env);
   if (!started) co_return started;
   co_return co_await start_listening(env);
@@ -155,6 +162,7 @@ Task<ConfigResult<void>> Server::start_store(Env& env) {
   if (!place) co_return std::unexpected(place.error());
   shared_->place = std::move(*place);
   co_await choose_durability(env);
+  if (auto prepared = co_await prepare_tier(env); !prepared) co_return prepared;
 
   KeyInfo root{.owner = std::string(kRootOwner), .owner_display_name = std::string(kRootDisplayName)};
   ServerReady& ready = shared_->ready;
@@ -219,8 +227,9 @@ Task<ConfigResult<void>> Server::open_namespace(Env& env) {
   auto metadata = co_await bss::MetadataStore::open(env, stores);
   if (!metadata) co_return failed(metadata.error());
   shared_->metadata = std::move(*metadata);
-  auto partition = co_await Partition::open(env, {.memory_bytes = settings_.namespace_memory_bytes},
-                                            shared_->metadata->clients());
+  const Partition::Options names{.memory_bytes = settings_.namespace_memory_bytes,
+                                 .sweep_always = has_tier()};
+  auto partition = co_await Partition::open(env, names, shared_->metadata->clients());
   if (!partition) co_return failed(partition.error());
   shared_->partition = std::move(*partition);
   co_return ConfigResult<void>();
@@ -270,9 +279,87 @@ Task<ConfigResult<void>> Server::start_core(Env& env) {
   const api::ApiOptions options{.domains = settings_.domains,
                                 .external_host = settings_.external_host,
                                 .access_log = settings_.access_log};
-  core.api =
-      std::make_unique<api::ApiServer>(api::Services{env, *core.names, *core.blobs}, *core.roots, options);
+  if (has_tier()) {
+    auto opened =
+        co_await tier::TierCore::open(env, settings_.tier, shared_->tier_shared, *core.names, *core.blobs);
+    if (!opened) co_return std::unexpected(opened.error());
+    core.tier = std::move(*opened);
+  }
+  core.api = std::make_unique<api::ApiServer>(
+      api::Services{env, *core.names, *core.blobs, core.tier ? &core.tier->store() : nullptr}, *core.roots,
+      options);
   co_return ConfigResult<void>();
+}
+
+// What the settings leave to the start: credentials in a file, addresses, and what the data directory says.
+Task<ConfigResult<void>> Server::prepare_tier(Env& env) {
+  if (!has_tier()) {
+    if (co_await read_small_file(env, shared_->directory->tier_path(), kMiB)) {
+      log(env, LogLevel::warn,
+          "this store has kept large objects in a cloud bucket; without --tier-bucket they cannot be read",
+          {{"data_dir", settings_.data_dir}});
+    }
+    co_return ConfigResult<void>();
+  }
+  tier::TierConfig& config = settings_.tier;
+  config.options.store_id = shared_->directory->store_id();
+  config.options.state_path = shared_->directory->tier_path();
+  if (!settings_.tier_credentials_path.empty()) {
+    auto read = co_await read_credentials_file(env, settings_.tier_credentials_path);
+    if (!read) co_return std::unexpected(fmt::format("--tier-credentials: {}", read.error()));
+    config.credentials = {.access_key = read->access_key, .secret_key = read->secret_key};
+  }
+  if (const auto address = Endpoint::parse(settings_.tier_address)) {
+    config.options.origin.addresses = {*address};
+    co_return ConfigResult<void>();
+  }
+  // Nothing is served yet: the look-up may take its time.
+  const size_t colon = settings_.tier_address.rfind(':');
+  uint16_t port = 0;
+  const char* end = settings_.tier_address.data() + settings_.tier_address.size();
+  std::from_chars(settings_.tier_address.data() + colon + 1, end, port);
+  const std::string host = settings_.tier_address.substr(0, colon);
+  auto addresses = look_up_host(host, port);
+  if (!addresses) {
+    co_return std::unexpected(
+        fmt::format("the cloud tier's host {} cannot be found: {}; see --tier-endpoint and --tier-proxy",
+                    host, addresses.error().to_string()));
+  }
+  config.options.origin.addresses = std::move(*addresses);
+  co_return ConfigResult<void>();
+}
+
+Task<ConfigResult<void>> Server::start_background(Env& env) {
+  Core& core = core_of(env);
+  if (!has_tier()) {
+    shared_->partition->start_background(*core.blobs);
+    co_return ConfigResult<void>();
+  }
+  shared_->tier = std::make_unique<tier::Tier>(env, *core.tier, *core.blobs, shared_->tier_shared,
+                                               shared_->partition->incarnation());
+  auto started = co_await shared_->tier->start();
+  if (started) shared_->partition->start_background(shared_->tier->blobs());
+  co_return started;
+}
+
+Task<std::string> Server::tier_state(Env& env) {
+  if (!has_tier()) co_return std::string();
+  switch (shared_->tier_shared.guard.load()) {
+    case tier::GuardState::unchecked:
+      co_return "unchecked";
+    case tier::GuardState::mismatch:
+      co_return "mismatch";
+    case tier::GuardState::good:
+      break;
+  }
+  uint64_t cores_down = 0;
+  for (unsigned number = 0; number < env.core_count(); ++number) {
+    cores_down += co_await call_on(env, number, [this](Env& there) -> Task<uint64_t> {
+      const Core& core = core_of(there);
+      co_return core.tier ? core.tier->store().stats().cores_down : 0;
+    });
+  }
+  co_return cores_down == 0 ? "ok" : "unavailable";
 }
 
 Task<ConfigResult<void>> Server::make_buckets(Env& env) {
@@ -324,6 +411,7 @@ Task<ConfigResult<void>> Server::start_listening(Env& env) {
   const Endpoint management = listener->endpoint();
   shared_->management = std::make_unique<ManagementHandler>(ManagementHandler::Source{
       .ready = [this] { return shared_->serving; },
+      .tier = [this, &env] { return tier_state(env); },
       .metrics = [this, &env] { return collect_metrics(env); },
       .refuses = [this, &env](const RequestHead& head) { return refuses_management(env, head); },
       .fsck = [this, &env] { return check(env); },
@@ -374,6 +462,7 @@ Task<void> Server::stop(Env& env) {
     co_await call_on(env, number, [this](Env& there) -> Task<void> {
       Core& core = core_of(there);
       if (core.http) core.http->stop(kStopGrace);
+      if (core.tier) core.tier->store().end_by(there.now() + kStopGrace);
       if (core.blobs) core.blobs->stop_scrub();
       if (there.core() == 0 && shared_->metadata) shared_->metadata->stop_scrub();
       if (there.core() == 0 && shared_->management_http) shared_->management_http->stop(Duration::seconds(1));
@@ -388,6 +477,7 @@ Task<void> Server::stop(Env& env) {
       if (core.names) co_await core.names->close();
     });
   }
+  if (shared_->tier) shared_->tier->stop();
   if (shared_->partition) {
     if (auto closed = co_await shared_->partition->close(); !closed) {
       log(env, LogLevel::error, "the namespace did not close in order; the next start replays its journal",
@@ -397,6 +487,8 @@ Task<void> Server::stop(Env& env) {
   for (unsigned number = env.core_count(); number-- > 0;) {
     co_await call_on(env, number, [this](Env& there) -> Task<void> {
       Core& core = core_of(there);
+      if (there.core() == 0 && shared_->tier) co_await shared_->tier->close();
+      if (core.tier) co_await core.tier->close();
       if (!core.blobs) co_return;
       if (auto closed = co_await core.blobs->close(); !closed) {
         log(there, LogLevel::error, "the blobs did not close in order; the next start reads more of them",
@@ -409,6 +501,8 @@ Task<void> Server::stop(Env& env) {
       Core& core = core_of(there);
       core.http.reset();
       core.api.reset();
+      if (there.core() == 0) shared_->tier.reset();
+      core.tier.reset();
       core.roots.reset();
       core.blobs.reset();
       core.names.reset();
@@ -447,8 +541,11 @@ std::string Server::refuses_management(Env& env, const RequestHead& head) const 
 }
 
 Task<std::string> Server::check(Env& env) {
-  const Result<FsckReport> report =
-      co_await check_store(*shared_->partition, *shared_->metadata, *core_of(env).blobs, true);
+  // Without an answer from the cloud its part is left out.
+  const bool with_cloud = has_tier() && shared_->tier_shared.guard.load() == tier::GuardState::good;
+  BlobClient& blobs = with_cloud ? static_cast<BlobClient&>(shared_->tier->blobs()) : *core_of(env).blobs;
+  const Result<FsckReport> report = co_await check_store(*shared_->partition, *shared_->metadata, blobs,
+                                                         {.in_use = true, .with_cloud = with_cloud});
   if (!report) co_return fmt::format("the check could not be finished: {}\n", report.error().to_string());
   co_return report->to_string();
 }
@@ -486,11 +583,15 @@ Task<std::string> Server::collect_metrics(Env& env) {
       if (!core.http) co_return;
       counters.add_core(there, core.api->metrics(), core.http->stats(), core.blobs->stats(),
                         core.blobs->usage_here());
+      if (!core.tier) co_return;
+      if (!counters.tier) counters.tier.emplace();
+      counters.tier->add(core.tier->store().stats());
       co_return;
     });
   }
   counters.names = shared_->partition->statistics();
   counters.durability = shared_->durability;
+  counters.tier_guard = shared_->tier_shared.guard.load();
   counters.pages = shared_->metadata->pages().stats();
   counters.journal_written_bytes = shared_->metadata->journal().written_bytes();
   counters.metadata = shared_->metadata->stats();

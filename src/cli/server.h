@@ -55,6 +55,9 @@ class Server {
   Task<ConfigResult<void>> open_namespace(Env& env);
   Task<void> choose_durability(Env& env);
   Task<ConfigResult<void>> start_core(Env& env);
+  Task<ConfigResult<void>> prepare_tier(Env& env);
+  Task<ConfigResult<void>> start_background(Env& env);
+  Task<std::string> tier_state(Env& env);
   Task<ConfigResult<void>> start_listening(Env& env);
   Task<ConfigResult<void>> make_buckets(Env& env);
   Task<void> serve_until_stopped(Env& env);
@@ -68,6 +71,7 @@ class Server {
   template <class Function>
   Task<ConfigResult<void>> on_each_core(Env& env, Function function);
   Core& core_of(Env& env);
+  bool has_tier() const { return !settings_.tier.options.bucket.empty(); }
 
   ServerSettings settings_;
   std::function<void(const ServerReady&)> on_ready_;

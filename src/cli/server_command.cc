@@ -19,6 +19,7 @@
 #include "cli/mv_command.h"
 #include "cli/server.h"
 #include "cli/server_settings.h"
+#include "cli/tier_map_command.h"
 #include "cli/version.h"
 
 namespace fb {
@@ -228,6 +229,23 @@ void add_dump(CLI::App& app, DumpOptions& options) {
       ->type_name("PATH");
 }
 
+void add_tier_map(CLI::App& app, TierMapOptions& options) {
+  CLI::App* map = app.add_subcommand(
+      "tier-map",
+      "Say where in the cloud bucket the content of large objects is: a line of JSON for each of them, with "
+      "its "
+      "pieces in order.\n\n"
+      "  fractalbits tier-map --data-dir ./fractalbits-data       of a server that is stopped\n\n"
+      "The store is opened as a start would open it, which redoes what its journal holds.");
+  map->footer("Exit status: 0 shown, 1 it could not be read, 2 wrong usage.");
+  options.data_dir = "./fractalbits-data";
+  map->add_option("--data-dir", options.data_dir, "The server's data directory. Default: ./fractalbits-data.")
+      ->type_name("DIR");
+  map->add_option("--device", options.device, "The device that holds the store, if one does.")
+      ->type_name("PATH");
+  map->add_option("--tier-prefix", options.prefix, "As the server has it.")->type_name("TEXT");
+}
+
 int run_dump(const DumpOptions& options) {
   const CommandOutcome outcome =
       run_dump_segment(options.file, options.device, [](std::string_view line) { fmt::print("{}\n", line); });
@@ -364,6 +382,8 @@ int run_program(int argc, char** argv) {
   add_dump(app, dump);
   FormatOptions format;
   add_format(app, format);
+  TierMapOptions map;
+  add_tier_map(app, map);
   if (argc <= 1) {
     fmt::print(stderr, "{}", app.help());
     return kExitUsage;
@@ -379,6 +399,7 @@ int run_program(int argc, char** argv) {
                                 : app.got_subcommand("df")           ? " df"
                                 : app.got_subcommand("dump-segment") ? " dump-segment"
                                 : app.got_subcommand("format")       ? " format"
+                                : app.got_subcommand("tier-map")     ? " tier-map"
                                                                      : ""),
                     kExitUsage);
   }
@@ -389,6 +410,8 @@ int run_program(int argc, char** argv) {
   }
   if (app.got_subcommand("dump-segment")) return run_dump(dump);
   if (app.got_subcommand("format")) return finish(run_format(format, format_progress()));
+  if (app.got_subcommand("tier-map"))
+    return finish(run_tier_map(map, [](std::string_view line) { fmt::print("{}\n", line); }));
   if (app.got_subcommand("fsck")) {
     const CommandOutcome outcome = run_fsck(fsck, environment);
     // What is damaged is the answer that was asked for.

@@ -8,6 +8,7 @@
 #include <charconv>
 
 #include "base/ascii.h"
+#include "cli/s3_client.h"
 #include "s3/bucket_name.h"
 
 namespace fb {
@@ -143,6 +144,72 @@ constexpr std::array kTable = {
         .default_value = "128MiB",
         .help = "Memory for bodies on their way in and out, at least 16MiB for each thread. Where it is used "
                 "up, further requests wait."},
+    SettingInfo{.name = "tier.bucket",
+                .flag = "--tier-bucket",
+                .environment = "FRACTALBITS_TIER_BUCKET",
+                .value_name = "NAME",
+                .default_value = "",
+                .help =
+                    "Keep large objects in this bucket of a cloud or of another S3 server. It must exist. "
+                    "docs/tiering.md has the whole."},
+    SettingInfo{.name = "tier.endpoint",
+                .flag = "--tier-endpoint",
+                .environment = "FRACTALBITS_TIER_ENDPOINT",
+                .value_name = "URL",
+                .default_value = "",
+                .help = "Where that bucket is; without it https://s3.<region>.amazonaws.com."},
+    SettingInfo{.name = "tier.region",
+                .flag = "--tier-region",
+                .environment = "FRACTALBITS_TIER_REGION",
+                .value_name = "NAME",
+                .default_value = "us-east-1",
+                .help = "The region of that bucket, which signatures are made for."},
+    SettingInfo{.name = "tier.prefix",
+                .flag = "--tier-prefix",
+                .environment = "FRACTALBITS_TIER_PREFIX",
+                .value_name = "TEXT",
+                .default_value = "",
+                .help = "In front of all keys in that bucket. Each store needs one of its own."},
+    SettingInfo{.name = "tier.threshold",
+                .flag = "--tier-threshold",
+                .environment = "FRACTALBITS_TIER_THRESHOLD",
+                .value_name = "BYTES",
+                .default_value = "1MiB",
+                .help = "Content from this size on goes to that bucket."},
+    SettingInfo{.name = "tier.memory",
+                .flag = "--tier-memory",
+                .environment = "FRACTALBITS_TIER_MEMORY",
+                .value_name = "BYTES",
+                .default_value = "64MiB",
+                .help = "Most memory for content on its way there, of the process; at most half of "
+                        "--request-memory. Where it is used up, further uploads wait."},
+    SettingInfo{.name = "tier.credentials",
+                .flag = "--tier-credentials",
+                .environment = "FRACTALBITS_TIER_CREDENTIALS",
+                .value_name = "SOURCE",
+                .default_value = "auto",
+                .help =
+                    "environment (FRACTALBITS_TIER_ACCESS_KEY and _SECRET_KEY, or AWS's variables), metadata "
+                    "(of an EC2 instance), auto (the environment's if there are any, else metadata), or a "
+                    "file with lines access_key and secret_key."},
+    SettingInfo{.name = "tier.ca",
+                .flag = "--tier-ca",
+                .environment = "FRACTALBITS_TIER_CA",
+                .value_name = "FILE",
+                .default_value = "/etc/ssl/certs/ca-certificates.crt",
+                .help = "The authorities to trust there, in PEM."},
+    SettingInfo{.name = "tier.proxy",
+                .flag = "--tier-proxy",
+                .environment = "FRACTALBITS_TIER_PROXY",
+                .value_name = "URL",
+                .default_value = "",
+                .help = "Reach that bucket through this HTTP proxy, as http://10.0.0.1:3128."},
+    SettingInfo{.name = "tier.addressing",
+                .flag = "--tier-addressing",
+                .environment = "FRACTALBITS_TIER_ADDRESSING",
+                .value_name = "STYLE",
+                .default_value = "path",
+                .help = "path (endpoint/bucket/key) or virtual (bucket.endpoint/key)."},
     SettingInfo{.name = "log.level",
                 .flag = "--log-level",
                 .environment = "FRACTALBITS_LOG_LEVEL",
@@ -322,6 +389,93 @@ ConfigResult<void> read_log(ServerSettings& out, const Settings& settings) {
   return {};
 }
 
+constexpr uint64_t kTierThresholdMin = 64 * kKiB;
+constexpr uint64_t kTierThresholdMax = 5 * kGiB;
+constexpr size_t kTierPrefixSizeMax = 512;
+
+std::string address_of(const S3Endpoint& endpoint) {
+  const bool v6 = endpoint.host.find(':') != std::string::npos;
+  return fmt::format("{}{}{}:{}", v6 ? "[" : "", endpoint.host, v6 ? "]" : "", endpoint.port);
+}
+
+ConfigResult<void> read_tier_credentials(ServerSettings& out, const std::string& source,
+                                         const std::function<std::string(const char*)>& environment) {
+  if (source != "auto" && source != "environment" && source != "metadata") {
+    out.tier_credentials_path = source;
+    return {};
+  }
+  if (source == "metadata") return {};
+  for (const auto& [key, secret, token] :
+       {std::array{"FRACTALBITS_TIER_ACCESS_KEY", "FRACTALBITS_TIER_SECRET_KEY",
+                   "FRACTALBITS_TIER_SESSION_TOKEN"},
+        std::array{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}}) {
+    tier::CloudCredentials& credentials = out.tier.credentials;
+    credentials = {.access_key = environment(key),
+                   .secret_key = Secret(environment(secret)),
+                   .session_token = Secret(environment(token))};
+    if (credentials.access_key.empty() != credentials.secret_key.empty())
+      return std::unexpected(fmt::format("{} and {} must be set together, or neither", key, secret));
+    if (!credentials.access_key.empty()) return {};
+  }
+  if (source == "auto") return {};
+  return std::unexpected(
+      "--tier-credentials environment: set FRACTALBITS_TIER_ACCESS_KEY and FRACTALBITS_TIER_SECRET_KEY");
+}
+
+ConfigResult<void> read_tier_origin(ServerSettings& out, const Settings& settings) {
+  tier::TierOptions& options = out.tier.options;
+  std::string url(settings.text("tier.endpoint"));
+  if (url.empty()) url = fmt::format("https://s3.{}.amazonaws.com", options.region);
+  auto endpoint = S3Endpoint::parse(url);
+  if (!endpoint) return std::unexpected("--tier-endpoint: " + endpoint.error());
+  static constexpr std::array<std::string_view, 2> kStyles = {"path", "virtual"};
+  FB_CONFIG_TRY(const size_t style, settings.choice("tier.addressing", kStyles));
+  options.bucket_in_host = style == 1;
+  const std::string in_front = options.bucket_in_host ? options.bucket + "." : std::string();
+  options.origin = {
+      .tls = endpoint->tls, .host = in_front + endpoint->host, .authority = in_front + endpoint->authority};
+  endpoint->host = options.origin.host;
+  out.tier_address = address_of(*endpoint);
+  const std::string_view proxy = settings.text("tier.proxy");
+  if (proxy.empty()) return {};
+  const auto way = S3Endpoint::parse(proxy);
+  if (!way) return std::unexpected("--tier-proxy: " + way.error());
+  if (way->tls) return std::unexpected("--tier-proxy: a proxy is spoken to in plain HTTP; write http://");
+  options.origin.proxied = true;
+  out.tier_address = address_of(*way);
+  return {};
+}
+
+ConfigResult<void> read_tier(ServerSettings& out, const Settings& settings,
+                             const std::function<std::string(const char*)>& environment) {
+  tier::TierOptions& options = out.tier.options;
+  options.bucket = settings.text("tier.bucket");
+  if (options.bucket.empty()) {
+    if (!settings.text("tier.endpoint").empty())
+      return std::unexpected("--tier-endpoint needs --tier-bucket");
+    return {};
+  }
+  if (!s3::is_valid_bucket_name(options.bucket))
+    return std::unexpected(fmt::format("--tier-bucket: '{}' is not a bucket name", options.bucket));
+  options.region = settings.text("tier.region");
+  options.prefix = settings.text("tier.prefix");
+  const bool plain = std::ranges::all_of(options.prefix, [](char c) { return c > ' ' && c < 0x7f; });
+  if (!plain || options.prefix.size() > kTierPrefixSizeMax)
+    return std::unexpected("--tier-prefix: at most 512 printable characters without blanks");
+  if (auto read = read_tier_origin(out, settings); !read) return read;
+  FB_CONFIG_TRY(options.threshold_bytes, settings.bytes("tier.threshold"));
+  if (options.threshold_bytes < kTierThresholdMin || options.threshold_bytes > kTierThresholdMax)
+    return std::unexpected("--tier-threshold: between 64KiB and 5GiB");
+  FB_CONFIG_TRY(options.memory_bytes, settings.bytes("tier.memory"));
+  if (options.memory_bytes < tier::kUploadPieceBytes * out.threads) {
+    return std::unexpected(fmt::format("--tier-memory: {} threads need at least {} MiB", out.threads,
+                                       tier::kUploadPieceBytes * out.threads / kMiB));
+  }
+  options.memory_bytes /= out.threads;
+  out.tier.authorities_path = settings.text("tier.ca");
+  return read_tier_credentials(out, std::string(settings.text("tier.credentials")), environment);
+}
+
 }  // namespace
 
 std::span<const SettingInfo> server_setting_table() { return kTable; }
@@ -344,6 +498,7 @@ ConfigResult<ServerSettings> resolve_server_settings(
     if (auto done = read(out, settings); !done) return std::unexpected(done.error());
   }
   if (auto done = read_credentials(out, environment); !done) return std::unexpected(done.error());
+  if (auto done = read_tier(out, settings, environment); !done) return std::unexpected(done.error());
   return out;
 }
 

@@ -168,6 +168,45 @@ TEST(ServerSettings, Credentials) {
   }
 }
 
+TEST(ServerSettings, CloudTier) {
+  const auto resolve_tier = [](std::vector<std::pair<const char*, const char*>> values,
+                               const Environment& environment) {
+    Settings settings = with("tier.bucket", "large-objects");
+    for (const auto& [name, value] : values) EXPECT_TRUE(settings.set(name, value, "--test")) << name;
+    return resolve(settings, environment);
+  };
+  const Environment aws = {
+      {"AWS_ACCESS_KEY_ID", "KEY"}, {"AWS_SECRET_ACCESS_KEY", "secret"}, {"AWS_SESSION_TOKEN", "token"}};
+  const auto amazon = resolve_tier({{"tier.region", "eu-central-1"}}, aws);
+  ASSERT_TRUE(amazon) << amazon.error();
+  EXPECT_EQ(amazon->tier.options.origin.authority, "s3.eu-central-1.amazonaws.com");
+  EXPECT_EQ(amazon->tier_address, "s3.eu-central-1.amazonaws.com:443");
+  EXPECT_TRUE(amazon->tier.options.origin.tls);
+  EXPECT_EQ(amazon->tier.credentials.access_key, "KEY");
+  EXPECT_EQ(amazon->tier.credentials.session_token.reveal(), "token");
+  EXPECT_TRUE(resolve_tier({}, {})->tier.credentials.access_key.empty()) << "the instance's";
+
+  const auto other = resolve_tier({{"tier.endpoint", "http://10.0.0.5:9000"},
+                                   {"tier.addressing", "virtual"},
+                                   {"tier.proxy", "http://10.0.0.1:3128"},
+                                   {"tier.credentials", "/etc/keys"}},
+                                  aws);
+  ASSERT_TRUE(other) << other.error();
+  EXPECT_EQ(other->tier.options.origin.authority, "large-objects.10.0.0.5:9000");
+  EXPECT_EQ(other->tier_address, "10.0.0.1:3128");
+  EXPECT_TRUE(other->tier.options.origin.proxied);
+  EXPECT_EQ(other->tier_credentials_path, "/etc/keys");
+  EXPECT_TRUE(other->tier.credentials.access_key.empty());
+
+  const std::vector<std::pair<const char*, const char*>> refused = {
+      {"tier.bucket", "No"},       {"tier.endpoint", "10.0.0.5"},    {"tier.threshold", "1KiB"},
+      {"tier.threshold", "6GiB"},  {"tier.memory", "1MiB"},          {"tier.proxy", "https://10.0.0.1"},
+      {"tier.addressing", "both"}, {"tier.prefix", "with a blank/"}, {"tier.credentials", "environment"}};
+  for (const auto& setting : refused) EXPECT_FALSE(resolve_tier({setting}, {})) << setting.first;
+  EXPECT_FALSE(resolve_tier({}, {{"FRACTALBITS_TIER_ACCESS_KEY", "alone"}}));
+  EXPECT_FALSE(resolve(with("tier.endpoint", "http://10.0.0.5"))) << "without a bucket";
+}
+
 // The sample is a file that can be loaded as it is, and with every line switched on.
 TEST(ServerSettings, TheSampleLoads) {
   const std::string sample = Settings::sample_file(server_setting_table());

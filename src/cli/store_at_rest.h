@@ -32,6 +32,7 @@ class StoreAtRest {
 
   // Where its files are, for file_system_space().
   const std::string& path() const { return place_->path(); }
+  const std::array<uint8_t, 16>& store_id() const { return directory_->store_id(); }
   bss::MetadataStore& metadata() { return *metadata_; }
   Partition& partition() { return *partition_; }
   bss::BlobFront& blobs() { return *blobs_; }

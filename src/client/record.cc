@@ -42,6 +42,9 @@ size_t encoded_size(const Locator& locator) {
       return 1;
     case Locator::Kind::inline_bytes:
       return 1 + varint_size(locator.inline_data.size()) + locator.inline_data.size();
+    case Locator::Kind::cloud:
+      return 1 + kBlobIdSize + varint_size(locator.length_bytes) + varint_size(locator.sums.size()) +
+             (locator.sums.empty() ? kBlobIdSize : locator.sums.size());
     default:
       return 1 + kBlobIdSize + varint_size(locator.length_bytes) + 1;
   }
@@ -52,8 +55,24 @@ size_t encoded_size(const RecordPart& part) {
          encoded_size(part.content);
 }
 
+void write_blob_id(ByteWriter& writer, const BlobId& id) {
+  writer.u16(id.volume);
+  writer.u16(id.shard);
+  writer.u32(id.incarnation.value);
+  writer.u64(id.number);
+}
+
+BlobId read_blob_id(ByteReader& reader) {
+  BlobId id;
+  id.volume = reader.u16();
+  id.shard = reader.u16();
+  id.incarnation.value = reader.u32();
+  id.number = reader.u64();
+  return id;
+}
+
 void write_locator(ByteWriter& writer, const Locator& locator) {
-  FB_ASSERT(locator.kind <= Locator::Kind::blob, locator.kind);
+  FB_ASSERT(locator.kind != Locator::Kind::manifest, locator.kind);
   writer.u8(static_cast<uint8_t>(locator.kind));
   if (locator.kind == Locator::Kind::inline_bytes) {
     FB_ASSERT(locator.inline_data.size() == locator.length_bytes, locator.length_bytes);
@@ -62,29 +81,47 @@ void write_locator(ByteWriter& writer, const Locator& locator) {
     FB_ASSERT(locator.length_bytes > 0);
     FB_ASSERT(locator.block_size_log2 >= kBlockSizeLog2Min, locator.block_size_log2);
     FB_ASSERT(locator.block_size_log2 <= kBlockSizeLog2Max, locator.block_size_log2);
-    writer.u16(locator.blob.volume);
-    writer.u16(locator.blob.shard);
-    writer.u32(locator.blob.incarnation.value);
-    writer.u64(locator.blob.number);
+    write_blob_id(writer, locator.blob);
     writer.varint(locator.length_bytes);
     writer.u8(locator.block_size_log2);
+  } else if (locator.kind == Locator::Kind::cloud) {
+    FB_ASSERT(is_cloud(locator.blob), locator.blob.volume);
+    FB_ASSERT(locator.length_bytes > 0);
+    FB_ASSERT(locator.length_bytes <= kCloudObjectSizeMax, locator.length_bytes);
+    FB_ASSERT(locator.sums.empty() || locator.sums.size() == locator.block_count() * kCloudSumBytes,
+              locator.sums.size());
+    write_blob_id(writer, locator.blob);
+    writer.varint(locator.length_bytes);
+    writer.sized(locator.sums);
+    if (locator.sums.empty()) write_blob_id(writer, locator.sums_blob);
   }
+}
+
+Result<void> read_cloud_locator(ByteReader& reader, Locator& locator) {
+  locator.blob = read_blob_id(reader);
+  locator.length_bytes = reader.varint();
+  locator.sums = reader.sized();
+  if (locator.sums.empty()) locator.sums_blob = read_blob_id(reader);
+  if (!reader.ok() || !is_cloud(locator.blob)) return RecordError::malformed;
+  if (locator.length_bytes == 0 || locator.length_bytes > kCloudObjectSizeMax) return RecordError::malformed;
+  const bool has_sums = locator.sums.empty() ? !is_cloud(locator.sums_blob)
+                                             : locator.sums.size() == locator.block_count() * kCloudSumBytes;
+  if (!has_sums) return RecordError::malformed;
+  return {};
 }
 
 Result<Locator> read_locator(ByteReader& reader) {
   Locator locator;
   const uint8_t kind = reader.u8();
   if (!reader.ok()) return RecordError::malformed;
-  if (kind > static_cast<uint8_t>(Locator::Kind::blob)) return RecordError::unsupported;
   locator.kind = static_cast<Locator::Kind>(kind);
+  if (kind > static_cast<uint8_t>(Locator::Kind::cloud) || locator.kind == Locator::Kind::manifest)
+    return RecordError::unsupported;
   if (locator.kind == Locator::Kind::inline_bytes) {
     locator.inline_data = reader.sized();
     locator.length_bytes = locator.inline_data.size();
   } else if (locator.kind == Locator::Kind::blob) {
-    locator.blob.volume = reader.u16();
-    locator.blob.shard = reader.u16();
-    locator.blob.incarnation.value = reader.u32();
-    locator.blob.number = reader.u64();
+    locator.blob = read_blob_id(reader);
     locator.length_bytes = reader.varint();
     locator.block_size_log2 = reader.u8();
     const bool block_size_valid =
@@ -92,6 +129,8 @@ Result<Locator> read_locator(ByteReader& reader) {
     if (!reader.ok() || !block_size_valid || locator.length_bytes == 0) return RecordError::malformed;
     const uint64_t blocks_max = uint64_t{kBlockNumberMax} + 1;
     if (locator.length_bytes > blocks_max << locator.block_size_log2) return RecordError::malformed;
+  } else if (locator.kind == Locator::Kind::cloud) {
+    FB_CHECK(read_cloud_locator(reader, locator));
   }
   if (!reader.ok()) return RecordError::malformed;
   return locator;
@@ -264,6 +303,9 @@ uint64_t content_bytes(const ObjectRecord& record) {
 
 void visit_locator(const Locator& locator, void (*visit)(void*, const BlobId&, uint32_t), void* context) {
   if (locator.kind == Locator::Kind::blob) visit(context, locator.blob, locator.block_count());
+  if (locator.kind != Locator::Kind::cloud) return;
+  visit(context, locator.blob, 1);
+  if (locator.sums.empty()) visit(context, locator.sums_blob, 1);
 }
 
 // What a record takes without metadata, and one part of it: so that encoding allocates once.

@@ -62,19 +62,28 @@ struct RecordChecksum {
   bool operator==(const RecordChecksum&) const = default;
 };
 
-// Where content is. Blocks of one blob: block i holds bytes [i * block_size, (i + 1) * block_size) of it.
+// Where content is. Blocks of one blob: block i holds bytes [i * block_size, (i + 1) * block_size) of it. An
+// object of the cloud bucket is read and verified in blocks of that size, too.
 struct Locator {
   enum class Kind : uint8_t { none = 0, inline_bytes = 1, blob = 2, manifest = 3, cloud = 4 };
   Kind kind = Kind::none;  // none: no content (0 bytes)
-  BlobId blob;             // blob, manifest
+  BlobId blob;             // blob, manifest, cloud
   uint64_t length_bytes = 0;
   uint8_t block_size_log2 = 20;    // 2^20: 1 MiB
   std::string_view inline_data{};  // inline_bytes
+  // cloud: the blob_checksum() of each block, as u64; where `sums` is empty, a blob of this store has them.
+  std::string_view sums{};
+  BlobId sums_blob{};
   uint32_t block_count() const {
     const uint64_t block_bytes = uint64_t{1} << block_size_log2;
     return static_cast<uint32_t>((length_bytes + block_bytes - 1) / block_bytes);
   }
 };
+
+inline constexpr size_t kCloudSumBytes = sizeof(uint64_t);
+// So that the checksums fit one block of a blob.
+inline constexpr uint64_t kCloudObjectSizeMax =
+    uint64_t{kBlobBlockSizeMax} / kCloudSumBytes * kBlobBlockSizeMax;
 
 struct RecordPart {
   uint16_t number = 0;  // 1 to 10000, ascending
@@ -133,8 +142,9 @@ struct ClientTokenRecord {
   static Result<ClientTokenRecord> decode(std::string_view bytes);
 };
 
-// Every blob a record of any kind names, with its block count; `visit(const BlobId&, uint32_t block_count)`.
-// Used by the engine for garbage and by mark and sweep. RecordError::malformed where the bytes are no record.
+// Every blob a record of any kind names, with its block count (1 for an object of the cloud bucket);
+// `visit(const BlobId&, uint32_t block_count)`. Used by the engine for garbage and by mark and sweep.
+// RecordError::malformed where the bytes are no record.
 Result<void> for_each_blob(std::string_view record,
                            void (*visit)(void* context, const BlobId& blob, uint32_t block_count),
                            void* context);

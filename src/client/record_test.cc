@@ -117,6 +117,43 @@ TEST(Record, UploadAndPartRoundTrip) {
   EXPECT_FALSE(ObjectRecord::decode(part_bytes));
 }
 
+TEST(Record, CloudObjectsKeepTheirSumsInTheRecordOrInABlob) {
+  const std::string sums(3 * kCloudSumBytes, 's');
+  const BlobId cloud{.volume = kCloudVolume, .shard = 1, .incarnation = {7}, .number = 8};
+  const BlobId sums_blob{.volume = 0, .shard = 2, .incarnation = {7}, .number = 9};
+  const uint64_t size = 2 * uint64_t{kBlobBlockSizeMax} + 1;
+  ObjectRecord record{.size_bytes = size};
+  record.content = {.kind = Locator::Kind::cloud, .blob = cloud, .length_bytes = size, .sums = sums};
+  const std::string inline_bytes = record.encode();
+  record.content.sums = {};
+  record.content.sums_blob = sums_blob;
+  const std::string blob_bytes = record.encode();
+
+  const auto with_inline = ObjectRecord::decode(inline_bytes);
+  ASSERT_TRUE(with_inline);
+  EXPECT_EQ(with_inline->content.sums, sums);
+  EXPECT_EQ(with_inline->content.blob, cloud);
+  EXPECT_EQ(with_inline->encode(), inline_bytes);
+  EXPECT_EQ(blobs_of(inline_bytes).size(), 1U);
+  const auto with_blob = ObjectRecord::decode(blob_bytes);
+  ASSERT_TRUE(with_blob);
+  EXPECT_EQ(with_blob->content.sums_blob, sums_blob);
+  EXPECT_EQ(with_blob->encode(), blob_bytes);
+  EXPECT_EQ(blobs_of(blob_bytes).size(), 2U);
+
+  for (const std::string& bytes : {inline_bytes, blob_bytes}) {
+    for (size_t cut = 1; cut < bytes.size(); ++cut) {
+      const auto decoded = ObjectRecord::decode(std::string_view(bytes).substr(0, bytes.size() - cut));
+      EXPECT_FALSE(decoded && decoded->content.kind == Locator::Kind::cloud) << cut;
+    }
+  }
+  std::string local_volume = inline_bytes;
+  const size_t at = local_volume.find("\xff\xff");
+  ASSERT_NE(at, std::string::npos);
+  local_volume[at] = 0;
+  EXPECT_FALSE(ObjectRecord::decode(local_volume)) << "an object of the cloud in a volume of this store";
+}
+
 TEST(Record, UnknownOptionalFieldIsSkippedAndUnknownRequiredRefused) {
   std::string bytes = small_object().encode();
   EXPECT_TRUE(ObjectRecord::decode(bytes + std::string("\x64\x02xy", 4)));

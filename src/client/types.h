@@ -54,6 +54,10 @@ struct BlobId {
 };
 static_assert(sizeof(BlobId) == 16);
 
+// The volume of blobs that are objects of the cloud bucket: each is one block, of any size (docs/tiering.md).
+inline constexpr uint16_t kCloudVolume = UINT16_MAX;
+constexpr bool is_cloud(const BlobId& id) { return id.volume == kCloudVolume; }
+
 // Block numbers use the low 24 bits; the high byte is kept for erasure-code fragments.
 inline constexpr uint32_t kBlockNumberMax = (1u << 24) - 1;
 // The largest blob block; larger objects are several blocks of one BlobId.

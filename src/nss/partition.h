@@ -79,8 +79,9 @@ class Partition {
     bool sections = false;  // a checkpoint neither waits for them nor asks what they left
   };
   struct Options {
-    uint64_t memory_bytes = 256 * kMiB;                    // of page frames
-    uint64_t sweep_blobs_max = 2'000'000;                  // marked in memory at a time
+    uint64_t memory_bytes = 256 * kMiB;    // of page frames
+    uint64_t sweep_blobs_max = 2'000'000;  // marked in memory at a time
+    bool sweep_always = false;  // also after an end in order: where writes may arrive after their time
     Duration free_delay = Duration::milliseconds(200);     // between rounds that free garbage
     Duration checkpoint_tick = Duration::milliseconds(5);  // how often is looked whether one is due
     uint64_t compact_erased_min = 1000;                    // keys, before a tree is walked over,

@@ -52,9 +52,16 @@ Task<Result<void>> Partition::free_round() {
   for (const auto& [blob, block_count] : ledger_) round.push_back({blob, block_count});
   if (!co_await ports_[0].journal->wait_durable(journal_->tail())) co_return NamespaceError::unavailable;
   co_await wait_for_readers();
-  for (size_t i = 0; i < round.size() && !closing(); i += kFreeBatchMax) {
-    const auto batch = std::span(round).subspan(i, std::min(kFreeBatchMax, round.size() - i));
-    FB_CO_CHECK(co_await blobs_->erase({}, batch));
+  // In the order of their volumes: what is not on this machine, and may not be reachable, comes last, and
+  // holds up nothing else.
+  Result<void> outcome;
+  for (size_t i = 0, count = 0; i < round.size() && !closing(); i += count) {
+    for (count = 1; count < kFreeBatchMax && i + count < round.size(); ++count) {
+      if (round[i + count].id.volume != round[i].id.volume) break;
+    }
+    const auto batch = std::span(round).subspan(i, count);
+    outcome = co_await blobs_->erase({}, batch);
+    if (!outcome) break;
     // Not in the journal: a start that finds them in the ledger again erases them again, which does nothing.
     for (const BlobExtent& extent : batch) ledger_.erase(extent.id);
     statistics_.freed_blobs += batch.size();
@@ -65,13 +72,13 @@ Task<Result<void>> Partition::free_round() {
     while (more && !closing()) {
       const Result<bool> freed = co_await free_detached(*tree);
       if (!freed && freed.error().is(NamespaceError::no_such_tree)) break;  // dropped meanwhile
-      if (!freed) tree->has_detached.store(true);
-      FB_CO_CHECK(freed);
+      if (!freed) outcome = freed.error();
+      if (!freed) break;
       more = *freed;
     }
     if (more) tree->has_detached.store(true);
   }
-  co_return Result<void>();
+  co_return outcome;
 }
 
 // A batch of what erased prefixes covered; whether there is more. Nobody else changes these keys, and who
@@ -256,7 +263,7 @@ Task<void> Partition::run_sweep(Partition* self) {
       static_cast<unsigned>(std::min<uint64_t>(wanted, std::max<uint16_t>(self->blobs_->shard_count(), 1)));
   // The last process ended in order if it, and none after it that came to no checkpoint, wrote the one found.
   const bool in_order = self->clean_ && self->incarnation_.value == self->found_epoch_ + 1;
-  bool needed = !in_order;
+  bool needed = !in_order || self->options_.sweep_always;
   for (unsigned pass = 0; needed && pass < passes && !self->closing();) {
     Result<void> swept = co_await self->mark(pass, passes);
     if (swept && !self->closing()) swept = co_await self->sweep_shards();

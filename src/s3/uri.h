@@ -48,7 +48,8 @@ struct QueryItem {
   std::string_view value;
   bool has_equals = false;
 
-  // Compares the decoded name; `plain` is not encoded and holds no space. Encoding only lengthens such a text.
+  // Compares the decoded name; `plain` is not encoded and holds no space. Encoding only lengthens such a
+  // text.
   bool is(std::string_view plain) const {
     if (name.size() <= plain.size())
       return name == plain && name.find_first_of("%+") == std::string_view::npos;

@@ -276,4 +276,64 @@ S3Result<ErrorBody> parse_error_body(std::string_view body) {
   return error;
 }
 
+S3Result<std::string> parse_initiate_result(std::string_view body) {
+  pugi::xml_document document;
+  FB_TRY(const pugi::xml_node root,
+         parse_document(body, kAnswerBodySizeMax, "InitiateMultipartUploadResult", document));
+  for (const pugi::xml_node& child : root.children()) {
+    if (child.type() != pugi::node_element || local_name(child) != "UploadId") continue;
+    FB_TRY(std::string id, text_of(child));
+    if (!id.empty()) return id;
+  }
+  return malformed("There is no <UploadId>.");
+}
+
+bool is_result_of(std::string_view root_name, std::string_view body) {
+  pugi::xml_document document;
+  return parse_document(body, kAnswerBodySizeMax, root_name, document).has_value();
+}
+
+namespace {
+
+S3Result<ListedKeys> parse_listing(std::string_view body, std::string_view root_name,
+                                   std::string_view item_name) {
+  pugi::xml_document document;
+  FB_TRY(const pugi::xml_node root, parse_document(body, kAnswerBodySizeMax, root_name, document));
+  ListedKeys list;
+  for (const pugi::xml_node& child : root.children()) {
+    if (child.type() != pugi::node_element) continue;
+    const std::string_view name = local_name(child);
+    if (name == item_name) {
+      ListedKeys::Item item;
+      for (const pugi::xml_node& field : child.children()) {
+        if (local_name(field) == "Key") {
+          FB_TRY(item.key, text_of(field));
+        } else if (local_name(field) == "UploadId") {
+          FB_TRY(item.upload_id, text_of(field));
+        }
+      }
+      list.items.push_back(std::move(item));
+    } else if (name == "IsTruncated") {
+      FB_TRY(list.truncated, bool_of(child));
+    } else if (name == "NextContinuationToken") {
+      FB_TRY(list.next_token, text_of(child));
+    } else if (name == "NextKeyMarker") {
+      FB_TRY(list.next_key, text_of(child));
+    } else if (name == "NextUploadIdMarker") {
+      FB_TRY(list.next_upload_id, text_of(child));
+    }
+  }
+  return list;
+}
+
+}  // namespace
+
+S3Result<ListedKeys> parse_list_result(std::string_view body) {
+  return parse_listing(body, "ListBucketResult", "Contents");
+}
+
+S3Result<ListedKeys> parse_list_uploads_result(std::string_view body) {
+  return parse_listing(body, "ListMultipartUploadsResult", "Upload");
+}
+
 }  // namespace fb::s3

@@ -10,10 +10,10 @@
 #include "s3/checksum.h"
 #include "s3/error.h"
 
-// The XML bodies of requests, and, for our own clients, of errors. All come from the network: each is bounded
-// in size, must be UTF-8, and must not have a document type (so there are no entities to expand). Element
-// names are compared without namespace prefix; elements that S3 does not define are ignored, those it defines
-// and this server does not support are refused.
+// The XML bodies of requests, and, for our own clients, of answers. All come from the network: each is
+// bounded in size, must be UTF-8, and must not have a document type (so there are no entities to expand).
+// Element names are compared without namespace prefix; elements that S3 does not define are ignored, those it
+// defines and this server does not support are refused.
 
 namespace fb::s3 {
 
@@ -59,5 +59,26 @@ struct ErrorBody {
   std::string request_id;
 };
 S3Result<ErrorBody> parse_error_body(std::string_view body);
+
+// CreateMultipartUpload: the upload id.
+constexpr size_t kAnswerBodySizeMax = 4 << 20;
+S3Result<std::string> parse_initiate_result(std::string_view body);
+// Complete and copies say 200 before they know: true where the document is not an error's.
+bool is_result_of(std::string_view root_name, std::string_view body);
+// A page of ListObjectsV2 or of ListMultipartUploads.
+struct ListedKeys {
+  struct Item {
+    std::string key;
+    std::string upload_id;  // uploads only
+  };
+  std::vector<Item> items;
+  bool truncated = false;
+  // Where to go on: the token of objects; key and id of uploads.
+  std::string next_token;
+  std::string next_key;
+  std::string next_upload_id;
+};
+S3Result<ListedKeys> parse_list_result(std::string_view body);
+S3Result<ListedKeys> parse_list_uploads_result(std::string_view body);
 
 }  // namespace fb::s3

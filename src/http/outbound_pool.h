@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "http/http_client.h"
+#include "http/tls_context.h"
+#include "http/tls_stream.h"
+#include "io/sync.h"
+
+namespace fb {
+
+// Where outbound requests go: one host, reached directly or through a proxy.
+struct OutboundOrigin {
+  bool tls = false;
+  std::string host;       // what its certificate must be for
+  std::string authority;  // "host:port", or "host" with the scheme's port, as the Host header has it
+  // Of the host, or of the proxy where there is one; tried in order.
+  std::vector<Endpoint> addresses;
+  // Plain requests go to it in absolute form, TLS through a CONNECT.
+  bool proxied = false;
+};
+
+struct OutboundLimits {
+  size_t connections = 64;  // of one core in use at a time, and as many idle; further requests wait
+  Duration connect_timeout = Duration::seconds(5);
+  Duration idle_timeout = Duration::seconds(15);  // shorter than those of servers
+};
+
+// One connection on loan from a pool.
+class OutboundConnection {
+ public:
+  HttpClient& http() { return *client_; }
+  // Whether an earlier request has used it: the server may have closed it meanwhile.
+  bool reused() const { return reused_; }
+
+ private:
+  friend class OutboundPool;
+  OutboundConnection(Socket socket, Semaphore::Units place)
+      : socket_(std::move(socket)), place_(std::move(place)) {}
+  Task<void> close();
+
+  Socket socket_;
+  std::unique_ptr<TlsStream> tls_;
+  std::unique_ptr<HttpClient> client_;
+  Semaphore::Units place_;
+  Instant idle_since_;
+  bool reused_ = false;
+};
+
+// Connections of one core to one origin, kept between requests. Everything that was acquired must be
+// released; close() then ends what is idle.
+//
+//   FB_CO_TRY(auto connection, co_await pool.acquire(limits));
+//   ... one request over connection->http() ...
+//   co_await pool.release(std::move(connection));      kept where it is reusable, else closed
+//
+// Errors of acquire(): those of sockets and of TLS; HttpError::unsupported where the proxy does not let
+// through. problem() then says more.
+class OutboundPool {
+ public:
+  // `tls` must be loaded where the origin has TLS, and outlive the pool.
+  OutboundPool(Env& env, OutboundOrigin origin, const TlsContext& tls, const OutboundLimits& limits = {});
+  ~OutboundPool();
+  OutboundPool(const OutboundPool&) = delete;
+
+  Task<Result<std::unique_ptr<OutboundConnection>>> acquire(const IoLimits& limits);
+  Task<void> release(std::unique_ptr<OutboundConnection> connection);
+  // The same for one that is good for nothing more.
+  Task<void> discard(std::unique_ptr<OutboundConnection> connection);
+  Task<void> close();
+
+  // "/path" as the request line must have it.
+  std::string target(std::string_view path_and_query) const;
+  const OutboundOrigin& origin() const { return origin_; }
+  // Why the last connection could not be made, for people.
+  const std::string& problem() const { return problem_; }
+  size_t idle_count() const { return idle_.size(); }
+
+ private:
+  Task<Result<Socket>> connect(const IoLimits& limits);
+  Task<Result<void>> open_tunnel(Socket& socket, const IoLimits& limits);
+  Task<Result<void>> prepare(OutboundConnection& connection, const IoLimits& limits);
+
+  Env& env_;
+  OutboundOrigin origin_;
+  const TlsContext& tls_;
+  OutboundLimits limits_;
+  Semaphore places_;
+  std::deque<std::unique_ptr<OutboundConnection>> idle_;  // the one used last behind
+  std::string problem_;
+  size_t on_loan_ = 0;
+};
+
+}  // namespace fb
