@@ -167,7 +167,7 @@ class CheckSources(unittest.TestCase):
                     text = file.read()
                 bare = check_sources.without(text, strings=True)
                 if "layer" in rules:
-                    unexcepted = path.replace(".cc", "_copy.cc")
+                    unexcepted = "{}_copy{}".format(*os.path.splitext(path))
                     self.assertTrue(any(finding.rule == "layer" for finding in check_sources.check_layers(unexcepted, text)))
                 for rule in rules - {"layer"}:
                     patterns = [ban.pattern for ban in check_sources.BANS if ban.rule == rule]
