@@ -140,7 +140,7 @@ Task<S3Result<void>> send_pieces(Call& call, PieceReader& reader, int status, Co
 
 Task<S3Result<void>> send_from_cloud(Call& call, int status, ContentCursor cursor, uint64_t length) {
   PieceReader reader(call.services);
-  auto sent = co_await send_pieces(call, reader, status, std::move(cursor), length);
+  auto sent = co_await send_pieces(call, reader, status, cursor, length);
   co_await reader.close();
   co_return sent;
 }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -25,8 +24,7 @@ class TextArena {
   std::string_view add(std::string_view text) {
     if (text.size() > room_) grow(text.size());
     char* const at = next_;
-    std::memcpy(at, text.data(), text.size());
-    next_ += text.size();
+    next_ = std::ranges::copy(text, at).out;
     room_ -= text.size();
     return {at, text.size()};
   }

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/assert.h"
 #include "s3/time.h"
@@ -118,10 +117,7 @@ void write_v2_head(const ListObjectsRequest& request, const ObjectList& list, Do
   document.xml.element("KeyCount", uint64_t{list.objects.size() + list.common_prefixes.size()});
 }
 
-char* put(std::string_view text, char* out) {
-  std::memcpy(out, text.data(), text.size());
-  return out + text.size();
-}
+char* put(std::string_view text, char* out) { return std::ranges::copy(text, out).out; }
 
 char* put_checksum_choice(const ListedObject& object, char* out) {
   if (!object.checksum_kind) return out;

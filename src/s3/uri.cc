@@ -83,8 +83,7 @@ std::optional<size_t> percent_decode(std::string_view text, UriPart part, char* 
   for (;;) {
     size_t plain = 0;
     while (plain < text.size() && text[plain] != '%' && text[plain] != '+') ++plain;
-    std::memcpy(out, text.data(), plain);
-    out += plain;
+    out = std::copy_n(text.data(), plain, out);
     text.remove_prefix(plain);
     if (text.empty()) return out - begin;
     if (!decode_one(text, part, *out)) return std::nullopt;

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cstring>
 
 #include "s3/uri.h"
 
@@ -18,10 +17,7 @@ constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
 size_t utf8_size(uint8_t lead) { return lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4; }
 
-char* put(std::string_view text, char* out) {
-  std::memcpy(out, text.data(), text.size());
-  return out + text.size();
-}
+char* put(std::string_view text, char* out) { return std::ranges::copy(text, out).out; }
 
 // Plain bytes can be copied as they are: printable ASCII without the five that XML or its readers treat
 // specially. A bit for each byte that is not plain:
@@ -46,11 +42,11 @@ size_t copy_plain(std::string_view text, char* out) {
   }
   const size_t rest = text.size() - at;
   std::array<char, kStep> tail{};
-  std::memcpy(tail.data(), text.data() + at, rest);
+  std::copy_n(text.data() + at, rest, tail.data());
   // Behind the rest stand zeros, which are not plain.
   const uint32_t special = special_bytes(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(tail.data())));
   const auto plain = static_cast<size_t>(std::countr_zero(special));
-  std::memcpy(out + at, tail.data(), plain);
+  std::copy_n(tail.data(), plain, out + at);
   return at + plain;
 }
 
