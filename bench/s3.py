@@ -133,8 +133,7 @@ def large(rig):
     rig.fill(LARGE_OBJECTS, MIB1)
 
     def ours():
-        if not rig.running:
-            rig.server(store="large")
+        rig.server_again("large")
         return rig.load("get", objects=LARGE_OBJECTS, size=MIB1)["mib_per_s"]
 
     def nginx():
@@ -147,8 +146,7 @@ def large(rig):
     md5 = float(speed.strip().split("\n")[-1].split(":")[-1]) / MIB1
 
     def puts():
-        if not rig.running:
-            rig.server(store="large")
+        rig.server_again("large")
         return rig.load("put", objects=LARGE_OBJECTS, size=MIB1)["mib_per_s"]
     pairs(rig, "PUT 1 MiB (MiB/s)", puts, lambda: min(md5, rig.fio("dsync-1m")), f"lower of fio dsync and MD5 ({md5:,.0f}), target 0.7")
     rig.drop_store("large")
@@ -165,8 +163,7 @@ def listing(rig):
     body = harness.run(["curl", "-sS", url]).stdout
 
     def ours():
-        if not rig.running:
-            rig.server(store="list")
+        rig.server_again("list")
         return rig.load("list", objects=keys, random=True)["rps"]
 
     def nginx():

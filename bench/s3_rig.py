@@ -57,6 +57,10 @@ class Rig:
             harness.endpoint_of(self.running).boto3().create_bucket(Bucket=BUCKET)
         return self.running
 
+    def server_again(self, store):
+        """The same, where none runs: a peer may have had its turn."""
+        return self.running or self.server(store=store)
+
     def stop(self):
         if self.running:
             self.running.stop()

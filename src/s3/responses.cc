@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "s3/put_text.h"
 #include "s3/time.h"
 #include "s3/uri.h"
 #include "s3/xml.h"
@@ -116,8 +117,6 @@ void write_v2_head(const ListObjectsRequest& request, const ObjectList& list, Do
   if (list.next) document.xml.plain("NextContinuationToken", encode_token(*list.next));
   document.xml.element("KeyCount", uint64_t{list.objects.size() + list.common_prefixes.size()});
 }
-
-char* put(std::string_view text, char* out) { return std::ranges::copy(text, out).out; }
 
 char* put_checksum_choice(const ListedObject& object, char* out) {
   if (!object.checksum_kind) return out;

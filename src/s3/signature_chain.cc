@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "s3/put_text.h"
 #include "s3/time.h"
 
 namespace fb::s3 {
@@ -12,8 +13,6 @@ namespace {
 constexpr std::string_view kChunkLabel = "AWS4-HMAC-SHA256-PAYLOAD\n";
 constexpr std::string_view kTrailerLabel = "AWS4-HMAC-SHA256-TRAILER\n";
 static_assert(kChunkLabel.size() == kTrailerLabel.size());
-
-char* put(std::string_view text, char* out) { return std::ranges::copy(text, out).out; }
 
 }  // namespace
 

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "base/ascii.h"
+#include "s3/put_text.h"
 
 namespace fb::s3 {
 namespace {
@@ -153,8 +154,6 @@ std::optional<int64_t> parse_asctime(std::string_view text) {
   scan.clock(time).literal(" ").digits(4, time.year);
   return scan.at_end() ? to_unix(time) : std::nullopt;
 }
-
-char* put(std::string_view text, char* out) { return std::ranges::copy(text, out).out; }
 
 template <int kCount>
 char* put_digits(int value, char* out) {

@@ -8,6 +8,7 @@
 #include <array>
 #include <bit>
 
+#include "s3/put_text.h"
 #include "s3/uri.h"
 
 namespace fb::s3 {
@@ -16,8 +17,6 @@ namespace {
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
 size_t utf8_size(uint8_t lead) { return lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4; }
-
-char* put(std::string_view text, char* out) { return std::ranges::copy(text, out).out; }
 
 // Plain bytes can be copied as they are: printable ASCII without the five that XML or its readers treat
 // specially. A bit for each byte that is not plain:
