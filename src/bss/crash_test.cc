@@ -65,25 +65,12 @@ Task<void> run_check(Env& env, const Setting& setting, uint32_t incarnation, con
   CO_ASSERT_OK(co_await front.close());
 }
 
-// What was under way at the crash may have happened; from then on it is as it was found.
-Task<void> settle_model(Env& env, const Setting& setting, uint32_t incarnation, Model& model) {
+Task<void> settle_store(Env& env, const Setting& setting, uint32_t incarnation, Model& model) {
   auto store = co_await BlobStore::open(env, small_options(setting, incarnation));
   CO_ASSERT_OK(store);
   BlobFront front(env, **store);
   CO_ASSERT_OK(co_await front.open());
-  for (auto* open : {&model.putting, &model.erasing}) {
-    for (const auto& [key, bytes] : *open) {
-      const Result<std::string> got = co_await get_bytes(front, key, 0, static_cast<uint32_t>(bytes.size()));
-      if (got) EXPECT_EQ(*got, bytes);
-      if (got) {
-        model.live[key] = bytes;
-      } else {
-        EXPECT_TRUE(got.error().is(BlobError::not_found)) << got.error().to_string();
-        model.erased.insert(key);
-      }
-    }
-    open->clear();
-  }
+  co_await settle_model(front, model);
   CO_ASSERT_OK(co_await front.close());
 }
 
@@ -107,7 +94,7 @@ bool crash_and_check(uint64_t seed, uint64_t n, SimNode::CrashPoint point, Crash
   if (node.running()) return false;
   const bool crashed = node.crashed();
   uint64_t wrong = 0;
-  run(simulation, node, [&](Env& env) { return settle_model(env, setting, 2, model); });
+  run(simulation, node, [&](Env& env) { return settle_store(env, setting, 2, model); });
   run(simulation, node, [&](Env& env) { return run_check(env, setting, 3, model, &wrong); });
   run(simulation, node,
       [&](Env& env) { return run_workload(env, setting, 4, model, random, operations / 2); });

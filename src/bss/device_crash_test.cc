@@ -73,20 +73,7 @@ struct BlobRun {
       BlobFront front(env, **store);
       CO_CHECK_OK(co_await front.open());
       EXPECT_TRUE(front.verify());
-      for (auto* open : {&model.putting, &model.erasing}) {
-        for (const auto& [key, bytes] : *open) {
-          const Result<std::string> got =
-              co_await get_bytes(front, key, 0, static_cast<uint32_t>(bytes.size()));
-          if (got) EXPECT_EQ(*got, bytes);
-          if (got) {
-            model.live[key] = bytes;
-          } else {
-            EXPECT_TRUE(got.error().is(BlobError::not_found)) << got.error().to_string();
-            model.erased.insert(key);
-          }
-        }
-        open->clear();
-      }
+      co_await settle_model(front, model);
       uint64_t wrong = 0;
       co_await check_model(front, model, &wrong);
       Workload workload{.env = env, .client = front, .model = model, .random = random, .length_max = 9000};

@@ -119,6 +119,23 @@ struct Workload {
   }
 };
 
+// What was under way at a crash may have happened; from then on it is as it was found.
+inline Task<void> settle_model(BlobClient& client, Model& model) {
+  for (auto* open : {&model.putting, &model.erasing}) {
+    for (const auto& [key, bytes] : *open) {
+      const Result<std::string> got = co_await get_bytes(client, key, 0, static_cast<uint32_t>(bytes.size()));
+      if (got) {
+        EXPECT_EQ(*got, bytes);
+        model.live[key] = bytes;
+      } else {
+        EXPECT_TRUE(got.error().is(BlobError::not_found)) << got.error().to_string();
+        model.erased.insert(key);
+      }
+    }
+    open->clear();
+  }
+}
+
 // Every acknowledged blob is there whole, nothing erased is, and nothing else is but what was under way.
 inline Task<void> check_model(BlobClient& client, const Model& model, uint64_t* wrong) {
   for (const auto& [key, bytes] : model.live) {

@@ -10,29 +10,9 @@ namespace {
 
 constexpr uint64_t kSeeds = 3;
 
-// The crash comes at the n-th change, in the second process again, while it recovers perhaps. False where no
-// process came so far.
 bool crash_at(uint64_t n, uint64_t seed, int steps, Counters& total, bool power_loss_protection = false) {
   CrashRun run(seed, power_loss_protection);
-  for (int boot = 0; boot < 2; ++boot) {
-    const auto parity = (n + seed + static_cast<uint64_t>(boot)) % 2;
-    run.world.node.crash_at(
-        parity == 0 ? sim::SimNode::CrashPoint::io_before : sim::SimNode::CrashPoint::io_after, n,
-        (n + seed) % 3 == 0 ? sim::CrashKind::kill : sim::CrashKind::power_loss);
-    run.boot(steps, boot == 1 && n % 4 == 0);
-    run.counters.crashes += run.world.node.crashed();
-  }
-  run.world.node.forget_planned_crash();
-  run.boot(10, true);
-  run.boot(0, true, true);
-  EXPECT_FALSE(testing::Test::HasFailure()) << "n " << n << " seed " << seed << "\n" << run.world.log();
-  for (uint64_t Counters::* field :
-       {&Counters::crashes, &Counters::renames, &Counters::prefix_renames, &Counters::completes,
-        &Counters::aborts, &Counters::buckets, &Counters::seen_pending, &Counters::seen_known,
-        &Counters::checkpoints, &Counters::ends}) {
-    total.*field += run.counters.*field;
-  }
-  return run.counters.crashes != 0;
+  return crash_at(run, n, steps, total);
 }
 
 TEST(PartitionCrash, AtEveryChangeOfTheDiskUnderEverything) {

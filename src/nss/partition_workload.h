@@ -56,6 +56,14 @@ inline const std::string kBucketThere = "bucket";  // no key: space bytes are be
 struct Counters {
   uint64_t crashes = 0, renames = 0, prefix_renames = 0, completes = 0, aborts = 0, buckets = 0,
            seen_pending = 0, seen_known = 0, checkpoints = 0, ends = 0;
+  void add(const Counters& other) {
+    for (uint64_t Counters::* field :
+         {&Counters::crashes, &Counters::renames, &Counters::prefix_renames, &Counters::completes,
+          &Counters::aborts, &Counters::buckets, &Counters::seen_pending, &Counters::seen_known,
+          &Counters::checkpoints, &Counters::ends}) {
+      this->*field += other.*field;
+    }
+  }
 };
 
 // One client: a random change after the other, each held against what the model says.
@@ -556,5 +564,24 @@ struct CrashRun {
   bool awaits_walk = false;   // of compaction
   Partition::Statistics statistics;
 };
+
+// The crash comes at the n-th change, in the second process again, while it recovers perhaps. False where no
+// process came so far.
+inline bool crash_at(CrashRun& run, uint64_t n, int steps, Counters& total) {
+  for (int boot = 0; boot < 2; ++boot) {
+    const auto parity = (n + run.seed + static_cast<uint64_t>(boot)) % 2;
+    run.world.node.crash_at(
+        parity == 0 ? sim::SimNode::CrashPoint::io_before : sim::SimNode::CrashPoint::io_after, n,
+        (n + run.seed) % 3 == 0 ? sim::CrashKind::kill : sim::CrashKind::power_loss);
+    run.boot(steps, boot == 1 && n % 4 == 0);
+    run.counters.crashes += run.world.node.crashed();
+  }
+  run.world.node.forget_planned_crash();
+  run.boot(10, true);
+  run.boot(0, true, true);
+  EXPECT_FALSE(testing::Test::HasFailure()) << "n " << n << " seed " << run.seed << "\n" << run.world.log();
+  total.add(run.counters);
+  return run.counters.crashes != 0;
+}
 
 }  // namespace fb
