@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "bss_load.h"
+#include "nss/partition.h"
 
 namespace fb::bench {
 namespace {
@@ -67,7 +68,9 @@ class Overwrites {
     const uint64_t compacted = front_.stats().compacted_bytes;
     end_ = begun + seconds;
     Scope scope(load_.env());
+    writing_ = kSmallWidth;
     for (unsigned i = 0; i < kSmallWidth; ++i) scope.spawn(&Overwrites::worker, std::ref(*this), i);
+    scope.spawn(&Overwrites::eraser, std::ref(*this));
     co_await scope.join();
     phase_.seconds = wall_now() - begun;
     phase_.cpu_micros = (cpu_seconds() - cpu) * 1e6 / static_cast<double>(phase_.overwrites);
@@ -104,9 +107,21 @@ class Overwrites {
         give_up("put: " + put.error().to_string());
       self.phase_.puts.add(wall_now() - begun);
       const BlobKey old = std::exchange(self.load_.keys[self.victim()], key);
-      const BlobExtent extent{.id = old.id, .block_count = 1};
-      if (const auto erased = co_await self.front_.erase({}, std::span(&extent, 1)); !erased)
-        give_up("erase: " + erased.error().to_string());
+      self.replaced_.push_back({.id = old.id, .block_count = 1});
+    }
+    --self.writing_;
+  }
+  // As the namespace's worker frees what its ledger holds.
+  static Task<void> eraser(Overwrites& self) {
+    while (self.writing_ > 0 || !self.replaced_.empty()) {
+      const std::vector<BlobExtent> round = std::exchange(self.replaced_, {});
+      for (std::span<const BlobExtent> rest = round; !rest.empty();) {
+        const auto call = rest.first(std::min(rest.size(), Partition::kFreeBatchMax));
+        if (const auto erased = co_await self.front_.erase({}, call); !erased)
+          give_up("erase: " + erased.error().to_string());
+        rest = rest.subspan(call.size());
+      }
+      if (self.writing_ > 0) (void)co_await sleep_for(self.load_.env(), Partition::Options{}.free_delay);
     }
   }
 
@@ -117,6 +132,8 @@ class Overwrites {
   uint64_t count_max_ = 0;
   double end_ = 0;
   Phase phase_;
+  unsigned writing_ = 0;
+  std::vector<BlobExtent> replaced_;  // and not erased yet
 };
 
 Task<void> fill_to(Load& load, bss::BlobFront& front, unsigned percent) {

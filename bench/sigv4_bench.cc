@@ -8,6 +8,7 @@
 #include "s3/checksum.h"
 #include "s3/chunked.h"
 #include "s3/chunked_encoder.h"
+#include "s3/md5_lanes.h"
 #include "s3/signer.h"
 #include "s3/sigv4.h"
 #include "s3/test_request.h"
@@ -70,6 +71,23 @@ void checksum(benchmark::State& state) {
   state.SetLabel(std::string(checksum_name(kind)));
 }
 BENCHMARK(checksum)->ArgsProduct({{0, 1, 2, 3, 4}, {4096, 1 << 20}});
+
+// Bodies of 4 KiB, so many at a time; one is what OpenSSL does.
+void md5_of_bodies(benchmark::State& state) {
+  const auto count = static_cast<size_t>(state.range(0));
+  const std::vector<uint8_t> bytes(4096 * count, 7);
+  std::vector<Md5Message> messages(count);
+  for (size_t i = 0; i < count; ++i) messages[i].bytes = Bytes(bytes).subspan(4096 * i, 4096);
+  for (auto _ : state) {
+    md5_together(messages);
+    benchmark::DoNotOptimize(messages.data());
+    benchmark::ClobberMemory();
+  }
+  state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(bytes.size()));
+  state.counters["us_each"] = benchmark::Counter(static_cast<double>(state.iterations() * count) / 1e6,
+                                                 benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+BENCHMARK(md5_of_bodies)->Arg(1)->Arg(2)->Arg(3)->Arg(4)->Arg(6)->Arg(8)->Arg(12)->Arg(16);
 
 void decode_chunked(benchmark::State& state) {
   const auto kind = static_cast<PayloadKind>(state.range(0));

@@ -65,7 +65,8 @@ ApiServer::ApiServer(Services services, RootClient& roots, const ApiOptions& opt
       roots_(roots),
       options_(options),
       copies_(services.env,
-              std::clamp<uint64_t>(services.env.buffers().limit_bytes() / kPoolBytesPerCopy, 1, kCopiesMax)) {
+              std::clamp<uint64_t>(services.env.buffers().limit_bytes() / kPoolBytesPerCopy, 1, kCopiesMax)),
+      md5s_(services.env) {
   const RequestId id = make_request_id(services.env);
   host_id_.assign(id.data(), id.size());
 }
@@ -79,7 +80,8 @@ Task<void> ApiServer::handle(HttpExchange& exchange) {
             .options = options_,
             .head = exchange.request(),
             .request_id = {id.data(), id.size()},
-            .copies = copies_};
+            .copies = copies_,
+            .md5s = md5s_};
   add_request_ids(call);
 
   size_t operation = kOperationUnknown;

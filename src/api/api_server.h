@@ -39,6 +39,7 @@ class ApiServer final : public HttpHandler {
   s3::SigningKeyCache signing_keys_;
   ApiMetrics metrics_;
   Semaphore copies_;
+  Md5Batch md5s_;
   std::string host_id_;
 };
 

@@ -9,6 +9,7 @@
 
 #include "api/content.h"
 #include "api/failures.h"
+#include "api/md5_batch.h"
 #include "client/root_client.h"
 #include "http/exchange.h"
 #include "io/sync.h"
@@ -49,6 +50,7 @@ struct Call {
   std::string owner_display_name;
   BucketId bucket;    // set for operations on buckets and objects, but CreateBucket
   Semaphore& copies;  // bounds the copies of this core, see kCopiesMax
+  Md5Batch& md5s;     // of this core
 
   CallContext context() const { return services.context(); }
   bool is_head() const { return head.method == "HEAD"; }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Requests that meet: each answer must be one that some order of them allows, and nothing may leak or hang.
+#include <fmt/format.h>
+
 #include <set>
 
 #include "api/api_test_world.h"
@@ -63,6 +65,43 @@ TEST(ApiConcurrency, PartReplacedWhileCompleteRuns) {
         },
         {.seed = seed});
   }
+}
+
+std::string body_of(uint64_t number) { return random_bytes(1 + number * number * 25, number); }
+bool has_wrong_md5(uint64_t number) { return number % 7 == 3; }
+
+Task<void> put_with_md5(TestServer& server, uint64_t number) {
+  const std::string body = body_of(number);
+  const bool wrong = has_wrong_md5(number);
+  const Reply reply =
+      co_await once(server, {.method = "PUT",
+                             .path = fmt::format("/bucket/{}", number),
+                             .headers = {{"Content-MD5", base64_md5(wrong ? body + "x" : body)}},
+                             .body = body,
+                             .auth = Auth::header_unsigned});
+  EXPECT_EQ(reply.status, wrong ? 400 : 200) << reply.body;
+  if (wrong) {
+    EXPECT_EQ(reply.code(), "BadDigest");
+  } else {
+    EXPECT_EQ(reply.header("etag"), '"' + md5_hex(body) + '"');
+  }
+}
+
+// Bodies that come in the same turn of the loop are hashed together: each has its own ETag and Content-MD5.
+TEST(ApiConcurrency, PutsOfOneTurnHaveTheirOwnMd5s) {
+  constexpr uint64_t kPuts = 60;
+  run_world([](TestServer& server) -> Task<void> {
+    co_await server.make_bucket();
+    Scope scope(server.env);
+    for (uint64_t number = 0; number < kPuts; ++number) scope.spawn(put_with_md5, std::ref(server), number);
+    co_await scope.join();
+    for (uint64_t number = 0; number < kPuts; ++number) {
+      const Reply got = co_await server.call("GET", fmt::format("/bucket/{}", number));
+      EXPECT_EQ(got.status, has_wrong_md5(number) ? 404 : 200);
+      if (got.status == 200) EXPECT_TRUE(got.body == body_of(number));
+    }
+    co_await server.check_blobs();
+  });
 }
 
 TEST(ApiConcurrency, AbortWhileAPartArrives) {

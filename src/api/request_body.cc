@@ -65,9 +65,14 @@ S3Result<void> RequestBody::check_declared(uint64_t size_max_bytes) const {
   return {};
 }
 
+// Whether these are the whole body: then its MD5 is left to the batch.
+bool RequestBody::is_all(std::span<const std::byte> bytes) const {
+  return received_ == 0 && size_ == bytes.size() && !bytes.empty() && bytes.size() <= Md5Batch::kBytesMax;
+}
+
 void RequestBody::hash(std::span<const std::byte> bytes) {
   received_ += bytes.size();
-  md5_.update(octets(bytes));
+  if (!md5_known_) md5_.update(octets(bytes));
   if (sha256_) sha256_->update(octets(bytes));
   if (checksum_) checksum_->update(octets(bytes));
 }
@@ -78,7 +83,12 @@ Task<S3Result<size_t>> RequestBody::fill(std::span<std::byte> into) {
   auto count = co_await call_.exchange.read_body(into);
   if (!count) co_return to_failure(count.error());
   if (*count < into.size()) ended_ = true;
-  hash(into.first(*count));
+  const std::span<std::byte> bytes = into.first(*count);
+  if (is_all(bytes)) {
+    md5_digest_ = co_await call_.md5s.digest(octets(bytes));
+    md5_known_ = true;
+  }
+  hash(bytes);
   co_return *count;
 }
 
@@ -128,7 +138,12 @@ Task<S3Result<size_t>> RequestBody::fill_framed(std::span<std::byte> into) {
     filled += count;
   }
   call_.services.env.stats().bytes_copied += filled;
-  hash(into.first(filled));
+  const std::span<std::byte> bytes = into.first(filled);
+  if (is_all(bytes)) {
+    md5_digest_ = co_await call_.md5s.digest(octets(bytes));
+    md5_known_ = true;
+  }
+  hash(bytes);
   co_return filled;
 }
 
@@ -166,7 +181,7 @@ Task<S3Result<void>> RequestBody::finish() {
     if (!s3::constant_time_equal(s3::Bytes(digest), s3::Bytes(call_.auth.body_sha256)))
       co_return S3Error::XAmzContentSHA256Mismatch;
   }
-  md5_digest_ = md5_.finish();
+  if (!md5_known_) md5_digest_ = md5_.finish();
   if (declared_.content_md5 && *declared_.content_md5 != md5_digest_) co_return S3Error::BadDigest;
   co_return compare_checksum();
 }

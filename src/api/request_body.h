@@ -49,6 +49,7 @@ class RequestBody final : public ContentSource {
   Task<S3Result<size_t>> fill_framed(std::span<std::byte> into);
   S3Result<size_t> decode_in_place(std::span<std::byte> received);
   S3Result<size_t> decode_window(std::span<std::byte> out);
+  bool is_all(std::span<const std::byte> bytes) const;
   void hash(std::span<const std::byte> bytes);
   S3Result<void> finish_framing();
   S3Result<void> compare_checksum();
@@ -64,6 +65,7 @@ class RequestBody final : public ContentSource {
   std::optional<s3::Sha256> sha256_;
   std::optional<s3::Checksum> checksum_;
   s3::Md5Digest md5_digest_{};
+  bool md5_known_ = false;  // of the whole body, which came in one piece
   std::optional<s3::ChecksumValue> checksum_value_;
 
   // aws-chunked is decoded where it was received. Only where the caller's room is small is it received into a

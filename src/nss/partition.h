@@ -100,7 +100,8 @@ class Partition {
   static constexpr uint64_t kOperationBytes = 512 * kKiB;
   // New pages one operation may need at first.
   static constexpr uint32_t kOperationFrames = 8;
-  static constexpr size_t kFreeBatchMax = 256;  // blobs erased in one call
+  static constexpr size_t kFreeBatchMax =
+      1024;  // blobs erased in one call: some 64 a shard, as many as a block of a batch takes
   // What a walk of compaction does in one tick at most: pages looked at, read, and changed (joined with
   // others or laid out anew).
   static constexpr int kCompactLooks = 200;
