@@ -17,7 +17,6 @@ constexpr size_t kGroupCapacity = 256 * kKiB;  // to begin with
 JournalFile::JournalFile(Env& env, const Options& options)
     : env_(env),
       options_(options),
-      groups_{Group(env), Group(env)},
       segments_mutex_(env),
       writer_wake_(env),
       preparer_wake_(env),
@@ -28,9 +27,10 @@ JournalFile::JournalFile(Env& env, const Options& options)
   FB_ASSERT(options.segment_bytes >= kSegmentBytesMin, options.segment_bytes);
   FB_ASSERT(is_aligned(options.segment_bytes, kJournalBlock), options.segment_bytes);
   FB_ASSERT(options.size_bytes_max >= 3 * options.segment_bytes, options.size_bytes_max);
-  for (Group& group : groups_) {
-    group.bytes.reserve(kGroupCapacity);
-    start_group(group);
+  for (std::unique_ptr<Group>& group : groups_) {
+    group = std::make_unique<Group>(env);
+    group->bytes.reserve(kGroupCapacity);
+    start_group(*group);
   }
 }
 
@@ -44,7 +44,7 @@ Task<Result<std::unique_ptr<JournalFile>>> JournalFile::open(Env& env, const Opt
     (void)co_await journal->close();
     co_return recovered.error();
   }
-  journal->scope_.spawn(&run_writer, journal.get());
+  for (size_t i = 0; i < kWritesInFlightMax; ++i) journal->scope_.spawn(&run_writer, journal.get());
   journal->scope_.spawn(&run_preparer, journal.get());
   journal->scope_.spawn(&run_marker, journal.get());
   co_return journal;
@@ -73,12 +73,20 @@ void JournalFile::start_group(Group& group) {
   group.bytes.clear();
   group.bytes.resize(sizeof(GroupHeader));
   group.frame_count = 0;
+  group.outcome.reset();
+}
+
+Notification& JournalFile::group_of(uint64_t sequence) {
+  for (size_t i = oldest_; i != filling_; i = (i + 1) % groups_.size()) {
+    if (sequence <= groups_[i]->last_sequence) return groups_[i]->written;
+  }
+  return filling().written;
 }
 
 bool JournalFile::has_room(size_t payload_bytes) const {
   FB_ASSERT(payload_bytes <= frame_size_max(), payload_bytes);
   if (failed_ || closing_) return false;
-  const Group& group = groups_[filling_];
+  const Group& group = filling();
   const size_t size = group.bytes.size() + kFrameHeaderSize + payload_bytes;
   if (group.frame_count != 0 && size > std::min<size_t>(kGroupBytesMax, options_.segment_bytes / 2))
     return false;
@@ -91,11 +99,11 @@ Task<Result<void>> JournalFile::wait_for_room(const CallContext& context, size_t
   while (!has_room(payload_bytes)) {
     if (failed_ || closing_) co_return JournalError::unavailable;
     if (context.deadline <= env_.now()) co_return JournalError::timed_out;
-    const bool group_full = groups_[filling_].frame_count != 0 && ahead_ != nullptr;
+    const bool group_full = filling().frame_count != 0 && ahead_ != nullptr;
     // A trim would give room back, where there is something to trim and somebody who does it.
     const bool nothing_to_trim = segments_.size() == 1 && spares_.empty();
     const bool stuck = prepare_failed_ && (nothing_to_trim || low_handler_ == nullptr);
-    if (stuck && !group_full && !writing_ && groups_[filling_].frame_count == 0) co_return JournalError::full;
+    if (stuck && !group_full && idle() && filling().frame_count == 0) co_return JournalError::full;
     // A journal that was at its limit when it was opened has told nobody yet.
     if (low_handler_ != nullptr && at_size_limit() && segments_.size() > 1) low_handler_();
     co_await room_.wait();
@@ -106,22 +114,21 @@ Task<Result<void>> JournalFile::wait_for_room(const CallContext& context, size_t
 uint64_t JournalFile::enqueue(std::string_view payload) {
   FB_ASSERT(!failed_);
   FB_ASSERT(!closing_);
-  Group& group = groups_[filling_];
+  Group& group = filling();
   const auto length = static_cast<uint32_t>(payload.size());
   group.bytes.append(&length, sizeof(length));
   group.bytes.append(payload.data(), payload.size());
-  ++group.frame_count;
-  if (!writing_) writer_wake_.notify_one();
+  if (++group.frame_count == 1) writer_wake_.notify_one();
   return next_sequence_++;
 }
 
-Task<Result<uint64_t>> JournalFile::append(const CallContext& context, std::span<const std::byte> payload) {
+Task<Result<uint64_t>> JournalFile::submit(const CallContext& context, std::span<const std::byte> payload) {
   if (payload.size() > frame_size_max()) co_return JournalError::full;
   FB_CO_CHECK(co_await wait_for_room(context, payload.size()));
-  const uint64_t sequence = enqueue({reinterpret_cast<const char*>(payload.data()), payload.size()});
-  FB_CO_CHECK(co_await durable(sequence));
-  co_return sequence;
+  co_return enqueue({reinterpret_cast<const char*>(payload.data()), payload.size()});
 }
+
+Task<Result<void>> JournalFile::wait_durable(uint64_t sequence) { co_return co_await durable(sequence); }
 
 void JournalFile::note_room() {
   const uint64_t here = options_.segment_bytes - segments_.back()->end_bytes;
@@ -130,76 +137,103 @@ void JournalFile::note_room() {
   room_bytes_.store(here + whole - std::min(here + whole, marks), std::memory_order_relaxed);
 }
 
-// The segment that takes the next group; null where there is none.
-JournalFile::Segment* JournalFile::place_for(size_t padded_bytes) {
-  if (segments_.back()->end_bytes + padded_bytes <= options_.segment_bytes) return segments_.back().get();
-  if (ahead_ == nullptr) return nullptr;
-  segments_.push_back(std::move(ahead_));
-  note_room();
-  preparer_wake_.notify_all();
-  return segments_.back().get();
+// Whether the group that fills may go out now. A segment is begun when nothing is in flight.
+bool JournalFile::may_write() const {
+  if (filling().frame_count == 0 && !mark_wanted_) return false;
+  if (mark_in_flight_ || in_flight() == kWritesInFlightMax) return false;
+  const size_t padded = align_up(filling().bytes.size(), kJournalBlock);
+  return idle() || segments_.back()->end_bytes + padded <= options_.segment_bytes;
 }
 
-Task<Result<void>> JournalFile::write_group(Group& group) {
-  Segment* segment = place_for(align_up(group.bytes.size(), kJournalBlock));
-  if (segment == nullptr) co_return JournalError::full;
-  const uint64_t offset = segment->end_bytes;
+// Decides where the group goes, and finishes its bytes.
+Result<void> JournalFile::take_place(Group& group) {
+  group.last_sequence = last_sequence();
+  const uint64_t padded = align_up(group.bytes.size(), kJournalBlock);
+  if (segments_.back()->end_bytes + padded > options_.segment_bytes) {
+    FB_ASSERT(idle());
+    if (ahead_ == nullptr) return JournalError::full;
+    segments_.push_back(std::move(ahead_));
+    preparer_wake_.notify_all();
+  }
+  Segment& segment = *segments_.back();
+  const uint64_t offset = segment.end_bytes;
+  const uint64_t durable_to =
+      idle() ? offset : uint64_t{groups_[oldest_]->place.offset_blocks} * kJournalBlock;
+  group.segment = &segment;
+  group.place = {.first_sequence = group.last_sequence + 1 - group.frame_count,
+                 .frame_count = group.frame_count,
+                 .offset_blocks = static_cast<uint32_t>(offset / kJournalBlock),
+                 .size_bytes = static_cast<uint32_t>(group.bytes.size())};
   GroupHeader header;
   header.frame_count = group.frame_count;
   header.epoch = epoch_;
-  header.first_sequence = in_flight_last_ + 1 - group.frame_count;
+  header.first_sequence = group.place.first_sequence;
   header.durable_sequence = durable_sequence_;
-  header.size_bytes = static_cast<uint32_t>(group.bytes.size());
+  header.size_bytes = group.place.size_bytes;
+  header.unproven_blocks = static_cast<uint32_t>((offset - durable_to) / kJournalBlock);
   std::memcpy(group.bytes.data(), &header, sizeof(header));
-  seal_group(group.bytes.span(), segment->seed, offset);
-  const std::span<const std::byte> padded = group.bytes.pad();
-  segment->end_bytes += padded.size();
-  written_bytes_ += padded.size();
+  seal_group(group.bytes.span(), segment.seed, offset);
+  segment.end_bytes += padded;
+  written_bytes_ += padded;
   note_room();
-  FB_CO_CHECK(co_await segment->file.overwrite_all_durable(padded, offset));
-  segment->groups.push_back({header.first_sequence, header.frame_count,
-                             static_cast<uint32_t>(offset / kJournalBlock), header.size_bytes});
-  co_return Result<void>();
+  return {};
 }
 
+// One of several: each has one group in flight at a time.
 Task<void> JournalFile::run_writer(JournalFile* self) {
   while (!self->failed_) {
-    Group& group = self->groups_[self->filling_];
-    if (group.frame_count == 0 && !self->mark_wanted_) {
-      if (self->closing_) break;
+    if (!self->may_write()) {
+      if (self->closing_ && self->filling().frame_count == 0) break;
       co_await self->writer_wake_.wait();
       continue;
     }
-    const bool is_mark = group.frame_count == 0;
+    Group& group = self->filling();
+    self->mark_in_flight_ = group.frame_count == 0;
     self->mark_wanted_ = false;
-    self->writing_ = true;
-    self->filling_ = 1 - self->filling_;
-    self->in_flight_last_ = self->last_sequence();
-    const Result<void> written = co_await self->write_group(group);
-    self->writing_ = false;
-    ++self->groups_written_;
-    if (!written) {
-      // A mark that found no place leaves the journal as it was.
-      if (!is_mark || !written.error().is(JournalError::full)) {
-        log(self->env_, LogLevel::error, "journal: a write failed, no more changes are accepted",
-            {{"error", written.error().to_string()}});
-        self->fail();
-      }
+    const Result<void> placed = self->take_place(group);
+    self->filling_ = (self->filling_ + 1) % self->groups_.size();
+    if (placed) {
+      const uint64_t offset = uint64_t{group.place.offset_blocks} * kJournalBlock;
+      group.outcome = co_await group.segment->file.overwrite_all_durable(group.bytes.pad(), offset);
     } else {
-      self->durable_sequence_ = self->in_flight_last_;
-      self->mark_useful_ = !is_mark;
-      if (!is_mark) self->marker_wake_.notify_all();
+      group.outcome = placed;
     }
-    self->start_group(group);
-    group.written.notify_all();
-    self->mark_written_.notify_all();
-    self->room_.notify_all();
+    self->settle();
   }
+}
+
+// Those that have been written and have none before them in flight any more.
+void JournalFile::settle() {
+  while (!failed_ && !idle() && groups_[oldest_]->outcome) {
+    Group& group = *groups_[oldest_];
+    const bool is_mark = group.frame_count == 0;
+    const Result<void>& written = *group.outcome;
+    if (written) {
+      group.segment->groups.push_back(group.place);
+      durable_sequence_ = group.last_sequence;
+      mark_useful_ = !is_mark;
+      if (!is_mark) marker_wake_.notify_all();
+    } else if (!is_mark || !written.error().is(JournalError::full)) {
+      // A mark that found no place leaves the journal as it was.
+      log(env_, LogLevel::error, "journal: a write failed, no more changes are accepted",
+          {{"error", written.error().to_string()}});
+      return fail();
+    }
+    ++groups_written_;
+    mark_in_flight_ = false;
+    oldest_ = (oldest_ + 1) % groups_.size();
+    start_group(group);
+    group.written.notify_all();
+    mark_written_.notify_all();
+    room_.notify_all();
+  }
+  if (closing_) writer_wake_.notify_all();
 }
 
 void JournalFile::fail() {
   failed_ = true;
-  for (Group& group : groups_) group.written.notify_all();
+  for (const std::unique_ptr<Group>& group : groups_) group->written.notify_all();
+  writer_wake_.notify_all();
   room_.notify_all();
   mark_written_.notify_all();
   preparer_wake_.notify_all();
@@ -208,7 +242,7 @@ void JournalFile::fail() {
 
 // A group without frames: proves everything before it durable.
 Task<Result<void>> JournalFile::write_mark() {
-  while (!failed_ && (writing_ || groups_[filling_].frame_count != 0)) co_await mark_written_.wait();
+  while (!failed_ && (!idle() || filling().frame_count != 0)) co_await mark_written_.wait();
   if (failed_) co_return JournalError::unavailable;
   const uint64_t before = groups_written_;
   mark_wanted_ = true;
@@ -226,8 +260,8 @@ Task<void> JournalFile::run_marker(JournalFile* self) {
     }
     const uint64_t before = self->groups_written_;
     (void)co_await sleep_for(self->env_, kMarkDelay, &self->stop_sleeps_);
-    const bool idle = self->groups_written_ == before && !self->writing_;
-    if (idle && self->mark_useful_ && !self->closing_) {
+    const bool quiet = self->groups_written_ == before && self->idle();
+    if (quiet && self->mark_useful_ && !self->closing_) {
       self->mark_useful_ = false;
       (void)co_await self->write_mark();
     }
@@ -310,7 +344,8 @@ Task<Result<void>> JournalFile::read_run(Segment& segment, uint64_t sequence, si
 Task<Result<void>> JournalFile::close() {
   FB_ASSERT(!closed_);
   Result<void> result;
-  if (!failed_ && mark_useful_) result = co_await write_mark();
+  const bool pending = !idle() || filling().frame_count != 0;
+  if (!failed_ && (mark_useful_ || pending)) result = co_await write_mark();
   closing_ = true;
   stop_sleeps_.cancel();
   writer_wake_.notify_all();

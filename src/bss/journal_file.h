@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,18 +17,19 @@
 #include "io/scope.h"
 #include "io/sync.h"
 
-// A journal in segment files of one directory, with group commit: everything appended while a write is in
-// flight goes out as the next write, so that one durable write carries many frames and its cost is shared.
+// A journal in segment files of one directory, with group commit: everything that is submitted until a write
+// begins goes out with it, so that one durable write carries many frames and its cost is shared. A few writes
+// are in flight at the same time; frames count as durable in their order.
 //
 // Invariants
-// - At most one write is in flight. A group is written only when all before it are durable, so any intact
-// group proves
-//   that everything before it was acknowledged: a bad group with an intact one after it is damage, and the
-//   journal refuses to open; a bad one with none after it is the torn tail, which no one was told about, and
-//   is dropped.
+// - A group says how many blocks before it were not known durable when it was written, which are those of the
+//   groups in flight then. It proves what stands before these: a bad group there was acknowledged and is
+//   damage, and the journal refuses to open. A bad group that no later one proves is the torn tail, which no
+//   one was told about: it is dropped with all that follows, and what follows is overwritten with zeros
+//   before anything is written there.
+// - A segment is begun, and a mark written, when nothing is in flight: their groups prove all before them.
 // - Bytes that were durable are never written again, except when a whole segment is recycled under a new
-// generation,
-//   whose nonce makes every old group invalid.
+//   generation, whose nonce makes every old group invalid.
 // - A segment file gets its name only when its header and its content (zeros, or stale groups) are durable.
 // - While no segment is ready ahead, frames leave kMarkBlocks of the current one to marks, so that a journal
 //   on a full disk can always be opened, trimmed and go on.
@@ -49,6 +52,7 @@ class JournalFile final : public JournalClient {
   };
   static constexpr uint64_t kSegmentBytesMin = 64 * kKiB;
   static constexpr uint64_t kMarkBlocks = 6;
+  static constexpr size_t kWritesInFlightMax = 4;
   static constexpr size_t kSparesMax = 4;  // a checkpoint gives several segments back at once
   static constexpr size_t kFrameSizeMax = 4 * kMiB;
   static constexpr Duration kMarkDelay = Duration::milliseconds(100);  // idle time before the proving mark
@@ -69,7 +73,8 @@ class JournalFile final : public JournalClient {
   bool low() const override { return prepare_failed_; }
   void set_low_handler(std::function<void()> handler) override { low_handler_ = std::move(handler); }
   Task<Result<void>> seal(const CallContext& context, uint64_t epoch) override;
-  Task<Result<uint64_t>> append(const CallContext& context, std::span<const std::byte> payload) override;
+  Task<Result<uint64_t>> submit(const CallContext& context, std::span<const std::byte> payload) override;
+  Task<Result<void>> wait_durable(uint64_t sequence) override;
   Task<Result<std::vector<Frame>>> read(const CallContext& context, uint64_t sequence) override;
   Task<Result<void>> trim(const CallContext& context, uint64_t sequence) override;
 
@@ -117,15 +122,21 @@ class JournalFile final : public JournalClient {
     uint64_t seed = 0;
     std::string path;
     File file;
-    std::vector<GroupPlace> groups;
+    std::vector<GroupPlace> groups;  // those that are durable
     uint64_t end_bytes = kJournalBlock;
+    uint64_t stale_end_bytes = 0;  // found at open: behind the last group that goes with the torn tail
   };
-  // Frames that go out together, and who waits for them.
+  // Frames that go out together, and who waits for them. One fills while the others are in flight; they are
+  // used in turn.
   struct Group {
     explicit Group(Env& env) : written(env) {}
     AlignedBytes bytes;
     uint32_t frame_count = 0;
-    Notification written;
+    uint64_t last_sequence = 0;
+    Segment* segment = nullptr;
+    GroupPlace place{};
+    std::optional<Result<void>> outcome;  // of its write
+    Notification written;                 // and all before it
   };
 
   JournalFile(Env& env, const Options& options);
@@ -141,8 +152,8 @@ class JournalFile final : public JournalClient {
   Task<Result<void>> keep_spare(const std::string& path);
   Task<Result<std::unique_ptr<Segment>>> open_segment(uint64_t generation, AlignedBytes& content);
   Result<void> scan_segment(Segment& segment, std::span<std::byte> content);
-  bool later_group(const Segment& segment, std::span<std::byte> content, uint64_t from_bytes,
-                   uint64_t& found) const;
+  Result<void> check_tail(Segment& segment, std::span<std::byte> content) const;
+  Task<Result<void>> wipe_stale(Segment& segment);
   Error damaged(const Segment& segment, uint64_t offset, std::string_view what) const;
 
   // Segments: journal_segments.cc.
@@ -159,15 +170,18 @@ class JournalFile final : public JournalClient {
 
   static Task<void> run_writer(JournalFile* self);
   static Task<void> run_marker(JournalFile* self);
-  Task<Result<void>> write_group(Group& group);
-  Segment* place_for(size_t padded_bytes);
+  bool may_write() const;
+  Result<void> take_place(Group& group);
+  void settle();
+  size_t in_flight() const { return (filling_ + groups_.size() - oldest_) % groups_.size(); }
+  bool idle() const { return in_flight() == 0; }
+  Group& filling() { return *groups_[filling_]; }
+  const Group& filling() const { return *groups_[filling_]; }
   void note_room();
   Task<Result<void>> write_mark();
   void start_group(Group& group);
   void fail();
-  Notification& group_of(uint64_t sequence) {
-    return sequence <= in_flight_last_ ? groups_[1 - filling_].written : groups_[filling_].written;
-  }
+  Notification& group_of(uint64_t sequence);
 
   Env& env_;
   Options options_;
@@ -178,11 +192,11 @@ class JournalFile final : public JournalClient {
   uint64_t epoch_ = 0;
   uint64_t next_sequence_ = 1;
   uint64_t durable_sequence_ = 0;
-  uint64_t in_flight_last_ = 0;
-  Group groups_[2];
-  unsigned filling_ = 0;
-  bool writing_ = false;
+  std::array<std::unique_ptr<Group>, kWritesInFlightMax + 1> groups_;
+  size_t oldest_ = 0;   // in flight, where any is
+  size_t filling_ = 0;  // those between are in flight
   bool mark_wanted_ = false;
+  bool mark_in_flight_ = false;
   bool mark_useful_ = false;  // a group with frames is the last one
   uint64_t groups_written_ = 0;
   uint64_t written_bytes_ = 0;

@@ -136,6 +136,56 @@ TEST(JournalFile, CrashAtEveryChangeKeepsWhatWasAcknowledged) {
   }
 }
 
+// One of several that append at the same time, each as soon as its last frame is durable.
+Task<void> append_in_turns(Env* env, JournalFile* journal, uint64_t seed, uint64_t count,
+                           uint64_t* acknowledged) {
+  for (uint64_t i = 0; i < count; ++i) {
+    (void)co_await sleep_for(*env, Duration::microseconds(static_cast<int64_t>((seed * 37 + i * 61) % 90)));
+    // The payload depends on the sequence, so it is enqueued at once.
+    while (!journal->has_room(5100)) {
+      if (!co_await journal->wait_for_room({}, 5100)) co_return;
+    }
+    const uint64_t sequence = journal->enqueue(payload(journal->last_sequence() + 1));
+    if (!co_await journal->durable(sequence)) co_return;
+    *acknowledged = std::max(*acknowledged, sequence);
+  }
+}
+
+// Writes in flight end, tear and vanish in any order: what was acknowledged stays, and what was not leaves
+// nothing behind that a later start takes for its own.
+TEST(JournalFile, CrashWithWritesInFlightKeepsWhatWasAcknowledged) {
+  const auto append_all = [](Env& env, JournalFile& journal, uint64_t count,
+                             uint64_t& acknowledged) -> Task<void> {
+    Scope scope(env);
+    for (uint64_t i = 0; i < 9; ++i) scope.spawn(&append_in_turns, &env, &journal, i, count, &acknowledged);
+    co_await scope.join();
+  };
+  JournalFile::Options roomy = options();
+  roomy.size_bytes_max = 8 * kMiB;  // nobody trims
+  for (const sim::CrashKind kind : {sim::CrashKind::power_loss, sim::CrashKind::kill}) {
+    for (uint64_t n = 1; n < 400; ++n) {
+      World world(n);
+      uint64_t acknowledged = 0;
+      for (uint64_t life = 0; life < 4; ++life) {
+        if (life < 3)
+          world.node.crash_at(
+              n % 2 == 0 ? sim::SimNode::CrashPoint::io_before : sim::SimNode::CrashPoint::io_after,
+              life == 0 ? n : 1 + (n * 7 + life * 13) % 45, kind);
+        world.run([&](Env& env) -> Task<void> {
+          auto journal = co_await open_journal(env, roomy);
+          if (!journal) ADD_FAILURE() << "n=" << n << " life " << life << " " << world.log();
+          CO_CHECK_OK(journal);
+          co_await expect_content(**journal, acknowledged);
+          if (!co_await (*journal)->seal({}, (*journal)->bounds().epoch + 1)) co_return;
+          co_await append_all(env, **journal, life == 3 ? 2 : 12, acknowledged);
+          (void)co_await (*journal)->close();
+        });
+        if (testing::Test::HasFailure()) return;
+      }
+    }
+  }
+}
+
 TEST(JournalFile, AForeignJournalIsRefused) {
   World world;
   world.run([&](Env& env) -> Task<void> {

@@ -24,7 +24,7 @@ namespace fb {
 
 using StoreId = std::array<uint8_t, 16>;
 
-inline constexpr uint32_t kJournalVersion = 1;
+inline constexpr uint32_t kJournalVersion = 2;
 inline constexpr size_t kJournalBlock = kDirectIoAlignment;
 
 struct SegmentHeader {
@@ -48,7 +48,8 @@ struct GroupHeader {
   uint64_t first_sequence = 0;    // of its first frame; that of the next frame where it has none
   uint64_t durable_sequence = 0;  // highest frame known durable when the group was written
   uint32_t size_bytes = 0;        // header and frames, without padding
-  uint32_t reserved = 0;
+  // Blocks in front of it, in its segment, that were not known durable when it was written.
+  uint32_t unproven_blocks = 0;
 };
 static_assert(sizeof(GroupHeader) == 48);
 // Each frame: its length as u32, then its payload.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Opening a journal: which segments there are, what is in them, and where it ends. A group that is not intact
-// is the torn tail where no intact group follows anywhere, and damage otherwise (see journal_file.h).
+// is damage where a later one proves that it was durable, and the torn tail otherwise (see journal_file.h).
 #include <fmt/format.h>
 
 #include <charconv>
@@ -96,16 +96,21 @@ Task<Result<std::unique_ptr<JournalFile::Segment>>> JournalFile::open_segment(ui
   co_return segment;
 }
 
-// Whether an intact group stands at or after `from_bytes`, at any block.
-bool JournalFile::later_group(const Segment& segment, std::span<std::byte> content, uint64_t from_bytes,
-                              uint64_t& found) const {
+// What follows the end that was found, at any block: a group that proves the end durable makes it damage;
+// others go with it.
+Result<void> JournalFile::check_tail(Segment& segment, std::span<std::byte> content) const {
   GroupHeader header;
-  for (uint64_t offset = from_bytes; offset < content.size(); offset += kJournalBlock) {
+  for (uint64_t offset = segment.end_bytes + kJournalBlock; offset < content.size();
+       offset += kJournalBlock) {
     if (!read_group(content.subspan(offset), offset, segment.seed, header)) continue;
-    found = offset;
-    return true;
+    const uint64_t unproven_bytes = uint64_t{header.unproven_blocks} * kJournalBlock;
+    if (unproven_bytes < offset - segment.end_bytes) {
+      return damaged(segment, segment.end_bytes,
+                     fmt::format("the group at offset {} proves that this one was durable", offset));
+    }
+    segment.stale_end_bytes = offset + align_up(header.size_bytes, kJournalBlock);
   }
-  return false;
+  return {};
 }
 
 // Takes the intact groups from the segment's beginning.
@@ -125,12 +130,7 @@ Result<void> JournalFile::scan_segment(Segment& segment, std::span<std::byte> co
     offset += align_up(header.size_bytes, kJournalBlock);
   }
   segment.end_bytes = offset;
-  uint64_t found = 0;
-  if (later_group(segment, content, offset + kJournalBlock, found)) {
-    return damaged(segment, offset,
-                   fmt::format("the group at offset {} proves that this one was durable", found));
-  }
-  return {};
+  return check_tail(segment, content);
 }
 
 Task<Result<void>> JournalFile::recover() {
@@ -165,13 +165,22 @@ Task<Result<void>> JournalFile::recover() {
   }
   FB_CO_CHECK(co_await make_durable());
   durable_sequence_ = next_sequence_ - 1;
-  in_flight_last_ = durable_sequence_;
   co_return Result<void>();
+}
+
+// What goes with a torn tail must not be found behind what is written in its place.
+Task<Result<void>> JournalFile::wipe_stale(Segment& segment) {
+  if (segment.stale_end_bytes <= segment.end_bytes) co_return Result<void>();
+  AlignedBytes zeros(segment.stale_end_bytes - segment.end_bytes);
+  zeros.resize(segment.stale_end_bytes - segment.end_bytes);
+  std::memset(zeros.data(), 0, zeros.size());
+  co_return co_await segment.file.write_all(zeros.span(), segment.end_bytes);
 }
 
 // What a killed process wrote may be readable and not on the medium yet. From now on it counts as durable:
 // what follows proves that it was.
 Task<Result<void>> JournalFile::make_durable() {
+  FB_CO_CHECK(co_await wipe_stale(*segments_.back()));
   for (const std::unique_ptr<Segment>& segment : segments_) FB_CO_CHECK(co_await segment->file.sync());
   if (ahead_ != nullptr) FB_CO_CHECK(co_await ahead_->file.sync());
   co_return co_await sync_directory(env_, options_.directory);

@@ -219,9 +219,10 @@ class Shard {
   bool may_write() const;
   bool only_few_erases() const;
   struct Share {
-    size_t entries = 0;
+    uint64_t entries = 0;
     uint64_t bytes = 0;
   };
+  Share share_min() const;
   Share share_of_queue() const;
   enum class Built { batch, nothing };
   Built build(Batch& batch);

@@ -17,6 +17,8 @@ constexpr size_t kBatchVectorsMax = 1 + kBatchEntriesMax + kBatchPayloadBytesMax
 static_assert(kBatchVectorsMax <= kWriteVectorsMax);
 constexpr size_t kSmallBatchesAtOnce = 2;
 constexpr uint64_t kShareEntriesMin = 16;
+// Where space gets short: each descriptor is a block that compaction makes room for.
+constexpr uint64_t kShareEntriesShort = 32;
 // Behind so many times its size the checkpoint is written again: its part of all that is written stays small.
 constexpr uint64_t kCheckpointShare = 24;
 // A batch of a few erases takes a block: where they keep coming, one batch in so long takes those of that
@@ -24,7 +26,6 @@ constexpr uint64_t kCheckpointShare = 24;
 constexpr Duration kEraseGather = Duration::milliseconds(2);
 constexpr Duration kEraseGatherShort = Duration::milliseconds(10);  // where space gets short
 constexpr uint64_t kLargePayloadBytes = 128 * kKiB;
-constexpr uint64_t kShareBytesMin = kShareEntriesMin * kBlockBytes;
 
 BlobKey key_of(const WriteOp& op, const Superblock& superblock, uint32_t shard) {
   return {.id = {.volume = superblock.volume,
@@ -79,8 +80,14 @@ uint64_t Shard::durable_sequence() const {
   return oldest - 1;
 }
 
+// What makes a batch worth its descriptor.
+Shard::Share Shard::share_min() const {
+  const uint64_t entries = space_is_getting_short() ? kShareEntriesShort : kShareEntriesMin;
+  return {.entries = entries, .bytes = entries * kBlockBytes};
+}
+
 bool Shard::only_few_erases() const {
-  return !erases_.empty() && erases_.size() < kShareEntriesMin && puts_.empty() && moves_.empty();
+  return !erases_.empty() && erases_.size() < share_min().entries && puts_.empty() && moves_.empty();
 }
 
 // Whether a batch may go out now. One that is small waits while others are under way, for what comes until
@@ -93,8 +100,9 @@ bool Shard::may_write() const {
   if (bytes + kBatchBytesMax > kAheadBytesMax) return false;
   if (in_flight_.size() + ended_ahead_.size() >= kAheadBatchesMax) return false;
   if (in_flight_.size() < kSmallBatchesAtOnce) return true;
-  return puts_.stored() + moves_.stored() >= kShareBytesMin ||
-         puts_.size() + moves_.size() + erases_.size() >= kShareEntriesMin;
+  const Share least = share_min();
+  return puts_.stored() + moves_.stored() >= least.bytes ||
+         puts_.size() + moves_.size() + erases_.size() >= least.entries;
 }
 
 // What one batch takes of the queue, where the other writers that are idle could take the rest at once: the
@@ -104,8 +112,9 @@ Shard::Share Shard::share_of_queue() const {
   const uint64_t entries = puts_.size() + erases_.size();
   const uint64_t bytes = puts_.stored();
   FB_ASSERT(idle > 0, in_flight_.size());
-  return {.entries = std::max<uint64_t>((entries + idle - 1) / idle, kShareEntriesMin),
-          .bytes = std::max((bytes + idle - 1) / idle, kShareBytesMin)};
+  const Share least = share_min();
+  return {.entries = std::max((entries + idle - 1) / idle, least.entries),
+          .bytes = std::max((bytes + idle - 1) / idle, least.bytes)};
 }
 
 // Each writer has one batch in flight at a time.

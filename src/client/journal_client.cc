@@ -25,4 +25,10 @@ std::string_view to_string(JournalError code) {
   return "unknown";
 }
 
+Task<Result<uint64_t>> JournalClient::append(const CallContext& context, std::span<const std::byte> payload) {
+  FB_CO_TRY(const uint64_t sequence, co_await submit(context, payload));
+  FB_CO_CHECK(co_await wait_durable(sequence));
+  co_return sequence;
+}
+
 }  // namespace fb

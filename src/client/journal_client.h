@@ -59,8 +59,14 @@ class JournalClient {
 
   // Takes the journal over for `epoch`, which must be above every earlier one: durable when it returns.
   virtual Task<Result<void>> seal(const CallContext& context, uint64_t epoch) = 0;
-  // One frame; durable when it returns. Several may be in flight: they become durable in order.
-  virtual Task<Result<uint64_t>> append(const CallContext& context, std::span<const std::byte> payload) = 0;
+  // Takes one frame, as the one behind all that were taken before; its sequence. Waits for room only, and
+  // copies; calls that wait at the same time are taken in any order.
+  virtual Task<Result<uint64_t>> submit(const CallContext& context, std::span<const std::byte> payload) = 0;
+  // Until that frame, and so every one before it, is durable. Frames become durable in order, though several
+  // may be on their way at the same time.
+  virtual Task<Result<void>> wait_durable(uint64_t sequence) = 0;
+  // Both.
+  Task<Result<uint64_t>> append(const CallContext& context, std::span<const std::byte> payload);
   // The payloads of frames from `sequence` on, oldest first, as many as are convenient: at least one.
   struct Frame {
     uint64_t sequence = 0;

@@ -77,9 +77,12 @@ class NoJournal final : public JournalClient {
   bool low() const override { return false; }
   void set_low_handler(std::function<void()>) override {}
   Task<Result<void>> seal(const CallContext&, uint64_t) override { co_return Result<void>(); }
-  Task<Result<uint64_t>> append(const CallContext&, std::span<const std::byte>) override {
-    (void)co_await sleep_for(env_, Duration::microseconds(200));
+  Task<Result<uint64_t>> submit(const CallContext&, std::span<const std::byte>) override {
     co_return ++frames_;
+  }
+  Task<Result<void>> wait_durable(uint64_t) override {
+    (void)co_await sleep_for(env_, Duration::microseconds(200));
+    co_return Result<void>();
   }
   Task<Result<std::vector<Frame>>> read(const CallContext&, uint64_t) override {
     co_return JournalError::missing;

@@ -24,7 +24,7 @@ JournalBuffer::JournalBuffer(const Options& options)
       durable_{options.position, {}},
       free_{options.ring_bytes, {}},
       ports_(new std::atomic<JournalPort*>[options.core_count]),
-      written_(options.position) {
+      submitted_(options.position) {
   FB_ASSERT(std::has_single_bit(options.ring_bytes), options.ring_bytes);
   FB_ASSERT(options.ring_bytes >= 2 * kJournalRecordBytesMax, options.ring_bytes);
   FB_ASSERT(options.frame_bytes_max > 0, options.frame_bytes_max);
@@ -135,58 +135,109 @@ void JournalBuffer::wake_ports(Env& env) {
   }
 }
 
-void JournalBuffer::settle(Env& env, uint64_t end, const Result<uint64_t>& written) {
-  if (written) {
-    const uint64_t bytes = end - written_;
-    frames_.push_back({.sequence = *written, .begin = written_});
-    ++statistics_.frames;
-    statistics_.bytes += bytes;
-    written_ = end;
-    durable_.value.store(end);
-    env.point("journal.durable");
-    const uint64_t before = free_.value.fetch_add(bytes);
-    FB_ASSERT(before + bytes <= options_.ring_bytes, before, bytes);
-  } else {
-    failed_.store(true);
-  }
+void JournalBuffer::settle(Env& env, const FrameInFlight& frame) {
+  const uint64_t begin = durable_.value.load();
+  const uint64_t bytes = frame.end - begin;
+  frames_.push_back({.sequence = frame.sequence, .begin = begin});
+  ++statistics_.frames;
+  statistics_.bytes += bytes;
+  durable_.value.store(frame.end);
+  env.point("journal.durable");
+  const uint64_t before = free_.value.fetch_add(bytes);
+  FB_ASSERT(before + bytes <= options_.ring_bytes, before, bytes);
   wake_ports(env);
+}
+
+void JournalBuffer::fail(Env& env) {
+  failed_.store(true);
+  wake_ports(env);
+}
+
+bool JournalBuffer::worth_a_frame(uint64_t bytes) const {
+  if (in_flight_.empty()) return bytes > 0;
+  return in_flight_.size() < kFramesInFlightMax && bytes >= kFrameBytesWorth;
+}
+
+// What is in the ring was promised a place: where there is none, a checkpoint makes room, or whoever frees
+// the disk.
+Task<Result<uint64_t>> JournalBuffer::submit(Env& env, JournalClient& journal,
+                                             std::span<const std::byte> frame) {
+  Result<uint64_t> submitted = co_await journal.submit({}, frame);
+  while (!submitted && submitted.error().is(JournalError::full)) {
+    stalled_.store(true, std::memory_order_relaxed);
+    (void)co_await sleep_for(env, kFullRetry);
+    if (stopping_) break;
+    submitted = co_await journal.submit({}, frame);
+  }
+  stalled_.store(false, std::memory_order_relaxed);
+  co_return submitted;
+}
+
+Task<void> JournalBuffer::run_settler(Env& env, JournalBuffer& self, JournalClient& journal) {
+  while (!self.failed()) {
+    if (self.in_flight_.empty()) {
+      if (self.writer_ended_) break;
+      co_await self.settled_->wait();
+      continue;
+    }
+    const Result<void> durable = co_await journal.wait_durable(self.in_flight_.front().sequence);
+    if (durable) {
+      self.settle(env, self.in_flight_.front());
+      self.in_flight_.pop_front();
+    } else {
+      self.fail(env);
+    }
+    self.work_->notify_all();
+  }
 }
 
 Task<void> JournalBuffer::run(Env& env, JournalBuffer& self, JournalClient& journal) {
   FB_ASSERT(env.core() == self.options_.writer_core, env.core());
   Notification work(env);
+  Notification settled(env);
   self.work_ = &work;
+  self.settled_ = &settled;
+  Scope scope(env);
+  scope.spawn(&JournalBuffer::run_settler, std::ref(env), std::ref(self), std::ref(journal));
   std::vector<std::byte> frame(kJournalFrameHeaderBytes + self.options_.frame_bytes_max);
   while (!self.failed()) {
     uint64_t end = self.published(env);
-    if (end <= self.written_) {
+    if (end <= self.submitted_) {
       // Nothing was appended, or what comes first is still being copied: that takes no longer than a look at
       // other work, and who has copied it need not wait for it.
       self.writer_idle_.store(true);
-      const bool nothing = self.tail_.value.load() == self.written_;
+      const bool nothing = self.tail_.value.load() == self.submitted_;
       if (nothing && self.stopping_) break;
       if (nothing) co_await work.wait();
       self.writer_idle_.store(false);
       if (!nothing) co_await yield(env);
       continue;
     }
-    end = std::min(end, self.written_ + self.options_.frame_bytes_max);
-    const std::span<std::byte> bytes =
-        std::span(frame).first(kJournalFrameHeaderBytes + (end - self.written_));
-    std::memcpy(bytes.data(), &self.written_, sizeof(self.written_));
-    self.copy_out(self.written_, bytes.subspan(kJournalFrameHeaderBytes));
-    Result<uint64_t> written = co_await journal.append({}, bytes);
-    while (!written && written.error().is(JournalError::full)) {
-      // What is in the ring was promised a place: a checkpoint makes room, or whoever frees the disk.
-      self.stalled_.store(true, std::memory_order_relaxed);
-      (void)co_await sleep_for(env, kFullRetry);
-      if (self.stopping_) break;
-      written = co_await journal.append({}, bytes);
+    if (!self.worth_a_frame(end - self.submitted_)) {
+      self.writer_idle_.store(true);
+      co_await work.wait();
+      self.writer_idle_.store(false);
+      continue;
     }
-    self.stalled_.store(false, std::memory_order_relaxed);
-    self.settle(env, end, written);
+    end = std::min(end, self.submitted_ + self.options_.frame_bytes_max);
+    const std::span<std::byte> bytes =
+        std::span(frame).first(kJournalFrameHeaderBytes + (end - self.submitted_));
+    std::memcpy(bytes.data(), &self.submitted_, sizeof(self.submitted_));
+    self.copy_out(self.submitted_, bytes.subspan(kJournalFrameHeaderBytes));
+    const Result<uint64_t> sequence = co_await self.submit(env, journal, bytes);
+    if (!sequence) {
+      self.fail(env);
+      break;
+    }
+    self.submitted_ = end;
+    self.in_flight_.push_back({.sequence = *sequence, .end = end});
+    settled.notify_all();
   }
+  self.writer_ended_ = true;
+  settled.notify_all();
+  co_await scope.join();
   self.work_ = nullptr;
+  self.settled_ = nullptr;
 }
 
 void JournalBuffer::stop() {

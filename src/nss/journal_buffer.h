@@ -16,7 +16,7 @@
 
 // The end of the journal's stream in memory: a ring that every core appends to, and one core writes out.
 //
-//     durable        written           published              tail
+//     durable        submitted         published              tail
 //        |              |                  |                    |
 //   -----+--------------+------------------+--------------------+----->  position in the stream
 //        | in flight    | to be written    | places taken, some |
@@ -27,10 +27,12 @@
 // where the record that it is copying may begin; published() is the least of these and of the tail, which is
 // read first. A core shows its word before it takes its place, so a place taken before that reading is either
 // copied or seen. The word may be an old one, of a tail that has been written out since: then published() is
-// below `written` for a moment.
+// below `submitted` for a moment.
 //
 // Everything below `published` goes to the JournalClient as one frame; what arrives meanwhile goes into the
-// next one (group commit). When a frame is durable, each core that has waiters gets one message. After a
+// next one (group commit). A frame that is worth a write of its own does not wait until the one before it is
+// durable: up to kFramesInFlightMax are under way. They become durable in order; each core that has waiters
+// gets one message then. After a
 // failed write nothing more is written: every waiter for what is not durable, and every reservation, gets
 // JournalError::unavailable; whether the frame is durable is known only after the next open. A journal that
 // is full is no failure: the frame is tried again until a checkpoint or the disk has made room, or stop().
@@ -118,6 +120,9 @@ class JournalBuffer {
     uint64_t ring_bytes = 16u << 20;  // a power of two, at least kJournalRecordBytesMax twice
     uint64_t frame_bytes_max = 1u << 20;
   };
+  static constexpr size_t kFramesInFlightMax = 4;
+  // What goes out while others are under way. Less than this waits: a write costs more than a few records.
+  static constexpr uint64_t kFrameBytesWorth = 16u << 10;
   explicit JournalBuffer(const Options& options);
   ~JournalBuffer();
 
@@ -172,6 +177,10 @@ class JournalBuffer {
     uint64_t sequence;
     uint64_t begin;
   };
+  struct FrameInFlight {
+    uint64_t sequence;
+    uint64_t end;
+  };
 
   void copy_in(uint64_t position, std::span<const std::byte> bytes);
   void copy_out(uint64_t position, std::span<std::byte> out) const;
@@ -179,7 +188,11 @@ class JournalBuffer {
   void give_back(Env& env, uint64_t bytes);
   void wake_writer(Env& env);
   void wake_ports(Env& env);
-  void settle(Env& env, uint64_t end, const Result<uint64_t>& written);
+  bool worth_a_frame(uint64_t bytes) const;
+  Task<Result<uint64_t>> submit(Env& env, JournalClient& journal, std::span<const std::byte> frame);
+  static Task<void> run_settler(Env& env, JournalBuffer& self, JournalClient& journal);
+  void settle(Env& env, const FrameInFlight& frame);
+  void fail(Env& env);
 
   Options options_;
   std::unique_ptr<std::byte[]> ring_;
@@ -195,9 +208,12 @@ class JournalBuffer {
   std::unique_ptr<std::atomic<JournalPort*>[]> ports_;
 
   // The writer's.
-  uint64_t written_;
-  Notification* work_ = nullptr;
+  uint64_t submitted_;
+  Notification* work_ = nullptr;     // something was appended, or became durable
+  Notification* settled_ = nullptr;  // something was submitted, or the writer has ended
   bool stopping_ = false;
+  bool writer_ended_ = false;
+  std::deque<FrameInFlight> in_flight_;
   std::deque<FramePlace> frames_;
   Statistics statistics_;
 };

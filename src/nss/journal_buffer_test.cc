@@ -39,13 +39,23 @@ class MemoryJournal final : public JournalClient {
     epoch = new_epoch;
     co_return Result<void>();
   }
-  Task<Result<uint64_t>> append(const CallContext&, std::span<const std::byte> payload) override {
+  Task<Result<uint64_t>> submit(const CallContext&, std::span<const std::byte> payload) override {
+    const uint64_t sequence = frames.size() + submitted_.size() + 1;
+    submitted_.push_back(
+        {.sequence = sequence,
+         .epoch = epoch,
+         .payload = std::string(reinterpret_cast<const char*>(payload.data()), payload.size())});
+    most_in_flight = std::max(most_in_flight, submitted_.size());
+    co_return sequence;
+  }
+  Task<Result<void>> wait_durable(uint64_t sequence) override {
     (void)co_await sleep_for(env_, Duration::microseconds(50));
-    if (frames.size() == fail_at) co_return JournalError::unavailable;
-    frames.push_back({.sequence = frames.size() + 1,
-                      .epoch = epoch,
-                      .payload = std::string(reinterpret_cast<const char*>(payload.data()), payload.size())});
-    co_return frames.size();
+    if (frames.size() >= fail_at) co_return JournalError::unavailable;
+    while (frames.size() < sequence) {
+      frames.push_back(std::move(submitted_.front()));
+      submitted_.pop_front();
+    }
+    co_return Result<void>();
   }
   Task<Result<std::vector<Frame>>> read(const CallContext&, uint64_t) override { co_return frames; }
   Task<Result<void>> trim(const CallContext&, uint64_t) override { co_return Result<void>(); }
@@ -53,9 +63,11 @@ class MemoryJournal final : public JournalClient {
   std::vector<Frame> frames;
   uint64_t epoch = 1;
   size_t fail_at = SIZE_MAX;
+  size_t most_in_flight = 0;
 
  private:
   Env& env_;
+  std::deque<Frame> submitted_;
 };
 
 std::vector<std::string> bodies_of(const std::vector<JournalClient::Frame>& frames, uint64_t from = 0) {
