@@ -85,6 +85,7 @@ class Device final : public FileMount {
 
   Device(Env& env, const Options& options);
   Task<Result<void>> load();
+  Task<Result<File>> open_for_this_process();
   Task<Result<void>> open_device();
   Task<Result<void>> load_superblock();
   Task<Result<void>> load_table();

@@ -10,6 +10,12 @@
 #include "io/log.h"
 
 namespace fb::bss {
+namespace {
+
+constexpr Duration kInUsePatience = Duration::seconds(2);
+constexpr Duration kInUsePoll = Duration::milliseconds(10);
+
+}  // namespace
 
 Error Device::refuse(std::string_view what, DeviceError code) const {
   log(env_, LogLevel::error, fmt::format("device: {}", what), {{"device", options_.path}});
@@ -34,12 +40,28 @@ Task<Result<void>> Device::load() {
   co_return co_await load_table();
 }
 
+// For this process alone, where it may be written. One that was killed holds it until the kernel has ended
+// what was in flight, which is a little after the process itself.
+Task<Result<File>> Device::open_for_this_process() {
+  const Instant given_up = env_.now() + kInUsePatience;
+  for (;;) {
+    auto opened = co_await File::open(env_, options_.path,
+                                      {.write = !options_.read_only,
+                                       .exclusive = !options_.read_only,
+                                       .direct = true,
+                                       .role = FileRole::data});
+    Result<void> ours;
+    if (!opened) ours = opened.error();
+    if (opened && !options_.read_only) ours = co_await opened->lock();
+    if (ours) co_return std::move(*opened);
+    if (opened) (void)co_await opened->close();
+    if (!ours.error().is(IoError::in_use) || env_.now() >= given_up) co_return ours.error();
+    (void)co_await sleep_for(env_, kInUsePoll);
+  }
+}
+
 Task<Result<void>> Device::open_device() {
-  auto opened = co_await File::open(env_, options_.path,
-                                    {.write = !options_.read_only,
-                                     .exclusive = !options_.read_only,
-                                     .direct = true,
-                                     .role = FileRole::data});
+  auto opened = co_await open_for_this_process();
   if (!opened) {
     if (opened.error().is(IoError::in_use))
       co_return refuse("it is mounted, or in use by another process", DeviceError::in_use);
@@ -53,8 +75,6 @@ Task<Result<void>> Device::open_device() {
   block_device_ = stat.block_device;
   superblock_.size_bytes = align_down(stat.size_bytes, kDeviceBlock);
   if (!options_.read_only) {
-    if (const auto locked = co_await handle.lock(); !locked)
-      co_return refuse("it is in use by another process", DeviceError::in_use);
     // What a killed process has written may be there to be read, and not be durable.
     FB_CO_CHECK(co_await handle.sync());
   }

@@ -11,6 +11,7 @@
 #include "bss/aligned_bytes.h"
 #include "bss/device_test_world.h"
 #include "bss/test_world.h"
+#include "io/scope.h"
 
 namespace fb::bss {
 namespace {
@@ -494,6 +495,32 @@ TEST(Device, AnotherProcessIsRefused) {
                     .error()
                     .is(DeviceError::in_use));
     co_return;
+  });
+}
+
+// A killed process holds its files until the kernel has ended what it had in flight.
+TEST(Device, OneThatIsStillHeldIsWaitedFor) {
+  World world;
+  with_device(world, [](Env&, Device&) -> Task<void> { co_return; });
+  world.run([](Env& env) -> Task<void> {
+    for (const Duration held : {Duration::milliseconds(500), Duration::seconds(60)}) {
+      auto holder = co_await File::open(env, kTestDevice, {.write = true});
+      CO_CHECK_OK(holder);
+      CO_CHECK_OK(co_await holder->lock());
+      co_await when_all(
+          [&]() -> Task<void> {
+            const Instant begun = env.now();
+            auto opened = co_await Device::open(env, {.path = kTestDevice});
+            EXPECT_EQ(opened.has_value(), held < Duration::seconds(1));
+            EXPECT_GE(env.now() - begun, std::min(held, Duration::seconds(2)));
+            if (opened) CO_CHECK_OK(co_await (*opened)->close());
+            if (!opened) EXPECT_TRUE(opened.error().is(DeviceError::in_use));
+          },
+          [&]() -> Task<void> {
+            (void)co_await sleep_for(env, held);
+            CO_CHECK_OK(co_await holder->close());
+          });
+    }
   });
 }
 

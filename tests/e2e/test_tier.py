@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Large objects in a cloud bucket: a second server is the cloud, behind a proxy that can be made to fail."""
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -85,13 +86,15 @@ class TierCase(unittest.TestCase):
         pages = self.cloud_s3.get_paginator("list_objects_v2").paginate(Bucket=CLOUD_BUCKET)
         return sorted(item["Size"] for page in pages for item in page.get("Contents", []) if item["Key"] != MARKER)
 
+    def cloud_uploads(self):
+        return self.cloud_s3.list_multipart_uploads(Bucket=CLOUD_BUCKET).get("Uploads", [])
+
     def expect_cloud(self, sizes, seconds=60):
         sizes = sorted(sizes)
-        try:
-            wait_until("the cloud's content", lambda: self.cloud_sizes() == sizes, seconds)
-        except AssertionError:
-            self.assertEqual(sizes, self.cloud_sizes(), self.server.output())
-        self.assertNotIn("Uploads", self.cloud_s3.list_multipart_uploads(Bucket=CLOUD_BUCKET))
+        with contextlib.suppress(AssertionError):
+            wait_until("the cloud's content", lambda: self.cloud_sizes() == sizes and not self.cloud_uploads(), seconds)
+        self.assertEqual(sizes, self.cloud_sizes(), self.server.output())
+        self.assertEqual([], self.cloud_uploads(), self.server.output())
 
     def refused(self, call, status):
         from botocore.exceptions import ClientError
