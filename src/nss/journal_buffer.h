@@ -122,7 +122,7 @@ class JournalBuffer {
   };
   static constexpr size_t kFramesInFlightMax = 4;
   // What goes out while others are under way. Less than this waits: a write costs more than a few records.
-  static constexpr uint64_t kFrameBytesWorth = 16u << 10;
+  static constexpr uint64_t kFrameBytesWorth = 4u << 10;
   explicit JournalBuffer(const Options& options);
   ~JournalBuffer();
 
