@@ -71,6 +71,10 @@ class Run {
       cloud_ = &simulation_.add_node({.name = "cloud",
                                       .disk = {.capacity_bytes = kCloudDiskBytes},
                                       .buffers = {.limit_bytes = 32 * kMiB}});
+      // Some clouds have an address at which nobody is.
+      std::vector<Endpoint> addresses = {cloud_->endpoint(0)};
+      if (options.seed % 3 == 0) addresses.push_back(Endpoint::ipv4(10, 9, 9, 9, 0));
+      simulation_.network().set_name(kCloudHost, addresses);
     }
     simulation_.set_switch_chance(options.switch_ppm);
     if (options.verbose) {
@@ -105,9 +109,8 @@ class Run {
 
   void start_server() {
     world_.server_started = simulation_.now();
-    const auto cloud = cloud_ == nullptr ? std::nullopt : std::optional(cloud_->endpoint(kServerPort));
     const bool on_device = is_on_device(simulation_.seed(), world_.mode);
-    server_.start(make_server_main(simulation_.seed(), on_device, cloud));
+    server_.start(make_server_main(simulation_.seed(), on_device, cloud_ != nullptr));
   }
 
   void start_clients() {
@@ -168,7 +171,8 @@ class Run {
     faults = {.reset_ppm = 2'000,
               .segment_dropped_ppm = 5'000,
               .half_open_ppm = 500,
-              .connect_refused_ppm = 20'000};
+              .connect_refused_ppm = 20'000,
+              .lookup_failed_ppm = 100'000};
     if (random().below(3) == 0) {
       simulation_.network().set_partition(server_, clients_, true);
       simulation_.after(Duration::milliseconds(static_cast<int64_t>(random().between(1, 5'000))),

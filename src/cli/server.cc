@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <csignal>
 #include <optional>
 #include <unordered_set>
@@ -22,7 +21,6 @@
 #include "http/tls_context.h"
 #include "io/call_on.h"
 #include "io/log.h"
-#include "io/name_lookup.h"
 #include "nss/partition_front.h"
 #include "rss/embedded_registry.h"
 #include "s3/sigv4.h"
@@ -291,7 +289,7 @@ Task<ConfigResult<void>> Server::start_core(Env& env) {
   co_return ConfigResult<void>();
 }
 
-// What the settings leave to the start: credentials in a file, addresses, and what the data directory says.
+// What the settings leave to the start: credentials in a file, and what the data directory says.
 Task<ConfigResult<void>> Server::prepare_tier(Env& env) {
   if (!has_tier()) {
     if (co_await read_small_file(env, shared_->directory->tier_path(), kMiB)) {
@@ -309,23 +307,6 @@ Task<ConfigResult<void>> Server::prepare_tier(Env& env) {
     if (!read) co_return std::unexpected(fmt::format("--tier-credentials: {}", read.error()));
     config.credentials = {.access_key = read->access_key, .secret_key = read->secret_key};
   }
-  if (const auto address = Endpoint::parse(settings_.tier_address)) {
-    config.options.origin.addresses = {*address};
-    co_return ConfigResult<void>();
-  }
-  // Nothing is served yet: the look-up may take its time.
-  const size_t colon = settings_.tier_address.rfind(':');
-  uint16_t port = 0;
-  const char* end = settings_.tier_address.data() + settings_.tier_address.size();
-  std::from_chars(settings_.tier_address.data() + colon + 1, end, port);
-  const std::string host = settings_.tier_address.substr(0, colon);
-  auto addresses = look_up_host(host, port);
-  if (!addresses) {
-    co_return std::unexpected(
-        fmt::format("the cloud tier's host {} cannot be found: {}; see --tier-endpoint and --tier-proxy",
-                    host, addresses.error().to_string()));
-  }
-  config.options.origin.addresses = std::move(*addresses);
   co_return ConfigResult<void>();
 }
 

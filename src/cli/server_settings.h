@@ -52,10 +52,9 @@ struct ServerSettings {
   Duration scrub_period;        // 0: never
   uint64_t capacity_bytes = 0;  // of the blobs; 0: what the file system has
   uint64_t namespace_memory_bytes = 0;
-  // Of the cloud bucket for large objects; none where its bucket is empty. Addresses, store id and paths in
-  // the data directory are found at start.
+  // Of the cloud bucket for large objects; none where its bucket is empty. Store id and paths in the data
+  // directory are found at start.
   tier::TierConfig tier;
-  std::string tier_address;           // "host:port" to connect to: the endpoint, or the proxy
   std::string tier_credentials_path;  // empty: given by the environment, or asked for
   StoreTuning tuning;
 };
