@@ -5,6 +5,7 @@
 
 #include <csignal>
 
+#include "cloud_check.h"
 #include "io/scope.h"
 #include "server_main.h"
 #include "workload.h"
@@ -20,7 +21,7 @@ constexpr unsigned kServerCores = 2;  // as many threads as server_main.cc sets
 constexpr uint64_t kLossesPerDamageMax = 8;
 constexpr int kRestartsAfterDamageMax = 3;
 
-Task<void> run_client(World& world, Env& env, unsigned number) {
+Task<void> run_workload(World& world, Env& env, unsigned number) {
   Workload workload(world, env, number);
   if (number == 0) co_await workload.create_bucket();
   while (!world.bucket_made && !world.failed() && !world.stopping)
@@ -117,7 +118,7 @@ class Run {
     clients_.start([this](Env& env) -> Task<void> {
       Scope scope(env);
       for (unsigned client = 0; client < options_.clients; ++client) {
-        scope.spawn(&run_client, std::ref(world_), std::ref(env), client);
+        scope.spawn(&run_workload, std::ref(world_), std::ref(env), client);
       }
       co_await scope.join();
     });
@@ -246,6 +247,8 @@ class Run {
     if (lost_ || world_.failed()) return;
     verify();
     if (!proceeding()) return;
+    if (has_cloud_check()) run_client([this](Env& env) { return end_uploads(world_, env); });
+    if (!proceeding()) return;
     server_.crash(CrashKind::power_loss);
     world_.process_died();
     start_server();
@@ -255,6 +258,32 @@ class Run {
     if (!proceeding()) return;
     start_server();
     verify();
+    if (proceeding()) stop();
+    if (proceeding() && has_cloud_check()) compare_cloud();
+  }
+
+  // What the media have lost nobody can name, and nobody may free.
+  bool has_cloud_check() const { return cloud_ != nullptr && !world_.media_faults(); }
+
+  void run_client(SimNode::Main main) {
+    clients_.start(std::move(main));
+    if (!simulation_.run_until([&] { return !clients_.running(); }, kPatience * 2))
+      world_.fail("a check waits for ever: " + server_.describe_waiting());
+  }
+
+  void compare_cloud() {
+    const bool on_device = is_on_device(simulation_.seed(), world_.mode);
+    NamedPieces names;
+    server_.start([&](Env& env) -> Task<void> {
+      if (env.core() == 0) co_await read_names(world_, env, on_device, names);
+    });
+    if (!simulation_.run_until([&] { return !server_.running(); }, kPatience))
+      world_.fail("the store at rest is read for ever: " + server_.describe_waiting());
+    if (!proceeding()) return;
+    start_server();
+    run_client([&](Env& env) -> Task<void> {
+      co_await check_cloud(world_, env, cloud_->endpoint(kServerPort), names);
+    });
     if (proceeding()) stop();
   }
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cli/mv_command.h"
 #include "io/env.h"
@@ -16,10 +17,23 @@ struct TierMapOptions {
   std::string prefix;  // --tier-prefix of the server
 };
 
-// Of a server that is stopped: for each object with content in the cloud bucket one line of JSON, with its
-// pieces in order.
+// An object with content in the cloud bucket, and its pieces in order.
+struct MappedObject {
+  struct Piece {
+    std::string cloud_key;  // empty: it is kept here
+    uint64_t size_bytes = 0;
+  };
+  std::string bucket;
+  std::string key;
+  std::string etag;
+  uint64_t size_bytes = 0;
+  std::vector<Piece> pieces;
+};
+
+// Of a server that is stopped.
 Task<CommandOutcome> map_directory(Env& env, const TierMapOptions& options,
-                                   const std::function<void(std::string_view)>& print);
+                                   const std::function<void(const MappedObject&)>& take);
+// Prints a line of JSON for each.
 CommandOutcome run_tier_map(const TierMapOptions& options,
                             const std::function<void(std::string_view)>& print);
 
