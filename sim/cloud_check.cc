@@ -143,7 +143,9 @@ Task<void> read_names(World& world, Env& env, bool on_device, NamedPieces& names
   };
   const TierMapOptions options{.data_dir = kStoreDirectory,
                                .device = on_device ? kStoreDevice : std::string(),
-                               .prefix = kCloudPrefix};
+                               .prefix = kCloudPrefix,
+                               .namespace_memory_bytes = kNamespaceMemoryBytes,
+                               .tuning = tuning_of(world.simulation.seed())};
   const CommandOutcome outcome = co_await map_directory(env, options, take);
   if (outcome.status != 0) world.fail("the store cannot be read at rest: " + outcome.message);
 }

@@ -48,10 +48,10 @@ ServerSettings settings_of(uint64_t seed, bool cloud) {
   settings.cache_bytes = seed % 3 == 0 ? 0 : 512 * kKiB;
   settings.request_memory_bytes = 16 * kMiB;
   settings.capacity_bytes = 96 * kMiB;
-  settings.namespace_memory_bytes = 2 * kMiB;  // fewer pages than are in use
+  settings.namespace_memory_bytes = kNamespaceMemoryBytes;
   settings.durability = has_protected_drive(seed) ? Durability::plp : Durability::strict;
   if (seed % 3 == 1) settings.scrub_period = Duration::seconds(2);
-  settings.tuning = kTunings[seed % kTunings.size()];
+  settings.tuning = tuning_of(seed);
   if (cloud) {
     tier::TierOptions& options = settings.tier.options;
     options.origin = {
@@ -104,6 +104,8 @@ Task<void> run_core(Server& server, Env& env, bool on_device) {
 }
 
 }  // namespace
+
+StoreTuning tuning_of(uint64_t seed) { return kTunings[seed % kTunings.size()]; }
 
 SimNode::Main make_server_main(uint64_t seed, bool on_device, bool cloud) {
   ServerSettings settings = settings_of(seed, cloud);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "cli/store_tuning.h"
 #include "io/sim/sim_node.h"
 #include "s3_client.h"
 #include "world.h"
@@ -30,6 +31,9 @@ inline bool is_on_device(uint64_t seed, Mode mode) { return seed % 8 == 5 && mod
 // happen all the time. The seed chooses among sets of limits.
 // With `cloud`, objects that are not small go to a bucket of the server at kCloudHost.
 SimNode::Main make_server_main(uint64_t seed, bool on_device, bool cloud);
+// How that process's store is to be opened where it does not run.
+StoreTuning tuning_of(uint64_t seed);
+inline constexpr uint64_t kNamespaceMemoryBytes = 2 * kMiB;  // fewer pages than are in use
 // That server.
 SimNode::Main make_cloud_main();
 

@@ -189,10 +189,7 @@ Task<ConfigResult<void>> Server::start_store(Env& env) {
                               .capacity_bytes = settings_.capacity_bytes,
                               .cache_bytes = settings_.cache_bytes / settings_.threads,
                               .scrub_period = settings_.scrub_period};
-  const StoreTuning& tuning = settings_.tuning;
-  if (tuning.blob_shards != 0) blobs.shard_count = tuning.blob_shards;
-  if (tuning.blob_segment_bytes != 0) blobs.segment_bytes = tuning.blob_segment_bytes;
-  if (tuning.blob_checkpoint_bytes != 0) blobs.checkpoint_interval_bytes = tuning.blob_checkpoint_bytes;
+  settings_.tuning.apply(blobs);
   auto store = co_await bss::BlobStore::open(env, blobs);
   if (!store) {
     co_return std::unexpected(
@@ -209,12 +206,7 @@ Task<ConfigResult<void>> Server::open_namespace(Env& env) {
                                      .store_id = shared_->directory->store_id(),
                                      .durability = shared_->durability,
                                      .scrub_period = settings_.scrub_period};
-  const StoreTuning& tuning = settings_.tuning;
-  if (tuning.journal_segment_bytes != 0) stores.journal_segment_bytes = tuning.journal_segment_bytes;
-  if (tuning.journal_bytes_max != 0) stores.journal_bytes_max = tuning.journal_bytes_max;
-  if (tuning.page_bytes != 0) stores.page_bytes = tuning.page_bytes;
-  if (tuning.page_growth_bytes != 0) stores.page_growth_bytes = tuning.page_growth_bytes;
-  if (tuning.page_log_bytes != 0) stores.page_log_bytes = tuning.page_log_bytes;
+  settings_.tuning.apply(stores);
   stores.reserve_pages =
       Partition::reserve_pages(settings_.namespace_memory_bytes, stores.page_bytes, env.core_count());
   const auto failed = [&](const Error& error) {

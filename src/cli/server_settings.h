@@ -7,24 +7,12 @@
 
 #include "base/config.h"
 #include "base/secret.h"
+#include "cli/store_tuning.h"
 #include "io/durability.h"
 #include "io/runtime.h"
 #include "tier/tier.h"
 
 namespace fb {
-
-// Sizes inside the engines that no user sets; 0 is the engine's own. Simulations make them so small that
-// checkpoints, trims and compaction happen all the time.
-struct StoreTuning {
-  uint64_t journal_segment_bytes = 0;
-  uint64_t journal_bytes_max = 0;
-  uint32_t page_bytes = 0;
-  uint64_t page_growth_bytes = 0;
-  uint64_t page_log_bytes = 0;
-  uint32_t blob_shards = 0;
-  uint64_t blob_segment_bytes = 0;
-  uint64_t blob_checkpoint_bytes = 0;
-};
 
 // Everything `fractalbits server` can be told, checked and in its own types.
 struct ServerSettings {

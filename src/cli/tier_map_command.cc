@@ -15,7 +15,6 @@ namespace fb {
 namespace {
 
 constexpr int kExitFailed = 1;
-constexpr uint64_t kNamespaceMemoryBytes = 256 * kMiB;
 constexpr uint32_t kKeysAtATime = 1000;
 
 std::string json_text(std::string_view text) {
@@ -109,8 +108,10 @@ Task<Result<void>> map_engines(Env& env, Partition& partition, BlobClient& blobs
 
 Task<CommandOutcome> map_directory(Env& env, const TierMapOptions& options,
                                    const std::function<void(const MappedObject&)>& take) {
-  auto store = co_await StoreAtRest::open(
-      env, {.data_dir = options.data_dir, .device = options.device, .memory_bytes = kNamespaceMemoryBytes});
+  auto store = co_await StoreAtRest::open(env, {.data_dir = options.data_dir,
+                                                .device = options.device,
+                                                .memory_bytes = options.namespace_memory_bytes,
+                                                .tuning = options.tuning});
   if (!store) co_return CommandOutcome{kExitFailed, store.error().message};
   const std::string prefix = tier::store_prefix(options.prefix, (*store)->store_id());
   const auto mapped = co_await map_engines(env, (*store)->partition(), (*store)->blobs(), prefix, take);

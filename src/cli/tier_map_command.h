@@ -6,7 +6,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/units.h"
 #include "cli/mv_command.h"
+#include "cli/store_tuning.h"
 #include "io/env.h"
 
 namespace fb {
@@ -15,6 +17,8 @@ struct TierMapOptions {
   std::string data_dir;
   std::string device;  // empty: none
   std::string prefix;  // --tier-prefix of the server
+  uint64_t namespace_memory_bytes = 256 * kMiB;
+  StoreTuning tuning{};
 };
 
 // An object with content in the cloud bucket, and its pieces in order.

@@ -120,9 +120,11 @@ TEST_F(GuardTest, UploadsOfDeadProcessesAreEnded) {
     cloud.uploads["dead"].key = prefix + "00000006/0000-0000000000000001";
     cloud.uploads["ours"].key = prefix + "00000007/0000-0000000000000001";
     cloud.uploads["strange"].key = prefix + "something";
+    cloud.uploads["of a check"].key = prefix + "check";
     EXPECT_TRUE(co_await process.tier.blobs().abort_uploads_before({7}));
     EXPECT_EQ(cloud.uploads.size(), 2U);
     EXPECT_FALSE(cloud.uploads.contains("dead"));
+    EXPECT_FALSE(cloud.uploads.contains("of a check")) << "a start that died in it";
   });
 }
 
