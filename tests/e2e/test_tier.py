@@ -320,6 +320,7 @@ class TierFailures(TierCase):
         server = Server(arguments=tier_arguments("http://cloud.invalid:9000"), environment=KEYS, data_dir=self.server.data_dir)
         self.server = self.start(server, wait=False)
         server.wait_ready(60)
+        self.s3 = boto3_client(server.endpoint)
         self.assertEqual("tier: unchecked", self.health())
         self.put("small", b"small")
         self.refused(lambda: self.put("large", content(MIB)), 503)
