@@ -5,6 +5,7 @@
 
 #include <csignal>
 
+#include "cloud_check.h"
 #include "io/scope.h"
 #include "server_main.h"
 #include "workload.h"
@@ -20,7 +21,7 @@ constexpr unsigned kServerCores = 2;  // as many threads as server_main.cc sets
 constexpr uint64_t kLossesPerDamageMax = 8;
 constexpr int kRestartsAfterDamageMax = 3;
 
-Task<void> run_client(World& world, Env& env, unsigned number) {
+Task<void> run_workload(World& world, Env& env, unsigned number) {
   Workload workload(world, env, number);
   if (number == 0) co_await workload.create_bucket();
   while (!world.bucket_made && !world.failed() && !world.stopping)
@@ -71,6 +72,10 @@ class Run {
       cloud_ = &simulation_.add_node({.name = "cloud",
                                       .disk = {.capacity_bytes = kCloudDiskBytes},
                                       .buffers = {.limit_bytes = 32 * kMiB}});
+      // Some clouds have an address at which nobody is.
+      std::vector<Endpoint> addresses = {cloud_->endpoint(0)};
+      if (options.seed % 3 == 0) addresses.push_back(Endpoint::ipv4(10, 9, 9, 9, 0));
+      simulation_.network().set_name(kCloudHost, addresses);
     }
     simulation_.set_switch_chance(options.switch_ppm);
     if (options.verbose) {
@@ -105,16 +110,15 @@ class Run {
 
   void start_server() {
     world_.server_started = simulation_.now();
-    const auto cloud = cloud_ == nullptr ? std::nullopt : std::optional(cloud_->endpoint(kServerPort));
     const bool on_device = is_on_device(simulation_.seed(), world_.mode);
-    server_.start(make_server_main(simulation_.seed(), on_device, cloud));
+    server_.start(make_server_main(simulation_.seed(), on_device, cloud_ != nullptr));
   }
 
   void start_clients() {
     clients_.start([this](Env& env) -> Task<void> {
       Scope scope(env);
       for (unsigned client = 0; client < options_.clients; ++client) {
-        scope.spawn(&run_client, std::ref(world_), std::ref(env), client);
+        scope.spawn(&run_workload, std::ref(world_), std::ref(env), client);
       }
       co_await scope.join();
     });
@@ -168,7 +172,8 @@ class Run {
     faults = {.reset_ppm = 2'000,
               .segment_dropped_ppm = 5'000,
               .half_open_ppm = 500,
-              .connect_refused_ppm = 20'000};
+              .connect_refused_ppm = 20'000,
+              .lookup_failed_ppm = 100'000};
     if (random().below(3) == 0) {
       simulation_.network().set_partition(server_, clients_, true);
       simulation_.after(Duration::milliseconds(static_cast<int64_t>(random().between(1, 5'000))),
@@ -242,6 +247,8 @@ class Run {
     if (lost_ || world_.failed()) return;
     verify();
     if (!proceeding()) return;
+    if (has_cloud_check()) run_client([this](Env& env) { return end_uploads(world_, env); });
+    if (!proceeding()) return;
     server_.crash(CrashKind::power_loss);
     world_.process_died();
     start_server();
@@ -251,6 +258,32 @@ class Run {
     if (!proceeding()) return;
     start_server();
     verify();
+    if (proceeding()) stop();
+    if (proceeding() && has_cloud_check()) compare_cloud();
+  }
+
+  // What the media have lost nobody can name, and nobody may free.
+  bool has_cloud_check() const { return cloud_ != nullptr && !world_.media_faults(); }
+
+  void run_client(SimNode::Main main) {
+    clients_.start(std::move(main));
+    if (!simulation_.run_until([&] { return !clients_.running(); }, kPatience * 2))
+      world_.fail("a check waits for ever: " + server_.describe_waiting());
+  }
+
+  void compare_cloud() {
+    const bool on_device = is_on_device(simulation_.seed(), world_.mode);
+    NamedPieces names;
+    server_.start([&](Env& env) -> Task<void> {
+      if (env.core() == 0) co_await read_names(world_, env, on_device, names);
+    });
+    if (!simulation_.run_until([&] { return !server_.running(); }, kPatience))
+      world_.fail("the store at rest is read for ever: " + server_.describe_waiting());
+    if (!proceeding()) return;
+    start_server();
+    run_client([&](Env& env) -> Task<void> {
+      co_await check_cloud(world_, env, cloud_->endpoint(kServerPort), names);
+    });
     if (proceeding()) stop();
   }
 

@@ -35,12 +35,11 @@ constexpr std::array kTunings = {
                 .blob_checkpoint_bytes = 1 * kMiB},
 };
 
-constexpr std::string_view kCloudBucket = "cloud-bucket";
 constexpr uint64_t kCloudThreshold = 32 * kKiB;
 
-ServerSettings settings_of(uint64_t seed, const std::optional<Endpoint>& cloud) {
+ServerSettings settings_of(uint64_t seed, bool cloud) {
   ServerSettings settings;
-  settings.data_dir = "/store";
+  settings.data_dir = kStoreDirectory;
   settings.listen = Endpoint::ipv4(0, 0, 0, 0, kServerPort);
   settings.mgmt_listen = Endpoint::loopback(18'080);
   settings.threads = kThreads;
@@ -49,49 +48,48 @@ ServerSettings settings_of(uint64_t seed, const std::optional<Endpoint>& cloud) 
   settings.cache_bytes = seed % 3 == 0 ? 0 : 512 * kKiB;
   settings.request_memory_bytes = 16 * kMiB;
   settings.capacity_bytes = 96 * kMiB;
-  settings.namespace_memory_bytes = 2 * kMiB;  // fewer pages than are in use
+  settings.namespace_memory_bytes = kNamespaceMemoryBytes;
   settings.durability = has_protected_drive(seed) ? Durability::plp : Durability::strict;
   if (seed % 3 == 1) settings.scrub_period = Duration::seconds(2);
-  settings.tuning = kTunings[seed % kTunings.size()];
+  settings.tuning = tuning_of(seed);
   if (cloud) {
     tier::TierOptions& options = settings.tier.options;
-    options.origin = {.host = "cloud", .authority = "cloud"};
+    options.origin = {
+        .host = "cloud", .authority = "cloud", .peer_host = kCloudHost, .peer_port = kServerPort};
     options.region = "us-east-1";
     options.bucket = kCloudBucket;
-    options.prefix = "tier/";
+    options.prefix = kCloudPrefix;
     options.threshold_bytes = kCloudThreshold;
     options.memory_bytes = 8 * kMiB;
     settings.tier.credentials = {.access_key = std::string(kIdentity.access_key),
                                  .secret_key = Secret(std::string(kIdentity.secret))};
-    settings.tier_address = cloud->to_string();
     settings.request_memory_bytes = 48 * kMiB;
   }
   return settings;
 }
 
 ServerSettings cloud_settings() {
-  ServerSettings settings = settings_of(0, {});
+  ServerSettings settings = settings_of(0, false);
   settings.threads = 1;
-  settings.buckets = {std::string(kCloudBucket)};
+  settings.buckets = {kCloudBucket};
   settings.durability = Durability::strict;
   settings.scrub_period = {};
   settings.tuning = {};
   return settings;
 }
 
-constexpr const char* kDevice = "/device";
 constexpr uint64_t kDeviceBytes = 192 * kMiB;
 
 // As an operator would, also where a crash has come in between.
 Task<void> format_device(Env& env) {
-  const auto found = co_await bss::Device::open(env, {.path = kDevice, .read_only = true});
+  const auto found = co_await bss::Device::open(env, {.path = kStoreDevice, .read_only = true});
   if (found) {
     (void)co_await (*found)->close();
     co_return;
   }
   std::string message;
   const auto made = co_await bss::make_device(env,
-                                              {.path = kDevice,
+                                              {.path = kStoreDevice,
                                                .size_bytes = kDeviceBytes,
                                                .force = true,
                                                .zero = bss::DeviceMakeOptions::Zero::nothing},
@@ -107,9 +105,11 @@ Task<void> run_core(Server& server, Env& env, bool on_device) {
 
 }  // namespace
 
-SimNode::Main make_server_main(uint64_t seed, bool on_device, const std::optional<Endpoint>& cloud) {
+StoreTuning tuning_of(uint64_t seed) { return kTunings[seed % kTunings.size()]; }
+
+SimNode::Main make_server_main(uint64_t seed, bool on_device, bool cloud) {
   ServerSettings settings = settings_of(seed, cloud);
-  if (on_device) settings.device = kDevice;
+  if (on_device) settings.device = kStoreDevice;
   auto server = std::make_shared<Server>(std::move(settings), [](const ServerReady&) {});
   return [server, on_device](Env& env) { return run_core(*server, env, on_device); };
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <optional>
-
+#include "cli/store_tuning.h"
 #include "io/sim/sim_node.h"
 #include "s3_client.h"
 #include "world.h"
@@ -13,6 +12,14 @@ namespace fb::sim {
 inline const S3Identity kIdentity{.access_key = "AKIASIMULATION000000",
                                   .secret = "simulated-secret-simulated-secret-000000"};
 
+// The cloud: what it is called, and what is kept in it.
+inline constexpr const char* kCloudHost = "cloud.test";
+inline constexpr const char* kCloudBucket = "cloud-bucket";
+inline constexpr const char* kCloudPrefix = "tier/";
+
+inline constexpr const char* kStoreDirectory = "/store";
+inline constexpr const char* kStoreDevice = "/device";
+
 // Whether the drive of this seed has power-loss protection; the server is then told to rely on it.
 inline bool has_protected_drive(uint64_t seed) { return seed % 5 == 4; }
 
@@ -22,8 +29,11 @@ inline bool is_on_device(uint64_t seed, Mode mode) { return seed % 8 == 5 && mod
 
 // One process of the whole server as it ships, with limits so small that checkpoints, trims and compaction
 // happen all the time. The seed chooses among sets of limits.
-// With `cloud`, objects that are not small go to a bucket of the server there.
-SimNode::Main make_server_main(uint64_t seed, bool on_device, const std::optional<Endpoint>& cloud = {});
+// With `cloud`, objects that are not small go to a bucket of the server at kCloudHost.
+SimNode::Main make_server_main(uint64_t seed, bool on_device, bool cloud);
+// How that process's store is to be opened where it does not run.
+StoreTuning tuning_of(uint64_t seed);
+inline constexpr uint64_t kNamespaceMemoryBytes = 2 * kMiB;  // fewer pages than are in use
 // That server.
 SimNode::Main make_cloud_main();
 

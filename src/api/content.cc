@@ -93,6 +93,9 @@ class SourceToCloud final : public CloudSource {
     FB_CO_TRY(const size_t count, co_await fill_from(rest_, into.subspan(filled)));
     co_return filled + count;
   }
+  void stop() override {
+    if (stored_ == nullptr) rest_.stop();
+  }
   std::optional<s3::S3Failure>& failure() { return failure_; }
 
  private:

@@ -43,6 +43,8 @@ class ContentSource {
   virtual ~ContentSource() = default;
   // Fills `into`; fewer bytes only at the end of the content, where the next call gives 0.
   virtual Task<S3Result<size_t>> fill(std::span<std::byte> into) = 0;
+  // Where a client sends it, which is waited for no longer: fails fill().
+  virtual void stop() {}
   // The size where it is known beforehand.
   virtual std::optional<uint64_t> size_bytes() const = 0;
 };

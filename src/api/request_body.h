@@ -36,6 +36,7 @@ class RequestBody final : public ContentSource {
   // The part of it that concerns aws-chunked framing.
   S3Result<void> check_framing() const;
   Task<S3Result<size_t>> fill(std::span<std::byte> into) override;
+  void stop() override { call_.exchange.stop_receiving(); }
   // Of the content, without aws-chunked framing.
   std::optional<uint64_t> size_bytes() const override { return size_; }
   // Reads what is left behind the content, which is framing at most, and compares.

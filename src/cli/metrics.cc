@@ -212,6 +212,9 @@ void write_tier(Page& page, const tier::TierStats& tier, tier::GuardState guard)
   page.counter("tier_deleted_objects_total", "Objects deleted there.", tier.deleted_objects);
   page.counter("tier_damaged_blocks_total",
                "Blocks that did not arrive as they were stored; none was served.", tier.damaged_blocks);
+  page.counter("tier_slow_clients_total",
+               "Uploads that were stopped since they came too slowly while others waited.",
+               tier.slow_clients);
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <csignal>
 #include <optional>
 #include <unordered_set>
@@ -22,7 +21,6 @@
 #include "http/tls_context.h"
 #include "io/call_on.h"
 #include "io/log.h"
-#include "io/name_lookup.h"
 #include "nss/partition_front.h"
 #include "rss/embedded_registry.h"
 #include "s3/sigv4.h"
@@ -191,10 +189,7 @@ Task<ConfigResult<void>> Server::start_store(Env& env) {
                               .capacity_bytes = settings_.capacity_bytes,
                               .cache_bytes = settings_.cache_bytes / settings_.threads,
                               .scrub_period = settings_.scrub_period};
-  const StoreTuning& tuning = settings_.tuning;
-  if (tuning.blob_shards != 0) blobs.shard_count = tuning.blob_shards;
-  if (tuning.blob_segment_bytes != 0) blobs.segment_bytes = tuning.blob_segment_bytes;
-  if (tuning.blob_checkpoint_bytes != 0) blobs.checkpoint_interval_bytes = tuning.blob_checkpoint_bytes;
+  settings_.tuning.apply(blobs);
   auto store = co_await bss::BlobStore::open(env, blobs);
   if (!store) {
     co_return std::unexpected(
@@ -211,12 +206,7 @@ Task<ConfigResult<void>> Server::open_namespace(Env& env) {
                                      .store_id = shared_->directory->store_id(),
                                      .durability = shared_->durability,
                                      .scrub_period = settings_.scrub_period};
-  const StoreTuning& tuning = settings_.tuning;
-  if (tuning.journal_segment_bytes != 0) stores.journal_segment_bytes = tuning.journal_segment_bytes;
-  if (tuning.journal_bytes_max != 0) stores.journal_bytes_max = tuning.journal_bytes_max;
-  if (tuning.page_bytes != 0) stores.page_bytes = tuning.page_bytes;
-  if (tuning.page_growth_bytes != 0) stores.page_growth_bytes = tuning.page_growth_bytes;
-  if (tuning.page_log_bytes != 0) stores.page_log_bytes = tuning.page_log_bytes;
+  settings_.tuning.apply(stores);
   stores.reserve_pages =
       Partition::reserve_pages(settings_.namespace_memory_bytes, stores.page_bytes, env.core_count());
   const auto failed = [&](const Error& error) {
@@ -291,7 +281,7 @@ Task<ConfigResult<void>> Server::start_core(Env& env) {
   co_return ConfigResult<void>();
 }
 
-// What the settings leave to the start: credentials in a file, addresses, and what the data directory says.
+// What the settings leave to the start: credentials in a file, and what the data directory says.
 Task<ConfigResult<void>> Server::prepare_tier(Env& env) {
   if (!has_tier()) {
     if (co_await read_small_file(env, shared_->directory->tier_path(), kMiB)) {
@@ -309,23 +299,6 @@ Task<ConfigResult<void>> Server::prepare_tier(Env& env) {
     if (!read) co_return std::unexpected(fmt::format("--tier-credentials: {}", read.error()));
     config.credentials = {.access_key = read->access_key, .secret_key = read->secret_key};
   }
-  if (const auto address = Endpoint::parse(settings_.tier_address)) {
-    config.options.origin.addresses = {*address};
-    co_return ConfigResult<void>();
-  }
-  // Nothing is served yet: the look-up may take its time.
-  const size_t colon = settings_.tier_address.rfind(':');
-  uint16_t port = 0;
-  const char* end = settings_.tier_address.data() + settings_.tier_address.size();
-  std::from_chars(settings_.tier_address.data() + colon + 1, end, port);
-  const std::string host = settings_.tier_address.substr(0, colon);
-  auto addresses = look_up_host(host, port);
-  if (!addresses) {
-    co_return std::unexpected(
-        fmt::format("the cloud tier's host {} cannot be found: {}; see --tier-endpoint and --tier-proxy",
-                    host, addresses.error().to_string()));
-  }
-  config.options.origin.addresses = std::move(*addresses);
   co_return ConfigResult<void>();
 }
 

@@ -393,11 +393,6 @@ constexpr uint64_t kTierThresholdMin = 64 * kKiB;
 constexpr uint64_t kTierThresholdMax = 5 * kGiB;
 constexpr size_t kTierPrefixSizeMax = 512;
 
-std::string address_of(const S3Endpoint& endpoint) {
-  const bool v6 = endpoint.host.find(':') != std::string::npos;
-  return fmt::format("{}{}{}:{}", v6 ? "[" : "", endpoint.host, v6 ? "]" : "", endpoint.port);
-}
-
 ConfigResult<void> read_tier_credentials(ServerSettings& out, const std::string& source,
                                          const std::function<std::string(const char*)>& environment) {
   if (source != "auto" && source != "environment" && source != "metadata") {
@@ -432,17 +427,19 @@ ConfigResult<void> read_tier_origin(ServerSettings& out, const Settings& setting
   FB_CONFIG_TRY(const size_t style, settings.choice("tier.addressing", kStyles));
   options.bucket_in_host = style == 1;
   const std::string in_front = options.bucket_in_host ? options.bucket + "." : std::string();
-  options.origin = {
-      .tls = endpoint->tls, .host = in_front + endpoint->host, .authority = in_front + endpoint->authority};
-  endpoint->host = options.origin.host;
-  out.tier_address = address_of(*endpoint);
+  options.origin = {.tls = endpoint->tls,
+                    .host = in_front + endpoint->host,
+                    .authority = in_front + endpoint->authority,
+                    .peer_host = in_front + endpoint->host,
+                    .peer_port = endpoint->port};
   const std::string_view proxy = settings.text("tier.proxy");
   if (proxy.empty()) return {};
   const auto way = S3Endpoint::parse(proxy);
   if (!way) return std::unexpected("--tier-proxy: " + way.error());
   if (way->tls) return std::unexpected("--tier-proxy: a proxy is spoken to in plain HTTP; write http://");
   options.origin.proxied = true;
-  out.tier_address = address_of(*way);
+  options.origin.peer_host = way->host;
+  options.origin.peer_port = way->port;
   return {};
 }
 

@@ -7,24 +7,12 @@
 
 #include "base/config.h"
 #include "base/secret.h"
+#include "cli/store_tuning.h"
 #include "io/durability.h"
 #include "io/runtime.h"
 #include "tier/tier.h"
 
 namespace fb {
-
-// Sizes inside the engines that no user sets; 0 is the engine's own. Simulations make them so small that
-// checkpoints, trims and compaction happen all the time.
-struct StoreTuning {
-  uint64_t journal_segment_bytes = 0;
-  uint64_t journal_bytes_max = 0;
-  uint32_t page_bytes = 0;
-  uint64_t page_growth_bytes = 0;
-  uint64_t page_log_bytes = 0;
-  uint32_t blob_shards = 0;
-  uint64_t blob_segment_bytes = 0;
-  uint64_t blob_checkpoint_bytes = 0;
-};
 
 // Everything `fractalbits server` can be told, checked and in its own types.
 struct ServerSettings {
@@ -52,10 +40,9 @@ struct ServerSettings {
   Duration scrub_period;        // 0: never
   uint64_t capacity_bytes = 0;  // of the blobs; 0: what the file system has
   uint64_t namespace_memory_bytes = 0;
-  // Of the cloud bucket for large objects; none where its bucket is empty. Addresses, store id and paths in
-  // the data directory are found at start.
+  // Of the cloud bucket for large objects; none where its bucket is empty. Store id and paths in the data
+  // directory are found at start.
   tier::TierConfig tier;
-  std::string tier_address;           // "host:port" to connect to: the endpoint, or the proxy
   std::string tier_credentials_path;  // empty: given by the environment, or asked for
   StoreTuning tuning;
 };

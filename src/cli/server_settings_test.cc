@@ -180,7 +180,8 @@ TEST(ServerSettings, CloudTier) {
   const auto amazon = resolve_tier({{"tier.region", "eu-central-1"}}, aws);
   ASSERT_TRUE(amazon) << amazon.error();
   EXPECT_EQ(amazon->tier.options.origin.authority, "s3.eu-central-1.amazonaws.com");
-  EXPECT_EQ(amazon->tier_address, "s3.eu-central-1.amazonaws.com:443");
+  EXPECT_EQ(amazon->tier.options.origin.peer_host, "s3.eu-central-1.amazonaws.com");
+  EXPECT_EQ(amazon->tier.options.origin.peer_port, 443);
   EXPECT_TRUE(amazon->tier.options.origin.tls);
   EXPECT_EQ(amazon->tier.credentials.access_key, "KEY");
   EXPECT_EQ(amazon->tier.credentials.session_token.reveal(), "token");
@@ -193,7 +194,8 @@ TEST(ServerSettings, CloudTier) {
                                   aws);
   ASSERT_TRUE(other) << other.error();
   EXPECT_EQ(other->tier.options.origin.authority, "large-objects.10.0.0.5:9000");
-  EXPECT_EQ(other->tier_address, "10.0.0.1:3128");
+  EXPECT_EQ(other->tier.options.origin.peer_host, "10.0.0.1");
+  EXPECT_EQ(other->tier.options.origin.peer_port, 3128);
   EXPECT_TRUE(other->tier.options.origin.proxied);
   EXPECT_EQ(other->tier_credentials_path, "/etc/keys");
   EXPECT_TRUE(other->tier.credentials.access_key.empty());

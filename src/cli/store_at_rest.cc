@@ -37,16 +37,20 @@ Task<std::expected<void, StoreAtRest::Problem>> StoreAtRest::open_engines(Env& e
   auto place = co_await StorePlace::open(env, *directory_, options.device);
   if (!place) co_return std::unexpected(Problem{place.error()});
   place_ = std::move(*place);
-  auto metadata = co_await bss::MetadataStore::open(
-      env, {.directory = place_->namespace_path(), .store_id = directory_->store_id()});
+  bss::MetadataStore::Options stores{.directory = place_->namespace_path(),
+                                     .store_id = directory_->store_id()};
+  options.tuning.apply(stores);
+  auto metadata = co_await bss::MetadataStore::open(env, stores);
   if (!metadata) co_return damaged("the namespace cannot be opened", metadata.error());
   metadata_ = std::move(*metadata);
   auto partition =
       co_await Partition::open(env, {.memory_bytes = options.memory_bytes}, metadata_->clients());
   if (!partition) co_return damaged("the namespace cannot be opened", partition.error());
   partition_ = std::move(*partition);
-  auto store = co_await bss::BlobStore::open(
-      env, {.directory = place_->blobs_path(), .incarnation = partition_->incarnation(), .cache_bytes = 0});
+  bss::BlobStoreOptions blobs{
+      .directory = place_->blobs_path(), .incarnation = partition_->incarnation(), .cache_bytes = 0};
+  options.tuning.apply(blobs);
+  auto store = co_await bss::BlobStore::open(env, blobs);
   if (!store) co_return damaged("the blobs cannot be opened", store.error());
   store_ = std::move(*store);
   blobs_ = std::make_unique<bss::BlobFront>(env, *store_);

@@ -10,6 +10,7 @@
 #include "bss/store.h"
 #include "cli/data_directory.h"
 #include "cli/store_place.h"
+#include "cli/store_tuning.h"
 #include "nss/partition_front.h"
 
 namespace fb {
@@ -22,6 +23,7 @@ class StoreAtRest {
     std::string data_dir;
     std::string device;         // empty: none
     uint64_t memory_bytes = 0;  // of the namespace's pages
+    StoreTuning tuning{};       // as the server has it
   };
   struct Problem {
     std::string message;

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "cli/store_at_rest.h"
 #include "io/runtime.h"
 #include "nss/partition_front.h"
@@ -13,7 +15,6 @@ namespace fb {
 namespace {
 
 constexpr int kExitFailed = 1;
-constexpr uint64_t kNamespaceMemoryBytes = 256 * kMiB;
 constexpr uint32_t kKeysAtATime = 1000;
 
 std::string json_text(std::string_view text) {
@@ -30,29 +31,39 @@ std::string json_text(std::string_view text) {
   return out + "\"";
 }
 
-std::string json_piece(const Locator& content, std::string_view store_prefix) {
-  if (content.kind != Locator::Kind::cloud) return fmt::format("{{\"local\":{}}}", content.length_bytes);
-  return fmt::format("{{\"cloud\":{},\"size\":{}}}", json_text(tier::object_key(store_prefix, content.blob)),
-                     content.length_bytes);
+std::string json_object(const MappedObject& object) {
+  std::string pieces;
+  for (const MappedObject::Piece& piece : object.pieces) {
+    pieces += pieces.empty() ? "" : ",";
+    pieces += piece.cloud_key.empty()
+                  ? fmt::format("{{\"local\":{}}}", piece.size_bytes)
+                  : fmt::format("{{\"cloud\":{},\"size\":{}}}", json_text(piece.cloud_key), piece.size_bytes);
+  }
+  return fmt::format("{{\"bucket\":{},\"key\":{},\"size\":{},\"etag\":{},\"pieces\":[{}]}}",
+                     json_text(object.bucket), json_text(object.key), object.size_bytes,
+                     json_text(object.etag), pieces);
 }
 
-// Empty where nothing of the object is in the cloud.
-std::string json_object(std::string_view bucket, std::string_view key, const ObjectRecord& record,
-                        std::string_view store_prefix) {
-  bool in_cloud = record.content.kind == Locator::Kind::cloud;
-  std::string pieces = record.parts.empty() ? json_piece(record.content, store_prefix) : std::string();
-  for (const RecordPart& part : record.parts) {
-    in_cloud |= part.content.kind == Locator::Kind::cloud;
-    pieces += fmt::format("{}{}", pieces.empty() ? "" : ",", json_piece(part.content, store_prefix));
-  }
-  if (!in_cloud) return {};
-  return fmt::format("{{\"bucket\":{},\"key\":{},\"size\":{},\"etag\":{},\"pieces\":[{}]}}",
-                     json_text(bucket), json_text(key), record.size_bytes, json_text(record.etag.text()),
-                     pieces);
+MappedObject::Piece piece_of(const Locator& content, std::string_view store_prefix) {
+  const bool in_cloud = content.kind == Locator::Kind::cloud;
+  return {.cloud_key = in_cloud ? tier::object_key(store_prefix, content.blob) : std::string(),
+          .size_bytes = content.length_bytes};
+}
+
+MappedObject object_of(std::string_view bucket, std::string_view key, const ObjectRecord& record,
+                       std::string_view store_prefix) {
+  MappedObject object{.bucket = std::string(bucket),
+                      .key = std::string(key),
+                      .etag = record.etag.text(),
+                      .size_bytes = record.size_bytes,
+                      .pieces = {}};
+  if (record.parts.empty()) object.pieces.push_back(piece_of(record.content, store_prefix));
+  for (const RecordPart& part : record.parts) object.pieces.push_back(piece_of(part.content, store_prefix));
+  return object;
 }
 
 Task<Result<void>> map_bucket(NamespaceClient& names, const BucketInfo& bucket, std::string_view store_prefix,
-                              const std::function<void(std::string_view)>& print) {
+                              const std::function<void(const MappedObject&)>& take) {
   std::string after;
   for (;;) {
     FB_CO_TRY(const ListPage page, co_await names.list({}, {.bucket = bucket.id,
@@ -61,8 +72,10 @@ Task<Result<void>> map_bucket(NamespaceClient& names, const BucketInfo& bucket, 
                                                             .entries_max = kKeysAtATime}));
     for (const ListEntry& entry : page.entries) {
       FB_CO_TRY(const ObjectRecord record, ObjectRecord::decode(entry.record));
-      const std::string line = json_object(bucket.name, entry.key, record, store_prefix);
-      if (!line.empty()) print(line);
+      const MappedObject object = object_of(bucket.name, entry.key, record, store_prefix);
+      const bool in_cloud =
+          std::ranges::any_of(object.pieces, [](const auto& piece) { return !piece.cloud_key.empty(); });
+      if (in_cloud) take(object);
     }
     if (!page.truncated || page.entries.empty()) co_return Result<void>();
     after = page.entries.back().key;
@@ -72,7 +85,7 @@ Task<Result<void>> map_bucket(NamespaceClient& names, const BucketInfo& bucket, 
 // With both engines open, since long records lie among the blobs.
 Task<Result<void>> map_engines(Env& env, Partition& partition, BlobClient& blobs,
                                std::string_view store_prefix,
-                               const std::function<void(std::string_view)>& print) {
+                               const std::function<void(const MappedObject&)>& take) {
   auto names = co_await PartitionFront::open(env, partition);
   names->use_blobs(blobs);
   EmbeddedRegistryGroup group(1);
@@ -84,7 +97,7 @@ Task<Result<void>> map_engines(Env& env, Partition& partition, BlobClient& blobs
     const auto buckets = co_await (*roots)->list_buckets({});
     if (!buckets) outcome = buckets.error();
     for (size_t i = 0; outcome && i < buckets->size(); ++i)
-      outcome = co_await map_bucket(*names, (*buckets)[i], store_prefix, print);
+      outcome = co_await map_bucket(*names, (*buckets)[i], store_prefix, take);
     co_await (*roots)->close();
   }
   co_await names->close();
@@ -94,12 +107,14 @@ Task<Result<void>> map_engines(Env& env, Partition& partition, BlobClient& blobs
 }  // namespace
 
 Task<CommandOutcome> map_directory(Env& env, const TierMapOptions& options,
-                                   const std::function<void(std::string_view)>& print) {
-  auto store = co_await StoreAtRest::open(
-      env, {.data_dir = options.data_dir, .device = options.device, .memory_bytes = kNamespaceMemoryBytes});
+                                   const std::function<void(const MappedObject&)>& take) {
+  auto store = co_await StoreAtRest::open(env, {.data_dir = options.data_dir,
+                                                .device = options.device,
+                                                .memory_bytes = options.namespace_memory_bytes,
+                                                .tuning = options.tuning});
   if (!store) co_return CommandOutcome{kExitFailed, store.error().message};
   const std::string prefix = tier::store_prefix(options.prefix, (*store)->store_id());
-  const auto mapped = co_await map_engines(env, (*store)->partition(), (*store)->blobs(), prefix, print);
+  const auto mapped = co_await map_engines(env, (*store)->partition(), (*store)->blobs(), prefix, take);
   co_await (*store)->close();
   if (mapped) co_return CommandOutcome{};
   co_return CommandOutcome{kExitFailed, fmt::format("{} cannot be read: {}; see `fractalbits fsck`",
@@ -111,8 +126,9 @@ CommandOutcome run_tier_map(const TierMapOptions& options,
   RuntimeOptions runtime;
   runtime.on_notice = [](Env&, std::string_view) {};
   CommandOutcome outcome;
+  const auto take = [&](const MappedObject& object) { print(json_object(object)); };
   const auto ran = run_cores(
-      runtime, [&](Env& env) -> Task<void> { outcome = co_await map_directory(env, options, print); });
+      runtime, [&](Env& env) -> Task<void> { outcome = co_await map_directory(env, options, take); });
   if (!ran) return {kExitFailed, fmt::format("cannot start: {}", ran.error().to_string())};
   return outcome;
 }

@@ -22,6 +22,8 @@ class CloudSource {
  public:
   // Fills `into`; fewer bytes only at the end of the content, where the next call gives 0.
   virtual Task<Result<size_t>> fill(std::span<std::byte> into) = 0;
+  // Where it comes from a client, which is too slow: fails the fill() under way, or the next one.
+  virtual void stop() {}
 
  protected:
   ~CloudSource() = default;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/record.h"
 
-#include <charconv>
 #include <span>
 
 #include "client/record_format.h"
@@ -325,17 +324,7 @@ std::string_view to_string(RecordError code) {
 }
 
 size_t RecordEtag::write_text(char* out) const {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  char* next = out;
-  for (const uint8_t byte : md5) {
-    *next++ = kDigits[byte >> 4];
-    *next++ = kDigits[byte & 15];
-  }
-  if (part_count != 0) {
-    *next++ = '-';
-    next = std::to_chars(next, out + kTextSizeMax, part_count).ptr;
-  }
-  return static_cast<size_t>(next - out);
+  return static_cast<size_t>(write_etag_text(md5, part_count, out) - out);
 }
 
 std::string RecordEtag::text() const {

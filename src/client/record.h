@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/etag_text.h"
 #include "base/result.h"
 #include "client/types.h"
 
@@ -39,7 +40,7 @@ struct RecordEtag {
   bool operator==(const RecordEtag&) const = default;
   // Lower-case hex, "-N" where part_count is set, without quotes.
   std::string text() const;
-  static constexpr size_t kTextSizeMax = 32 + 1 + 5;
+  static constexpr size_t kTextSizeMax = kEtagTextSizeMax;
   // The same into `out` (kTextSizeMax bytes); the size written.
   size_t write_text(char* out) const;
 };

@@ -15,7 +15,7 @@ struct ConnectionWatch {
   CancelSource send_cancel;
   Instant receive_deadline = Instant::never();
   Instant send_deadline = Instant::never();
-  bool timed_out = false;  // a deadline, not the server's stop, fired a token
+  bool timed_out = false;  // a deadline or a handler, not the server's stop, fired a token
   bool idle = false;       // between two requests: closed at once when the server stops
   ConnectionWatch* previous = nullptr;
   ConnectionWatch* next = nullptr;

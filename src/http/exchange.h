@@ -41,6 +41,9 @@ class HttpExchange {
   virtual Task<Result<size_t>> read_body(std::span<std::byte> into) = 0;
   // The same, but returns as soon as at least one byte is there: for framed bodies (aws-chunked).
   virtual Task<Result<size_t>> read_body_some(std::span<std::byte> into) = 0;
+  // Fails what is being read of the body, and what would be, with HttpError::timed_out. A response can still
+  // be sent.
+  virtual void stop_receiving() = 0;
 
   // Header fields of the response, without Date, Server, Content-Length, Transfer-Encoding and Connection,
   // which the server writes itself. Cleared at the start of each exchange.

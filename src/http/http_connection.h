@@ -44,6 +44,10 @@ class HttpConnection final : public HttpExchange {
   std::optional<uint64_t> content_length() const override;
   Task<Result<size_t>> read_body(std::span<std::byte> into) override { return receive_body(into, false); }
   Task<Result<size_t>> read_body_some(std::span<std::byte> into) override { return receive_body(into, true); }
+  void stop_receiving() override {
+    watch_.timed_out = true;
+    if (!watch_.receive_cancel.cancelled()) watch_.receive_cancel.cancel();
+  }
   HeaderWriter& headers() override { return input_.memory().headers; }
   Task<Result<void>> respond(int status, std::span<iovec> body) override;
   Task<Result<void>> respond_without_body(int status, std::optional<uint64_t> content_length) override;

@@ -18,7 +18,12 @@ Task<void> OutboundConnection::close() {
 
 OutboundPool::OutboundPool(Env& env, OutboundOrigin origin, const TlsContext& tls,
                            const OutboundLimits& limits)
-    : env_(env), origin_(std::move(origin)), tls_(tls), limits_(limits), places_(env, limits.connections) {
+    : env_(env),
+      origin_(std::move(origin)),
+      tls_(tls),
+      limits_(limits),
+      addresses_(env, origin_.peer_host, origin_.peer_port),
+      places_(env, limits.connections) {
   FB_ASSERT(!origin_.tls || tls_.loaded());
 }
 
@@ -32,12 +37,26 @@ std::string OutboundPool::target(std::string_view path_and_query) const {
   return fmt::format("http://{}{}", origin_.authority, path_and_query);
 }
 
+bool OutboundPool::usable(const OutboundConnection& connection) const {
+  return env_.now() - connection.idle_since_ < limits_.idle_timeout &&
+         env_.now() - connection.made_at_ < limits_.age_max;
+}
+
+// Those at the front have been idle the longest.
+Task<void> OutboundPool::close_old() {
+  while (!idle_.empty() && (idle_.size() > limits_.connections || !usable(*idle_.front()))) {
+    std::unique_ptr<OutboundConnection> oldest = std::move(idle_.front());
+    idle_.pop_front();
+    co_await oldest->close();
+  }
+}
+
 Task<Result<std::unique_ptr<OutboundConnection>>> OutboundPool::acquire(const IoLimits& limits) {
   Semaphore::Units place = co_await places_.acquire();
   while (!idle_.empty()) {
     std::unique_ptr<OutboundConnection> connection = std::move(idle_.back());
     idle_.pop_back();
-    if (env_.now() - connection->idle_since_ < limits_.idle_timeout) {
+    if (usable(*connection)) {
       connection->reused_ = true;
       connection->place_ = std::move(place);
       ++on_loan_;
@@ -45,28 +64,56 @@ Task<Result<std::unique_ptr<OutboundConnection>>> OutboundPool::acquire(const Io
     }
     co_await connection->close();
   }
-  IoLimits bounds = limits;
-  bounds.deadline = std::min(bounds.deadline, env_.now() + limits_.connect_timeout);
-  FB_CO_TRY(Socket socket, co_await connect(bounds));
-  std::unique_ptr<OutboundConnection> connection(new OutboundConnection(std::move(socket), std::move(place)));
-  if (auto prepared = co_await prepare(*connection, bounds); !prepared) {
-    co_await connection->close();
-    co_return prepared.error();
-  }
+  FB_CO_TRY(std::unique_ptr<OutboundConnection> connection, co_await connect(limits));
+  connection->place_ = std::move(place);
   ++on_loan_;
   co_return std::move(connection);
 }
 
-Task<Result<Socket>> OutboundPool::connect(const IoLimits& limits) {
-  Error failed = IoError::not_found;
-  for (const Endpoint& address : origin_.addresses) {
-    auto socket = co_await Socket::connect(env_, address, limits);
-    if (socket) co_return std::move(*socket);
-    failed = socket.error();
-    problem_ = fmt::format("cannot connect to {}{}: {}", address.to_string(),
-                           origin_.proxied ? ", the proxy" : "", failed.to_string());
+Task<OutboundPool::ConnectionResult> OutboundPool::connect(const IoLimits& limits) {
+  auto addresses = co_await addresses_.get(limits);
+  if (!addresses) {
+    problem_ = fmt::format("the addresses of {}{} cannot be found: {}", origin_.peer_host,
+                           origin_.proxied ? ", the proxy," : "", addresses.error().to_string());
+    co_return addresses.error();
   }
-  co_return failed;
+  auto connection = co_await connect_to_any(*addresses, limits);
+  if (connection || !co_await addresses_.look_again(limits)) co_return std::move(connection);
+  FB_CO_TRY(addresses, co_await addresses_.get(limits));
+  co_return co_await connect_to_any(*addresses, limits);
+}
+
+Task<OutboundPool::ConnectionResult> OutboundPool::connect_to_any(std::span<const Endpoint> addresses,
+                                                                  const IoLimits& limits) {
+  FB_ASSERT(!addresses.empty());
+  addresses = addresses.first(std::min(addresses.size(), limits_.addresses_max));
+  for (;;) {
+    const Endpoint address = addresses.front();
+    addresses = addresses.subspan(1);
+    const Duration time = addresses.empty() ? limits_.connect_timeout : limits_.next_address_after;
+    const IoLimits bounds{.deadline = std::min(limits.deadline, env_.now() + time), .cancel = limits.cancel};
+    auto connection = co_await connect_to(address, bounds);
+    const bool given_up = limits.cancel != nullptr && limits.cancel->cancelled();
+    if (!given_up) addresses_.note(address, connection.has_value());
+    if (connection || given_up || addresses.empty() || env_.now() >= limits.deadline)
+      co_return std::move(connection);
+  }
+}
+
+Task<OutboundPool::ConnectionResult> OutboundPool::connect_to(const Endpoint& address,
+                                                              const IoLimits& limits) {
+  auto socket = co_await Socket::connect(env_, address, limits);
+  if (!socket) {
+    problem_ = fmt::format("cannot connect to {}{}: {}", address.to_string(),
+                           origin_.proxied ? ", the proxy" : "", socket.error().to_string());
+    co_return socket.error();
+  }
+  std::unique_ptr<OutboundConnection> connection(new OutboundConnection(std::move(*socket), env_.now()));
+  if (auto prepared = co_await prepare(*connection, limits); !prepared) {
+    co_await connection->close();
+    co_return prepared.error();
+  }
+  co_return std::move(connection);
 }
 
 Task<Result<void>> OutboundPool::open_tunnel(Socket& socket, const IoLimits& limits) {
@@ -105,10 +152,7 @@ Task<void> OutboundPool::release(std::unique_ptr<OutboundConnection> connection)
   connection->idle_since_ = env_.now();
   connection->place_.reset();
   idle_.push_back(std::move(connection));
-  if (idle_.size() <= limits_.connections) co_return;
-  std::unique_ptr<OutboundConnection> oldest = std::move(idle_.front());
-  idle_.pop_front();
-  co_await oldest->close();
+  co_await close_old();
 }
 
 Task<void> OutboundPool::discard(std::unique_ptr<OutboundConnection> connection) {
@@ -123,6 +167,7 @@ Task<void> OutboundPool::close() {
     idle_.pop_back();
     co_await connection->close();
   }
+  co_await addresses_.close();
 }
 
 }  // namespace fb

@@ -4,9 +4,10 @@
 #include <array>
 #include <deque>
 #include <memory>
+#include <span>
 #include <string>
-#include <vector>
 
+#include "http/host_addresses.h"
 #include "http/http_client.h"
 #include "http/tls_context.h"
 #include "http/tls_stream.h"
@@ -19,15 +20,19 @@ struct OutboundOrigin {
   bool tls = false;
   std::string host;       // what its certificate must be for
   std::string authority;  // "host:port", or "host" with the scheme's port, as the Host header has it
-  // Of the host, or of the proxy where there is one; tried in order.
-  std::vector<Endpoint> addresses;
+  // What to connect to: the host, or the proxy where there is one; a name or an address in numbers.
+  std::string peer_host;
+  uint16_t peer_port = 0;
   // Plain requests go to it in absolute form, TLS through a CONNECT.
   bool proxied = false;
 };
 
 struct OutboundLimits {
   size_t connections = 64;  // of one core in use at a time, and as many idle; further requests wait
-  Duration connect_timeout = Duration::seconds(5);
+  Duration connect_timeout = Duration::seconds(5);     // of one address, the TLS handshake included
+  Duration next_address_after = Duration::seconds(2);  // where another one is left
+  size_t addresses_max = 8;                            // tried for one connection
+  Duration age_max = Duration::minutes(5);  // then a connection is not used again: its address may be gone
   Duration idle_timeout = Duration::seconds(15);  // shorter than those of servers
 };
 
@@ -40,27 +45,28 @@ class OutboundConnection {
 
  private:
   friend class OutboundPool;
-  OutboundConnection(Socket socket, Semaphore::Units place)
-      : socket_(std::move(socket)), place_(std::move(place)) {}
+  OutboundConnection(Socket socket, Instant made_at) : socket_(std::move(socket)), made_at_(made_at) {}
   Task<void> close();
 
   Socket socket_;
   std::unique_ptr<TlsStream> tls_;
   std::unique_ptr<HttpClient> client_;
   Semaphore::Units place_;
+  Instant made_at_;
   Instant idle_since_;
   bool reused_ = false;
 };
 
 // Connections of one core to one origin, kept between requests. Everything that was acquired must be
-// released; close() then ends what is idle.
+// released; close() then ends what is idle. The name of the peer is looked up again as time passes, all its
+// addresses are tried, and none is stayed with for ever.
 //
 //   FB_CO_TRY(auto connection, co_await pool.acquire(limits));
 //   ... one request over connection->http() ...
 //   co_await pool.release(std::move(connection));      kept where it is reusable, else closed
 //
-// Errors of acquire(): those of sockets and of TLS; HttpError::unsupported where the proxy does not let
-// through. problem() then says more.
+// Errors of acquire(): those of sockets, of look-ups and of TLS; HttpError::unsupported where the proxy does
+// not let through. problem() then says more.
 class OutboundPool {
  public:
   // `tls` must be loaded where the origin has TLS, and outlive the pool.
@@ -82,7 +88,12 @@ class OutboundPool {
   size_t idle_count() const { return idle_.size(); }
 
  private:
-  Task<Result<Socket>> connect(const IoLimits& limits);
+  using ConnectionResult = Result<std::unique_ptr<OutboundConnection>>;
+  bool usable(const OutboundConnection& connection) const;
+  Task<void> close_old();
+  Task<ConnectionResult> connect(const IoLimits& limits);
+  Task<ConnectionResult> connect_to_any(std::span<const Endpoint> addresses, const IoLimits& limits);
+  Task<ConnectionResult> connect_to(const Endpoint& address, const IoLimits& limits);
   Task<Result<void>> open_tunnel(Socket& socket, const IoLimits& limits);
   Task<Result<void>> prepare(OutboundConnection& connection, const IoLimits& limits);
 
@@ -90,6 +101,7 @@ class OutboundPool {
   OutboundOrigin origin_;
   const TlsContext& tls_;
   OutboundLimits limits_;
+  HostAddresses addresses_;
   Semaphore places_;
   std::deque<std::unique_ptr<OutboundConnection>> idle_;  // the one used last behind
   std::string problem_;

@@ -65,12 +65,15 @@ bool Endpoint::is_loopback() const {
          std::all_of(address.begin(), address.end() - 1, [](uint8_t byte) { return byte == 0; });
 }
 
-std::string Endpoint::to_string() const {
-  if (is_ipv4())
-    return fmt::format("{}.{}.{}.{}:{}", address[12], address[13], address[14], address[15], port);
+std::string Endpoint::host_text() const {
+  if (is_ipv4()) return fmt::format("{}.{}.{}.{}", address[12], address[13], address[14], address[15]);
   std::array<char, INET6_ADDRSTRLEN> text{};
   FB_ASSERT(inet_ntop(AF_INET6, address.data(), text.data(), text.size()) != nullptr);
-  return fmt::format("[{}]:{}", text.data(), port);
+  return text.data();
+}
+
+std::string Endpoint::to_string() const {
+  return is_ipv4() ? fmt::format("{}:{}", host_text(), port) : fmt::format("[{}]:{}", host_text(), port);
 }
 
 }  // namespace fb

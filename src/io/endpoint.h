@@ -21,6 +21,8 @@ struct Endpoint {
   static Result<Endpoint> parse(std::string_view text);
   bool is_ipv4() const;
   bool is_loopback() const;
+  // "127.0.0.1", "::1".
+  std::string host_text() const;
   std::string to_string() const;
   bool operator==(const Endpoint&) const = default;
 };

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "io/env.h"
 
@@ -13,6 +14,9 @@
 // environment instantiates EnvTest with a fixture of its own (real ones in runtime_test.cc).
 
 namespace fb {
+
+// The name that set_names() is about.
+inline constexpr const char* kTestHost = "host.test";
 
 class EnvFixture {
  public:
@@ -27,6 +31,8 @@ class EnvFixture {
   // An empty folder that exists in the environment's file system, without a slash at the end.
   virtual std::string directory() = 0;
   virtual Abilities abilities() const { return {}; }
+  // Of the next run: what is found under kTestHost, and after what time; nothing: no such name.
+  virtual void set_names(Duration delay, std::vector<Endpoint> addresses) = 0;
 };
 
 // Makes a fixture; the name becomes part of the tests' names.

@@ -48,6 +48,7 @@ enum class IoKind : uint8_t {
   send,            // vectors, vector_count -> bytes (may be short)
   shutdown,        // both directions
   finish_sending,  // the peer reads to the end; receiving goes on
+  resolve,         // path (a host), length (the port) -> *addresses
   // process
   wait_signal,  // -> the number of a signal among SIGTERM, SIGINT, SIGHUP; core 0 only
 };
@@ -88,7 +89,8 @@ struct IoRequest {
   uint32_t vector_count = 0;
   const char* path = nullptr;
   const char* path2 = nullptr;
-  void* out = nullptr;  // FileStat*, FileSystemSpace*, std::vector<std::string>*, Endpoint* by kind
+  void* out = nullptr;  // FileStat*, FileSystemSpace*, std::vector<std::string>*, Endpoint*,
+                        // std::vector<Endpoint>* by kind
   const Endpoint* endpoint = nullptr;
 
   // Results: bytes, a handle, or -errno.

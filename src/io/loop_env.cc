@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <ctime>
 
+#include "io/error.h"
+
 namespace fb {
 namespace {
 
@@ -153,6 +155,32 @@ void LoopEnv::forget_listener(int32_t handle) {
   if (found == listeners_.end()) return;
   shared_.listeners.closed(found->second);
   listeners_.erase(found);
+}
+
+int64_t LoopEnv::begin_look_up(IoRequest& request) {
+  auto begun = shared_.names.begin(request.path, static_cast<uint16_t>(request.length));
+  if (!begun) return begun.error().os_errno() == 0 ? -ENOBUFS : -begun.error().os_errno();
+  request.handle = (*begun)->event();
+  look_ups_[&request] = std::move(*begun);
+  return 0;
+}
+
+// An answer that came together with a cancellation counts.
+int64_t LoopEnv::end_look_up(IoRequest& request, int64_t waited) {
+  const auto found = look_ups_.find(&request);
+  FB_ASSERT(found != look_ups_.end());
+  const std::shared_ptr<NameLookup> lookup = std::move(found->second);
+  look_ups_.erase(found);
+  if (!lookup->answered()) {
+    lookup->abandon();
+    FB_ASSERT(waited < 0, waited);
+    return waited;
+  }
+  if (lookup->answer()) {
+    *static_cast<std::vector<Endpoint>*>(request.out) = *lookup->answer();
+    return 0;
+  }
+  return lookup->answer().error().is(IoError::not_found) ? -ENOENT : -EREMOTEIO;
 }
 
 }  // namespace fb

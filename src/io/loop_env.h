@@ -4,6 +4,8 @@
 #include <array>
 #include <atomic>
 #include <functional>
+#include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -11,6 +13,7 @@
 
 #include "io/env.h"
 #include "io/mailbox.h"
+#include "io/name_lookups.h"
 #include "io/ready_queue.h"
 #include "io/system_calls.h"
 
@@ -20,9 +23,10 @@ class LoopEnv;
 
 // What the cores of one run share. Made before the threads and outlives them.
 struct LoopShared {
-  explicit LoopShared(unsigned core_count) : envs(core_count) {}
+  LoopShared(unsigned core_count, LookUpFunction look_up) : envs(core_count), names(std::move(look_up)) {}
   std::vector<LoopEnv*> envs;  // set by each core before any of them runs
   ListenRegistry listeners;
+  NameLookups names;
   std::mutex log_mutex;  // held for one write, so that lines of two cores never mix
   int signal_fd = -1;    // does not block
   std::function<void(Env&, std::string_view)> on_notice;  // empty: into the log
@@ -63,6 +67,12 @@ class LoopEnv : public Env {
   static Instant read_clock();
   int64_t open_listener(const IoRequest& request, bool nonblocking);
   void forget_listener(int32_t handle);
+  // IoKind::resolve: sets the handle that shows when the answer is there. 0, or -errno where it has not
+  // begun.
+  int64_t begin_look_up(IoRequest& request);
+  // The request's result, given what waiting for that handle came to. The handle is not to be waited for any
+  // more.
+  int64_t end_look_up(IoRequest& request, int64_t waited);
   LoopShared& shared() { return shared_; }
   LoopEnv& env_of(unsigned core) { return *shared_.envs[core]; }
   void add_notice(std::string line) { notices_.push_back(std::move(line)); }
@@ -83,6 +93,7 @@ class LoopEnv : public Env {
   mutable uint64_t wall_turn_ = UINT64_MAX;
   std::vector<std::pair<int32_t, Endpoint>> listeners_;
   std::vector<std::string> notices_;
+  std::map<const IoRequest*, std::shared_ptr<NameLookup>> look_ups_;  // few
   alignas(64) Mailbox<CoreMessage> mailbox_;
 };
 

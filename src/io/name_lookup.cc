@@ -40,6 +40,18 @@ bool parse_address(const std::string& host, uint16_t port, Endpoint& out) {
 
 }  // namespace
 
+Task<Result<std::vector<Endpoint>>> resolve(Env& env, std::string host, uint16_t port, IoLimits limits) {
+  if (Endpoint endpoint; parse_address(host, port, endpoint)) co_return std::vector{endpoint};
+  std::vector<Endpoint> addresses;
+  FB_CO_CHECK(co_await VoidAwaiter(env, limits, [&](IoRequest& request) {
+    request.kind = IoKind::resolve;
+    request.path = host.c_str();
+    request.length = port;
+    request.out = &addresses;
+  }));
+  co_return addresses;
+}
+
 Result<std::vector<Endpoint>> look_up_host(const std::string& host, uint16_t port) {
   if (Endpoint endpoint; parse_address(host, port, endpoint)) return std::vector{endpoint};
   addrinfo hints{};

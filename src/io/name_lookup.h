@@ -4,14 +4,16 @@
 #include <string>
 #include <vector>
 
-#include "io/endpoint.h"
+#include "io/io_awaiter.h"
 
 namespace fb {
 
-// The addresses of a host, in the order in which they are to be tried; an address in numbers is its own.
-// IoError::not_found where the name has none, IoError::failed where nobody answers. Names are looked up by
-// the system's resolver, which blocks the thread: for programs that have nothing else to do, never for a core
-// that serves.
+// The addresses of a host, in the order in which the system would try them, each once; an address in numbers
+// is its own. Never blocks a core: see docs/io.md. IoError::not_found where the name has none,
+// IoError::failed where nobody answers, IoError::timed_out, cancelled, or limit.
+Task<Result<std::vector<Endpoint>>> resolve(Env& env, std::string host, uint16_t port, IoLimits limits = {});
+
+// The same from the system's resolver, which blocks the thread.
 Result<std::vector<Endpoint>> look_up_host(const std::string& host, uint16_t port);
 
 }  // namespace fb

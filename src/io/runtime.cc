@@ -75,7 +75,7 @@ class Run {
   Run(const RuntimeOptions& options, const std::function<Task<void>(Env&)>& main)
       : options_(options),
         main_(main),
-        shared_(options.cores),
+        shared_(options.cores, options.look_up),
         stops_(options.cores),
         errors_(options.cores),
         mains_left_(options.cores),

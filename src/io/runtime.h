@@ -6,6 +6,8 @@
 
 #include "base/result.h"
 #include "io/env.h"
+#include "io/name_lookup.h"
+#include "io/name_lookups.h"
 
 namespace fb {
 
@@ -22,6 +24,8 @@ struct RuntimeOptions {
   std::function<void(Env&, std::string_view)> on_notice;
   BufferPool::Options buffers{.arena_bytes = 16 * kMiB, .limit_bytes = 64 * kMiB};  // per core
   LogOptions log;
+  // Tests stand in for the system's resolver.
+  LookUpFunction look_up = &look_up_host;
 };
 
 // CPUs in this process's affinity mask: the default number of cores.

@@ -13,6 +13,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdlib>
 #include <filesystem>
@@ -39,13 +40,29 @@ class RuntimeFixture : public EnvFixture {
   ~RuntimeFixture() override { std::filesystem::remove_all(directory_); }
   void run(unsigned cores, const BufferPool::Options& buffers,
            const std::function<Task<void>(Env&)>& main) override {
-    const Result<void> ran = run_cores({.cores = cores, .backend = backend_, .buffers = buffers}, main);
+    RuntimeOptions options{.cores = cores, .backend = backend_, .buffers = buffers};
+    options.look_up = [delay = lookup_delay_, found = addresses_](
+                          const std::string& host, uint16_t port) -> Result<std::vector<Endpoint>> {
+      if (host != kTestHost) return look_up_host(host, port);
+      std::this_thread::sleep_for(std::chrono::nanoseconds(delay.ns));
+      if (found.empty()) return IoError::not_found;
+      std::vector<Endpoint> addresses = found;
+      for (Endpoint& address : addresses) address.port = port;
+      return addresses;
+    };
+    const Result<void> ran = run_cores(options, main);
     ASSERT_TRUE(ran.has_value()) << ran.error().to_string();
   }
   std::string directory() override { return directory_; }
+  void set_names(Duration delay, std::vector<Endpoint> addresses) override {
+    lookup_delay_ = delay;
+    addresses_ = std::move(addresses);
+  }
 
  private:
   IoBackend backend_;
+  Duration lookup_delay_;
+  std::vector<Endpoint> addresses_;
   std::string directory_;
 };
 

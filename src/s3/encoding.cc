@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "s3/encoding.h"
 
-#include <immintrin.h>
-
 #include <array>
 #include <cstring>
 
 namespace fb::s3 {
 namespace {
 
-constexpr char kHexDigits[] = "0123456789abcdef";
 constexpr char kBase64Digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 constexpr uint8_t kInvalid = 0xff;
 
@@ -35,24 +32,6 @@ uint8_t hex_value(char c) { return kHexValues[static_cast<uint8_t>(c)]; }
 uint8_t base64_value(char c) { return kBase64Values[static_cast<uint8_t>(c)]; }
 
 }  // namespace
-
-char* hex_encode(Bytes bytes, char* out) {
-  const __m128i digits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(kHexDigits));
-  const __m128i low_half = _mm_set1_epi8(0x0f);
-  for (; bytes.size() >= sizeof(__m128i); bytes = bytes.subspan(sizeof(__m128i))) {
-    const __m128i values = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes.data()));
-    const __m128i high = _mm_shuffle_epi8(digits, _mm_and_si128(_mm_srli_epi16(values, 4), low_half));
-    const __m128i low = _mm_shuffle_epi8(digits, _mm_and_si128(values, low_half));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_unpacklo_epi8(high, low));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + sizeof(__m128i)), _mm_unpackhi_epi8(high, low));
-    out += 2 * sizeof(__m128i);
-  }
-  for (const uint8_t byte : bytes) {
-    *out++ = kHexDigits[byte >> 4];
-    *out++ = kHexDigits[byte & 15];
-  }
-  return out;
-}
 
 std::string hex_encode(Bytes bytes) {
   std::string text(2 * bytes.size(), '\0');

@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/hex.h"
+
 // Hexadecimal, base64 and comparison in constant time. Nothing here allocates unless it returns a
 // std::string.
 
@@ -19,8 +21,7 @@ inline Bytes as_bytes(std::string_view text) {
   return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
 }
 
-// Lower-case digits; writes 2 * bytes.size() characters at `out` and returns the end.
-char* hex_encode(Bytes bytes, char* out);
+using fb::hex_encode;
 std::string hex_encode(Bytes bytes);
 // Both letter cases; false unless `text` is exactly 2 * out.size() hex digits.
 bool hex_decode(std::string_view text, std::span<uint8_t> out);

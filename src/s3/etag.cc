@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "s3/etag.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <charconv>
 
 #include "s3/encoding.h"
@@ -29,13 +26,7 @@ std::optional<Etag> Etag::parse(std::string_view text) {
   return etag;
 }
 
-char* Etag::write_text(char* out) const {
-  out = hex_encode(md5, out);
-  if (part_count == 0) return out;
-  *out++ = '-';
-  const fmt::format_int digits(part_count);
-  return std::copy_n(digits.data(), digits.size(), out);
-}
+char* Etag::write_text(char* out) const { return write_etag_text(md5, part_count, out); }
 
 char* Etag::write_quoted(char* out) const {
   *out++ = '"';

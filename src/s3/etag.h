@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/etag_text.h"
 #include "s3/hash.h"
 
 namespace fb::s3 {
@@ -21,7 +22,7 @@ struct Etag {
   // With or without quotes, either letter case.
   static std::optional<Etag> parse(std::string_view text);
 
-  static constexpr size_t kTextSizeMax = 2 * sizeof(Md5Digest) + 1 + 10;
+  static constexpr size_t kTextSizeMax = kEtagTextSizeMax;
   static constexpr size_t kQuotedSizeMax = kTextSizeMax + 2;
   // Write without and with quotes; return the end.
   char* write_text(char* out) const;

@@ -295,23 +295,37 @@ bool is_result_of(std::string_view root_name, std::string_view body) {
 
 namespace {
 
+S3Result<ListedKeys::Item> parse_listed(const pugi::xml_node& node) {
+  ListedKeys::Item item;
+  for (const pugi::xml_node& field : node.children()) {
+    if (local_name(field) == "Key") {
+      FB_TRY(item.key, text_of(field));
+    } else if (local_name(field) == "UploadId") {
+      FB_TRY(item.upload_id, text_of(field));
+    }
+  }
+  if (item.key.empty()) return malformed("There is no <Key>.");
+  return item;
+}
+
+S3Result<void> decode_url(std::string& text) {
+  auto decoded = decode_query(text);
+  if (!decoded) return malformed("A key is not encoded as <EncodingType> says.");
+  text = std::move(*decoded);
+  return {};
+}
+
 S3Result<ListedKeys> parse_listing(std::string_view body, std::string_view root_name,
                                    std::string_view item_name) {
   pugi::xml_document document;
   FB_TRY(const pugi::xml_node root, parse_document(body, kAnswerBodySizeMax, root_name, document));
   ListedKeys list;
+  bool encoded = false;
   for (const pugi::xml_node& child : root.children()) {
     if (child.type() != pugi::node_element) continue;
     const std::string_view name = local_name(child);
     if (name == item_name) {
-      ListedKeys::Item item;
-      for (const pugi::xml_node& field : child.children()) {
-        if (local_name(field) == "Key") {
-          FB_TRY(item.key, text_of(field));
-        } else if (local_name(field) == "UploadId") {
-          FB_TRY(item.upload_id, text_of(field));
-        }
-      }
+      FB_TRY(ListedKeys::Item item, parse_listed(child));
       list.items.push_back(std::move(item));
     } else if (name == "IsTruncated") {
       FB_TRY(list.truncated, bool_of(child));
@@ -321,8 +335,14 @@ S3Result<ListedKeys> parse_listing(std::string_view body, std::string_view root_
       FB_TRY(list.next_key, text_of(child));
     } else if (name == "NextUploadIdMarker") {
       FB_TRY(list.next_upload_id, text_of(child));
+    } else if (name == "EncodingType") {
+      FB_TRY(const std::string type, text_of(child));
+      encoded = trim(type) == "url";
     }
   }
+  if (!encoded) return list;
+  FB_CHECK(decode_url(list.next_key));
+  for (ListedKeys::Item& item : list.items) FB_CHECK(decode_url(item.key));
   return list;
 }
 

@@ -65,10 +65,11 @@ constexpr size_t kAnswerBodySizeMax = 4 << 20;
 S3Result<std::string> parse_initiate_result(std::string_view body);
 // Complete and copies say 200 before they know: true where the document is not an error's.
 bool is_result_of(std::string_view root_name, std::string_view body);
-// A page of ListObjectsV2 or of ListMultipartUploads.
+// A page of ListObjectsV2 or of ListMultipartUploads, with keys as they are, also where the answer has
+// encoded them.
 struct ListedKeys {
   struct Item {
-    std::string key;
+    std::string key;        // not empty
     std::string upload_id;  // uploads only
   };
   std::vector<Item> items;

@@ -32,9 +32,15 @@ CloudStore::CloudStore(Env& env, const TierOptions& options, TierShared& shared,
       blobs_(blobs),
       requests_(env, options, credentials, tls),
       // Half of the pool is left to those who read, and to small objects.
-      budget_(env, std::max(kUploadPieceBytes,
-                            std::min<uint64_t>(options.memory_bytes, env.buffers().limit_bytes() / 2))),
+      budget_(env, requests_.stats(),
+              std::max(kUploadPieceBytes,
+                       std::min<uint64_t>(options.memory_bytes, env.buffers().limit_bytes() / 2))),
       store_prefix_(store_prefix(options.prefix, options.store_id)) {}
+
+Task<void> CloudStore::close() {
+  co_await budget_.close();
+  co_await requests_.close();
+}
 
 BlobId CloudStore::new_id() {
   return {.volume = kCloudVolume,

@@ -7,6 +7,7 @@
 #include "client/cloud_client.h"
 #include "client/namespace_client.h"
 #include "tier/cloud_requests.h"
+#include "tier/upload_budget.h"
 
 namespace fb::tier {
 
@@ -24,7 +25,7 @@ class CloudStore final : public CloudClient {
 
   // Nothing is begun after `deadline`.
   void end_by(Instant deadline) { requests_.end_by(deadline); }
-  Task<void> close() { return requests_.close(); }
+  Task<void> close();
   CloudRequests& requests() { return requests_; }
   const TierStats& stats() { return requests_.stats(); }
 
@@ -40,7 +41,7 @@ class CloudStore final : public CloudClient {
   NamespaceClient& names_;
   BlobClient& blobs_;
   CloudRequests requests_;
-  Semaphore budget_;
+  UploadBudget budget_;
   std::string store_prefix_;
   uint64_t last_number_ = 0;
 };

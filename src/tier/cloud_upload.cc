@@ -27,7 +27,7 @@ s3::Bytes bytes_of(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-CloudUpload::CloudUpload(CloudRequests& requests, Semaphore& budget, std::string key, bool checksums)
+CloudUpload::CloudUpload(CloudRequests& requests, UploadBudget& budget, std::string key, bool checksums)
     : requests_(requests),
       budget_(budget),
       key_(std::move(key)),
@@ -47,9 +47,10 @@ Task<Result<void>> CloudUpload::receive(CloudSource& source, Piece& piece) {
   Env& env = requests_.env();
   s3::Sha256 sha256;
   s3::Checksum crc(kCrc);
+  UploadBudget::Receiving receiving(budget_, source);
   while (piece.bytes < kUploadPieceBytes) {
     Buffer buffer = co_await env.buffers().allocate(kBlobBlockSizeMax);
-    FB_CO_TRY(const size_t count, co_await source.fill(buffer.span(0, kBlobBlockSizeMax)));
+    FB_CO_TRY(const size_t count, co_await receiving.fill(buffer.span(0, kBlobBlockSizeMax)));
     if (count == 0) break;
     const std::span<std::byte> block = buffer.span(0, count);
     sums_.push_back(blob_checksum(block));

@@ -12,6 +12,7 @@
 #include "s3/checksum.h"
 #include "s3/hash.h"
 #include "tier/cloud_requests.h"
+#include "tier/upload_budget.h"
 
 namespace fb::tier {
 
@@ -27,7 +28,7 @@ namespace fb::tier {
 // object that may be there is the caller's to free (`may_exist`).
 class CloudUpload {
  public:
-  CloudUpload(CloudRequests& requests, Semaphore& budget, std::string key, bool checksums);
+  CloudUpload(CloudRequests& requests, UploadBudget& budget, std::string key, bool checksums);
 
   struct Outcome {
     Result<void> result;
@@ -66,7 +67,7 @@ class CloudUpload {
   void fail(const Error& error);
 
   CloudRequests& requests_;
-  Semaphore& budget_;
+  UploadBudget& budget_;
   std::string key_;
   bool checksums_;
   Semaphore turns_;

@@ -85,7 +85,11 @@ std::optional<std::string> json_text_field(std::string_view json, std::string_vi
 
 MetadataCredentials::MetadataCredentials(Env& env, const Endpoint& service)
     : env_(env),
-      pool_(env, {.host = service.to_string(), .authority = service.to_string(), .addresses = {service}},
+      pool_(env,
+            {.host = service.to_string(),
+             .authority = service.to_string(),
+             .peer_host = service.host_text(),
+             .peer_port = service.port},
             no_tls_, {.connections = 1, .connect_timeout = Duration::seconds(2)}),
       fetching_(env) {}
 
@@ -98,15 +102,20 @@ Task<Result<std::string>> MetadataCredentials::ask(std::string_view method, std:
   HttpClient& http = connection->http();
   HttpClientRequest request{.method = method, .target = path, .headers = headers};
   if (method == "PUT") request.content_length = 0;
+  int status = 0;
   Result<std::string> text = BlobError::unavailable;
   if (auto sent = co_await http.send_head(request, limits); sent) {
     if (auto head = co_await http.receive_head(limits); head) {
-      const int status = (*head)->status;
+      status = (*head)->status;
       text = co_await http.read_body_text(kAnswerBytesMax, limits);
-      if (status != 200 && text) text = BlobError::unavailable;
     }
   }
-  co_await pool_.release(std::move(connection));
+  if (text) {
+    co_await pool_.release(std::move(connection));
+  } else {
+    co_await pool_.discard(std::move(connection));
+  }
+  if (status != 200) co_return BlobError::unavailable;
   co_return text;
 }
 

@@ -26,12 +26,14 @@ class FakeMetadata final : public HttpHandler {
  public:
   uint64_t given = 0;
   bool broken = false;
+  bool silent = false;  // closes the connection instead of answering
   Duration lifetime = Duration::minutes(60);
 
   Task<void> handle(HttpExchange& exchange) override {
     const RequestHead& head = exchange.request();
     std::string body;
     int status = 200;
+    if (silent) co_return;
     if (head.method == "PUT" && head.path == "/latest/api/token") {
       EXPECT_FALSE(head.header("X-aws-ec2-metadata-token-ttl-seconds").empty());
       body = "a token";
@@ -87,6 +89,11 @@ TEST(MetadataCredentials, AreFetchedAndRenewed) {
     EXPECT_EQ(co_await key(), "none");
     metadata.broken = false;
     EXPECT_EQ(co_await key(), "KEY4");
+    metadata.silent = true;
+    credentials.invalidate();
+    EXPECT_EQ(co_await key(), "KEY4");
+    metadata.silent = false;
+    EXPECT_EQ(co_await key(), "KEY5") << "over another connection";
     co_await credentials.close();
     server.stop(Duration::seconds(1));
     co_await serving.join();

@@ -229,7 +229,7 @@ Task<Result<bool>> Guard::verifies_checksums(std::string_view key) {
 Task<ConfigResult<void>> Guard::check_rights() {
   const TierOptions& options = requests_.options();
   const std::string prefix = store_prefix(options.prefix, options.store_id);
-  const std::string key = prefix + "check";
+  const std::string key = check_key(prefix);
   std::string text(kProbe);
   const iovec body{text.data(), text.size()};
   const std::string hash = s3::hex_encode(s3::sha256(text));

@@ -70,18 +70,7 @@ TEST_F(GuardTest, AStartThatEndsInTheMiddleIsGoneOnFrom) {
       done_ = false;
       start_cloud();
       node_.start([&](Env& env) -> Task<void> {
-        TierConfig config = config_;
-        config.options.origin.addresses = {cloud_node_.endpoint(9000)};
-        TierShared shared;
-        FakeBlobs blobs(env);
-        auto core = co_await TierCore::open(env, config, shared, names, blobs);
-        {
-          Tier tier(env, **core, blobs, shared, names.current);
-          EXPECT_TRUE(co_await tier.start());
-          tier.stop();
-          co_await tier.close();
-        }
-        co_await (*core)->close();
+        EXPECT_EQ(co_await run_tier(env, nothing), "");
         reached_end = true;
       });
       node_.crash_at(point, n, sim::CrashKind::power_loss);
@@ -131,9 +120,11 @@ TEST_F(GuardTest, UploadsOfDeadProcessesAreEnded) {
     cloud.uploads["dead"].key = prefix + "00000006/0000-0000000000000001";
     cloud.uploads["ours"].key = prefix + "00000007/0000-0000000000000001";
     cloud.uploads["strange"].key = prefix + "something";
+    cloud.uploads["of a check"].key = prefix + "check";
     EXPECT_TRUE(co_await process.tier.blobs().abort_uploads_before({7}));
     EXPECT_EQ(cloud.uploads.size(), 2U);
     EXPECT_FALSE(cloud.uploads.contains("dead"));
+    EXPECT_FALSE(cloud.uploads.contains("of a check")) << "a start that died in it";
   });
 }
 

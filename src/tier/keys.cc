@@ -29,6 +29,8 @@ std::string store_prefix(std::string_view prefix, const std::array<uint8_t, 16>&
 
 std::string marker_key(std::string_view prefix) { return fmt::format("{}fractalbits-store", prefix); }
 
+std::string check_key(std::string_view store_prefix) { return std::string(store_prefix) + "check"; }
+
 std::string object_key(std::string_view store_prefix, const BlobId& id) {
   return fmt::format("{}{:08x}/{:04x}-{:016x}", store_prefix, id.incarnation.value, id.shard, id.number);
 }

@@ -24,6 +24,9 @@ inline constexpr Duration kAttemptTimeout = Duration::seconds(20);
 inline constexpr uint64_t kBodyBytesPerSecondMin = 256 * kKiB;
 // A refusal that does not sound as if it passed (403, 400) may be what the way made of the request.
 inline constexpr int kRefusedAttemptsMax = 3;
+// Of a client that uploads, while others wait for memory.
+inline constexpr uint64_t kClientBytesPerSecondMin = 64 * kKiB;
+inline constexpr Duration kSlowClientCheck = Duration::seconds(1);
 // So many failures in a row, and requests fail at once for a while; then one tries.
 inline constexpr uint32_t kFailuresUntilDown = 8;
 inline constexpr Duration kDownTime = Duration::seconds(2);
@@ -71,7 +74,8 @@ struct TierStats {
   uint64_t copied_objects = 0;
   uint64_t deleted_objects = 0;
   uint64_t damaged_blocks = 0;
-  uint64_t cores_down = 0;  // 1 while requests fail at once
+  uint64_t slow_clients = 0;  // whose uploads were stopped, since others waited
+  uint64_t cores_down = 0;    // 1 while requests fail at once
 
   void add(const TierStats& other) {
     requests += other.requests;
@@ -84,6 +88,7 @@ struct TierStats {
     copied_objects += other.copied_objects;
     deleted_objects += other.deleted_objects;
     damaged_blocks += other.damaged_blocks;
+    slow_clients += other.slow_clients;
     cores_down += other.cores_down;
   }
 };

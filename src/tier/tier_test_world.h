@@ -397,33 +397,42 @@ class TierWorld : public ::testing::Test {
     });
   }
 
-  // The message of a start that was refused; empty where it was not. `body` runs then.
+  // From the opening of the tier to its closing. The message of a start that was refused; empty where it was
+  // not, and `body` runs then.
+  Task<std::string> run_tier(Env& env, const std::function<Task<void>(TierProcess&)>& body) {
+    TierConfig config = config_;
+    config.options.origin.peer_host = cloud_node_.endpoint(9000).host_text();
+    config.options.origin.peer_port = 9000;
+    TierShared shared;
+    FakeBlobs blobs(env);
+    auto core = co_await TierCore::open(env, config, shared, names, blobs);
+    if (!core) co_return core.error();
+    std::string refusal;
+    {
+      Tier tier(env, **core, blobs, shared, names.current);
+      auto started = co_await tier.start();
+      if (started) {
+        TierProcess process{env, cloud, names, blobs, shared, **core, tier};
+        co_await body(process);
+        tier.stop();
+      } else {
+        refusal = started.error();
+      }
+      co_await tier.close();
+    }
+    co_await (*core)->close();
+    EXPECT_EQ(env.buffers().used_bytes(), 0U);
+    co_return refusal;
+  }
+
+  // The same in a process and beside a cloud that run to their ends.
   std::string run(const std::function<Task<void>(TierProcess&)>& body) {
     std::string refusal;
     bool ended = false;
     done_ = false;
     start_cloud();
     node_.start([&](Env& env) -> Task<void> {
-      TierConfig config = config_;
-      config.options.origin.addresses = {cloud_node_.endpoint(9000)};
-      TierShared shared;
-      FakeBlobs blobs(env);
-      auto core = co_await TierCore::open(env, config, shared, names, blobs);
-      TIER_CHECK(core);
-      {
-        Tier tier(env, **core, blobs, shared, names.current);
-        auto started = co_await tier.start();
-        if (started) {
-          TierProcess process{env, cloud, names, blobs, shared, **core, tier};
-          co_await body(process);
-          process.tier.stop();
-        } else {
-          refusal = started.error();
-        }
-        co_await tier.close();
-      }
-      co_await (*core)->close();
-      EXPECT_EQ(env.buffers().used_bytes(), 0U);
+      refusal = co_await run_tier(env, body);
       done_ = true;
       ended = true;
     });

@@ -120,7 +120,9 @@ Task<Result<void>> TieredBlobs::abort_uploads_before(Incarnation current) {
     if (!listed) co_return BlobError::unavailable;
     for (const s3::ListedKeys::Item& item : listed->items) {
       const auto id = parse_object_key(store_prefix_, item.key);
-      if (!id || id->incarnation >= current) continue;
+      const bool dead = id && id->incarnation < current;
+      // A check of this process has ended: it went before.
+      if (!dead && item.key != check_key(store_prefix_)) continue;
       FB_CO_CHECK(co_await guard_.check_before_delete());
       FB_CO_CHECK(co_await requests_.call(
           {.method = "DELETE", .key = item.key, .query = "uploadId=" + encoded(item.upload_id)}, &stop_));

@@ -308,6 +308,50 @@ class TierFailures(TierCase):
         self.put("large", content(MIB))
         self.expect_cloud([MIB])
 
+    def test_names_of_the_cloud(self):
+        # Of the addresses of this one only 127.0.0.1 answers.
+        arguments = tier_arguments(self.proxy.url.replace("127.0.0.1", "localhost"))
+        self.server = self.start(Server(arguments=arguments, environment=KEYS))
+        self.s3 = boto3_client(self.server.endpoint)
+        self.s3.create_bucket(Bucket="bucket")
+        self.assertEqual("tier: ok", self.health())
+        for key in range(6):
+            self.put(f"key-{key}", content(MIB, key))
+        self.expect_cloud([MIB] * 6)
+        self.server.stop()
+        # RFC 6761: no such name exists. A start waits for it as for a cloud that is away, a stop does not.
+        server = Server(arguments=tier_arguments("http://cloud.invalid:9000"), environment=KEYS, data_dir=self.server.data_dir)
+        self.server = self.start(server, wait=False)
+        server.wait_ready(60)
+        self.s3 = boto3_client(server.endpoint)
+        self.assertEqual("tier: unchecked", self.health())
+        self.put("small", b"small")
+        self.refused(lambda: self.put("large", content(MIB)), 503)
+        self.assertIn("cloud.invalid cannot be found", server.output())
+        began = time.monotonic()
+        server.stop()
+        self.assertLess(time.monotonic() - began, 20)
+
+    def test_slow_clients(self):
+        """One that holds the memory for uploads while others wait for it is stopped."""
+        # One thread, so that both meet at the same memory.
+        arguments = tier_arguments(self.proxy.url, "--tier-memory", "8MiB")
+        arguments[arguments.index("--threads") + 1] = "1"
+        self.server = self.start(Server(arguments=arguments, environment=KEYS))
+        self.s3 = boto3_client(self.server.endpoint)
+        self.s3.create_bucket(Bucket="bucket")
+        requester = raw.Requester(harness.endpoint_of(self.server))
+        head = requester.build("PUT", "/bucket/slow", headers={"content-length": str(20 * MIB)}, payload_hash="UNSIGNED-PAYLOAD")
+        with requester.connect(60) as slow:
+            slow.send(head + content(100_000))
+            began = time.monotonic()
+            self.put("large", content(9 * MIB))
+            self.assertLess(time.monotonic() - began, 28, "its own time-out is 30 s")
+            response = slow.response("PUT")
+            self.assertEqual((400, "RequestTimeout"), (response.status, response.code))
+        self.expect_cloud([9 * MIB])
+        self.assertIn("fractalbits_tier_slow_clients_total 1\n", self.server.management("/metrics").text)
+
     def test_refused_starts(self):
         def message_of(*arguments, environment=KEYS, data_dir=None):
             server = Server(arguments=arguments, environment=environment, data_dir=data_dir)

@@ -87,6 +87,9 @@ void PortableEnv::submit(IoRequest& request) {
       return complete(request, socket_answer(::shutdown(request.handle, SHUT_WR)));
     case IoKind::connect:
       return begin_connect(request);
+    case IoKind::resolve:
+      if (const int64_t begun = begin_look_up(request); begun < 0) return complete(request, begun);
+      return wait_for(request);
     case IoKind::wait_signal:
       FB_ASSERT(core() == 0, core());
       request.handle = shared().signal_fd;
@@ -134,6 +137,13 @@ int64_t PortableEnv::finish_connect(const IoRequest& request) {
   return -error;
 }
 
+// The handle may live on with the look-up's thread.
+int64_t PortableEnv::finish_look_up(IoRequest& request, int64_t waited) {
+  FB_ASSERT(::epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, request.handle, nullptr) == 0, request.handle, errno);
+  watched(request.handle) = {};
+  return end_look_up(request, waited);
+}
+
 int64_t PortableEnv::receive_pooled(IoRequest& request) {
   FB_ASSERT(!pooled_free_.empty());
   const uint32_t id = pooled_free_.back();
@@ -173,6 +183,11 @@ int64_t PortableEnv::call(IoRequest& request) {
       return finish_connect(request);
     case IoKind::wait_signal:
       return read_signal(request.handle);
+    case IoKind::resolve: {
+      uint64_t count = 0;
+      const int64_t result = socket_answer(::read(request.handle, &count, sizeof count));
+      return result < 0 ? result : finish_look_up(request, 0);
+    }
     default:
       FB_UNREACHABLE();
   }
@@ -284,7 +299,7 @@ void PortableEnv::cancel(IoRequest& request) {
     watched(handle) = {};
     ::close(handle);
   }
-  complete(request, -ECANCELED);
+  complete(request, request.kind == IoKind::resolve ? finish_look_up(request, -ECANCELED) : -ECANCELED);
 }
 
 void PortableEnv::release_pooled(uint32_t pooled_id) {

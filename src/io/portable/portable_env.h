@@ -46,6 +46,7 @@ class PortableEnv final : public LoopEnv {
   int64_t call(IoRequest& request);
   int64_t receive_pooled(IoRequest& request);
   int64_t finish_connect(const IoRequest& request);
+  int64_t finish_look_up(IoRequest& request, int64_t waited);
   void begin_connect(IoRequest& request);
   void close_socket(IoRequest& request);
   void wait_for(IoRequest& request);

@@ -51,6 +51,8 @@ std::string_view to_string(Fault fault) {
       return "half_open";
     case Fault::partition:
       return "partition";
+    case Fault::lookup_failed:
+      return "lookup_failed";
     case Fault::count:
       break;
   }

@@ -36,8 +36,9 @@ enum class Fault : uint8_t {
   connection_reset,
   segment_dropped,  // lost on the wire and sent again
   connect_refused,
-  half_open,  // a connection went silent in both directions
-  partition,  // a link was cut between two nodes
+  half_open,      // a connection went silent in both directions
+  partition,      // a link was cut between two nodes
+  lookup_failed,  // nobody could say what addresses a name has
   count,
 };
 inline constexpr size_t kFaultCount = static_cast<size_t>(Fault::count);
@@ -76,6 +77,7 @@ struct NetworkFaults {
   uint32_t segment_dropped_ppm = 0;  // of segments
   uint32_t half_open_ppm = 0;        // of segments
   uint32_t connect_refused_ppm = 0;  // of connects
+  uint32_t lookup_failed_ppm = 0;    // of look-ups of names
 };
 
 struct FaultPlan {

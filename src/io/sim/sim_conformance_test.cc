@@ -19,13 +19,22 @@ class SimFixture final : public EnvFixture {
       if (env.core() == 0) EXPECT_TRUE(co_await make_directory(env, "/test"));
     });
     EXPECT_TRUE(simulation.run_until([&] { return !node.running(); }, Duration::minutes(1)));
+    simulation.network().set_name(kTestHost, addresses_);
+    simulation.network().timing().lookup_min = lookup_delay_;
+    simulation.network().timing().lookup_max = lookup_delay_;
     node.start(main);
     EXPECT_TRUE(simulation.run_until([&] { return !node.running(); }, Duration::minutes(60)));
   }
   std::string directory() override { return "/test"; }
   Abilities abilities() const override { return {.real = false}; }
+  void set_names(Duration delay, std::vector<Endpoint> addresses) override {
+    lookup_delay_ = delay;
+    addresses_ = std::move(addresses);
+  }
 
  private:
+  Duration lookup_delay_;
+  std::vector<Endpoint> addresses_;
   uint64_t seed_;
 };
 

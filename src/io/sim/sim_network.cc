@@ -85,6 +85,15 @@ void SimNetwork::start(SimNode& node, uint64_t operation, IoRequest& request) {
       return simulation_.at(started + latency(node, *target), nullptr,
                             [=, this, &node] { connect(node, operation, started); });
     }
+    case IoKind::resolve: {
+      const auto longest = static_cast<uint64_t>((timing_.lookup_max - timing_.lookup_min).ns);
+      const Duration delay = Duration::nanoseconds(static_cast<int64_t>(random_.between(0, longest)));
+      return simulation_.at(simulation_.now() + timing_.lookup_min + delay, &node.env_of(operation),
+                            [=, this, &node] {
+                              if (node.waiting(operation))
+                                node.complete(operation, look_up(node.request(operation)));
+                            });
+    }
     case IoKind::accept:
       if (listener == listeners_.end()) return answer(-EBADF);
       listener->second.accept_operation = operation;
@@ -182,6 +191,19 @@ void SimNetwork::connect(SimNode& node, uint64_t operation, Instant started) {
   }
   simulation_.at(simulation_.now() + latency(target, node), nullptr,
                  [=, this, &node] { finish_connect(node, operation, here); });
+}
+
+int64_t SimNetwork::look_up(const IoRequest& request) {
+  if (random_.chance(faults_.lookup_failed_ppm)) {
+    counts_.add(Fault::lookup_failed);
+    return -EREMOTEIO;
+  }
+  const auto found = names_.find(request.path);
+  if (found == names_.end() || found->second.empty()) return -ENOENT;
+  auto& addresses = *static_cast<std::vector<Endpoint>*>(request.out);
+  addresses = found->second;
+  for (Endpoint& address : addresses) address.port = static_cast<uint16_t>(request.length);
+  return 0;
 }
 
 void SimNetwork::finish_connect(SimNode& node, uint64_t operation, uint64_t socket) {

@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -29,6 +30,8 @@ class SimNetwork {
     Duration latency_min = Duration::microseconds(30);
     Duration latency_max = Duration::microseconds(400);
     uint64_t bytes_per_second = 1'000'000'000;
+    Duration lookup_min = Duration::microseconds(200);
+    Duration lookup_max = Duration::milliseconds(30);
   };
   static constexpr Duration kRetransmit = Duration::milliseconds(200);
   static constexpr Duration kRetransmitTimeout = Duration::seconds(120);
@@ -45,6 +48,11 @@ class SimNetwork {
   // Cuts or mends the link between two nodes.
   void set_partition(const SimNode& a, const SimNode& b, bool cut);
   void heal_all() { cuts_.clear(); }
+  // What look-ups of `host` that end from now on find; their ports are those that are asked for. None: there
+  // is no such name.
+  void set_name(const std::string& host, std::vector<Endpoint> addresses) {
+    names_[host] = std::move(addresses);
+  }
   size_t connection_count() const { return sockets_.size(); }
 
   // For SimNode. Operations are named by number, so that one cancelled or abandoned is simply not found any
@@ -93,6 +101,7 @@ class SimNetwork {
   void connect(SimNode& node, uint64_t operation, Instant started);
   Listener* choose_listener(SimNode& target, const Endpoint& endpoint, bool local);
   void finish_connect(SimNode& node, uint64_t operation, uint64_t socket);
+  int64_t look_up(const IoRequest& request);
   void accept(uint64_t listener);
   void receive(uint64_t socket);
   void send(uint64_t socket);
@@ -117,6 +126,7 @@ class SimNetwork {
   std::map<uint64_t, Socket> sockets_;
   std::map<uint64_t, Listener> listeners_;
   std::set<std::pair<unsigned, unsigned>> cuts_;
+  std::map<std::string, std::vector<Endpoint>> names_;
   uint64_t next_id_ = 1;
   uint16_t next_port_ = 32768;
 };

@@ -165,6 +165,9 @@ void UringEnv::submit(IoRequest& request) {
     }
     case IoKind::connect:
       return start_connect(request);
+    case IoKind::resolve:
+      if (const int64_t begun = begin_look_up(request); begun < 0) return complete(request, begun);
+      break;
     case IoKind::close:
       forget_listener(request.handle);
       break;
@@ -213,6 +216,7 @@ void UringEnv::prepare(IoRequest& request, io_uring_sqe& sqe) {
       return io_uring_prep_connect(&sqe, socket, reinterpret_cast<sockaddr*>(&scratch.address), length);
     }
     case IoKind::wait_signal:
+    case IoKind::resolve:
       return io_uring_prep_poll_add(&sqe, request.handle, POLLIN);
     default:
       return prepare_file(request, sqe);
@@ -582,6 +586,8 @@ void UringEnv::look_at_polled() {
 }
 
 void UringEnv::finish(IoRequest& request, int64_t result) {
+  if (request.kind == IoKind::resolve) [[unlikely]]
+    result = end_look_up(request, result);
   if (!unsent_cancels_.empty()) [[unlikely]]
     std::erase(unsent_cancels_, &request);
   complete(request, result);

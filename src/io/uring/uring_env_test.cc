@@ -25,7 +25,7 @@ RootTask run_then_stop(UringEnv& env, const std::function<Task<void>(Env&)>& mai
 // Runs `main` in a UringEnv with these options, and gives the notices.
 std::vector<std::string> run_uring(const UringOptions& options, const std::function<Task<void>(Env&)>& main) {
   std::vector<std::string> notices;
-  LoopShared shared(1);
+  LoopShared shared(1, &look_up_host);
   shared.on_notice = [&](Env&, std::string_view line) { notices.emplace_back(line); };
   Result<std::unique_ptr<UringEnv>> env =
       UringEnv::create({.buffers = {.arena_bytes = 2 * kMiB, .limit_bytes = 8 * kMiB}}, shared, options);
