@@ -148,13 +148,16 @@ class LookedAtIndex {
   static constexpr uint64_t kSteady = 300;
   static constexpr uint64_t kLow = 400;  // numbers that come and go, under each of
   static constexpr uint64_t kHigh = 40;  // so many prefixes
+  static constexpr uint64_t kFleeting = 3;
 
   static BlobKey key(uint64_t number, uint32_t incarnation) {
     return {.id = {.incarnation = {incarnation}, .number = number}};
   }
   static BlobKey steady(uint64_t number) { return key(number, 1); }
   static BlobKey never(uint64_t number) { return key(number, 2); }
-  // The same low bits under many prefixes, whose numbers are given on.
+  // The same number under one prefix after the other, each of which gets the number of the one before.
+  static BlobKey fleeting(uint64_t high) { return key(high % kFleeting << 40, 4); }
+  // The same low bits under many prefixes.
   static BlobKey passing(uint64_t low, uint64_t high) { return key(high << 40 | low, 3); }
   static uint64_t checksum_of(const BlobKey& key) {
     return (key.id.number + 1) * 0x9e3779b97f4a7c15ULL ^ key.id.incarnation.value;
@@ -190,22 +193,25 @@ class LookedAtIndex {
         index_->erase(index_->find(passing(other_low, other_high)));
         there.erase(there.begin());
       }
+      if (step > 0) index_->erase(index_->find(fleeting(static_cast<uint64_t>(step - 1))));
+      index_->insert(entry_of(fleeting(static_cast<uint64_t>(step)), 1));
       const BlobKey moved = steady(random_() % kSteady);
       BlobIndex::Found entry = index_->find(moved);
       index_->set_place(entry, entry_of(moved, static_cast<uint64_t>(step)).place);
       if (step % 64 == 0) co_await yield(env);
     }
     EXPECT_TRUE(index_->verify());
-    EXPECT_EQ(index_->size(), kSteady + there.size());
+    EXPECT_EQ(index_->size(), kSteady + there.size() + 1);
   }
 
   Task<void> look(Env& env) {
     std::mt19937_64 random(env.core());
     while (!done_ && !testing::Test::HasFailure()) {
       for (int i = 0; i < 100; ++i) {
-        const uint64_t kind = random() % 8;
+        const uint64_t kind = random() % 10;
         const BlobKey wanted = kind < 3   ? steady(random() % kSteady)
                                : kind < 4 ? never(random() % kSteady)
+                               : kind > 7 ? fleeting(random())
                                           : passing(random() % kLow, random() % (kind < 6 ? 3 : kHigh));
         IndexEntry found;
         const BlobIndex::Sight sight = look_once(env, wanted, found);

@@ -397,6 +397,9 @@ TEST(BlobOtherCores, ReadWhileSegmentsGoRound) {
     Churn churn(all, 150);
     World world(seed, cores);
     world.simulation.set_switch_chance(seed % 4 < 2 ? 30'000 : 300'000);
+    // Some reads take longer than it takes to fill a segment that was recycled.
+    world.node.disk().faults().stall_ppm = 100'000;
+    world.node.disk().faults().stall_max = Duration::milliseconds(20);
     const OnAllCores::Body body = [&](Env& env, BlobFront& front) { return churn.run(env, front); };
     world.run([&](Env& env) { return all.run(env, body); });
     EXPECT_GT(churn.compacted, 0U);
