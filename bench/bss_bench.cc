@@ -4,12 +4,12 @@
 //     fb_bss_bench [--directory=PATH] [--figures=a,b] [--seconds=S] [--rounds=R] [--cpu=N] [--fill=MIB]
 //     [--file=MIB] [--warm=GIB] [--capacity=GIB] [--steady=S] [--blobs=N]
 //
-// Figures: put put_plp put_1m get get_1m hot space start, all of them in about ten minutes; and by name only:
-// steady skewed (overwrites of a store 80 % full, --steady seconds, ten minutes each). Ours and fio take
-// turns, pinned to the same core; one line a figure with the medians, the ratio, and how far the rounds lay
-// apart. fio writes into a file that was written whole before; so are our segments (--warm: by default all
-// that there may be; 0: puts go into new ones, beside the zeros that are written ahead of them), and what is
-// put is erased between rounds. Checksums are made of every payload, as the server makes them. CPU time is
+// Figures: put put_plp put_1m get get_1m hot cores space start, all of them in about ten minutes; and by name
+// only: steady skewed (overwrites of a store 80 % full, --steady seconds, ten minutes each). Ours and fio
+// take turns, pinned to the same core; one line a figure with the medians, the ratio, and how far the rounds
+// lay apart. fio writes into a file that was written whole before; so are our segments (--warm: by default
+// all that there may be; 0: puts go into new ones, beside the zeros that are written ahead of them), and what
+// is put is erased between rounds. Checksums are made of every payload, as the server makes them. CPU time is
 // the process's (getrusage), kernel workers included, while a round of ours runs.
 #include <sched.h>
 
@@ -186,6 +186,7 @@ void run(const Settings& settings) {
   if (settings.wants("get")) measure_get(settings);
   if (settings.wants("get_1m")) measure_large(settings, false);
   if (settings.wants("hot")) measure_hot(settings);
+  if (settings.wants("cores")) measure_two_cores(settings);
   if (settings.wants("space")) measure_space(settings);
   if (settings.wants("start")) measure_start(settings);
   if (settings.wants("steady", false)) measure_steady(settings, false);

@@ -223,5 +223,6 @@ inline void with_store(const Settings& settings, Durability durability, size_t c
 void measure_steady(const Settings& settings, bool skewed);
 void measure_start(const Settings& settings);
 void measure_space(const Settings& settings);
+void measure_two_cores(const Settings& settings);
 
 }  // namespace fb::bench

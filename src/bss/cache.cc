@@ -31,17 +31,17 @@ uint32_t BlobCache::lookup(const BlobKey& key, uint64_t hash) const {
   }
 }
 
-bool BlobCache::find(const BlobKey& key, uint32_t offset, uint32_t length, BlobData* out) {
-  if (count_ == 0) return false;
+BlobCache::Origin* BlobCache::find(const BlobKey& key, uint32_t offset, uint32_t length, BlobData* out) {
+  if (count_ == 0) return nullptr;
   const uint32_t index = lookup(key, std::hash<BlobKey>()(key));
-  if (index == kNone) return false;
+  if (index == kNone) return nullptr;
   Slot& slot = slots_[index];
-  if (offset > slot.length || length > slot.length - offset) return false;
+  if (offset > slot.length || length > slot.length - offset) return nullptr;
   slot.visited = true;
   out->buffer = slot.buffer;
   out->offset = offset;
   out->length = length;
-  return true;
+  return &slot.origin;
 }
 
 Buffer BlobCache::allocate(uint32_t length) {
@@ -53,16 +53,27 @@ Buffer BlobCache::allocate(uint32_t length) {
   return {};
 }
 
-void BlobCache::insert(const BlobKey& key, Buffer buffer, uint32_t length) {
+void BlobCache::insert(const BlobKey& key, Buffer buffer, uint32_t length, Origin origin) {
   FB_ASSERT(takes(length), length);
   FB_ASSERT(length <= buffer.capacity(), length, buffer.capacity());
   const uint64_t hash = std::hash<BlobKey>()(key);
-  if (count_ != 0 && lookup(key, hash) != kNone) return;  // blobs are immutable: it is the same
+  if (const uint32_t there = count_ == 0 ? kNone : lookup(key, hash); there != kNone) {
+    // Blobs are immutable: it is the same, unless it was erased meanwhile and is there again.
+    if (slots_[there].origin.checksum == origin.checksum) {
+      slots_[there].origin = origin;
+      return;
+    }
+    remove(there);
+  }
   if (free_slots_.empty() && !evict_one()) return;
   const uint32_t index = free_slots_.back();
   free_slots_.pop_back();
-  slots_[index] =
-      Slot{.key = key, .hash = hash, .buffer = std::move(buffer), .length = length, .older = newest_};
+  slots_[index] = Slot{.key = key,
+                       .hash = hash,
+                       .buffer = std::move(buffer),
+                       .origin = origin,
+                       .length = length,
+                       .older = newest_};
   if (newest_ != kNone) slots_[newest_].newer = index;
   newest_ = index;
   if (oldest_ == kNone) oldest_ = index;

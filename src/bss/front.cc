@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <cstring>
 #include <tuple>
 
 #include "base/assert.h"
@@ -51,6 +50,7 @@ BlobFront::BlobFront(Env& env, BlobStore& store)
 
 BlobFront::~BlobFront() {
   FB_ASSERT(!open_ || env_.abandoned());
+  for (Shard* shard : own_) store_.shards_[shard->number()].store(nullptr, std::memory_order_relaxed);
   store_.fronts_[env_.core()] = nullptr;
 }
 
@@ -72,7 +72,11 @@ Task<Result<void>> BlobFront::open() {
     (void)co_await close();
     co_return *error;
   }
-  for (Shard* shard : own_) shard->start(workers_);
+  for (Shard* shard : own_) {
+    shard->start(workers_);
+    shard->share();
+    store_.shards_[shard->number()].store(shard, std::memory_order_release);
+  }
   co_return Result<void>();
 }
 
@@ -176,46 +180,27 @@ Task<Result<void>> BlobFront::put_here(PutArguments arguments) {
 }
 
 bool BlobFront::get_cached(BlobKey key, uint32_t offset, uint32_t length, BlobData* out) {
-  if (!cache_.find(key, offset, length, out)) return false;
+  if (!ours(key.id)) return false;
+  Shard* shard = shard_to_read(shard_of(key, shard_count()));
+  if (shard == nullptr || !shard->get_cached(context_, key, offset, length, out)) return false;
   ++stats_.gets;
   ++stats_.cache_hits;
   stats_.get_bytes += length;
   return true;
 }
 
-Task<Result<BlobData>> BlobFront::get_here(const CallContext& context, BlobKey key, uint32_t offset,
-                                           uint32_t length) {
-  if (!open_) co_return BlobError::unavailable;
-  BlobData data;
-  if (get_cached(key, offset, length, &data)) co_return data;
-  FB_CO_TRY(data, co_await shard(shard_of(key, shard_count())).read(context, key, offset, length));
-  ++stats_.gets;
-  stats_.get_bytes += length;
-  co_return data;
-}
-
-Task<Result<void>> BlobFront::copy_here(Instant deadline, BlobKey key, uint32_t offset,
-                                        std::span<std::byte> out) {
-  const CallContext context{.deadline = deadline};
-  FB_CO_TRY(const BlobData data, co_await get_here(context, key, offset, static_cast<uint32_t>(out.size())));
-  std::ranges::copy(data.bytes(), out.begin());
-  env_.stats().bytes_copied += out.size();
-  co_return Result<void>();
-}
-
 Task<Result<BlobData>> BlobFront::get(const CallContext& context, BlobKey key, uint32_t offset,
                                       uint32_t length) {
   if (!ours(key.id)) co_return BlobError::not_found;
   if (length == 0 || length > kBlobBlockSizeMax) co_return BlobError::too_large;
-  const unsigned owner = store_.core_of(shard_of(key, shard_count()));
-  if (owner == env_.core()) co_return co_await get_here(context, key, offset, length);
-  // A buffer belongs to one core: the owner copies into ours.
-  Buffer buffer = env_.buffers().try_allocate(length);
-  if (!buffer) buffer = co_await env_.buffers().allocate(length);
-  FB_CO_CHECK(co_await call_on(env_, owner, [&](Env&) {
-    return store_.fronts_[owner]->copy_here(context.deadline, key, offset, buffer.span(0, length));
-  }));
-  co_return BlobData{.buffer = std::move(buffer), .offset = 0, .length = length};
+  Shard* shard = open_ ? shard_to_read(shard_of(key, shard_count())) : nullptr;
+  if (shard == nullptr) co_return BlobError::unavailable;
+  BlobData data;
+  if (get_cached(key, offset, length, &data)) co_return data;
+  FB_CO_TRY(data, co_await shard->read(context_, context, key, offset, length));
+  ++stats_.gets;
+  stats_.get_bytes += length;
+  co_return data;
 }
 
 // Blocks of this core's shards among the extents.

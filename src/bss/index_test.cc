@@ -3,10 +3,18 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <map>
+#include <memory>
 #include <random>
+#include <set>
 #include <tuple>
 #include <vector>
+
+#include "io/env_test_suite.h"
+#include "io/runtime.h"
+#include "io/scope.h"
+#include "io/sim/simulation.h"
 
 namespace fb::bss {
 namespace {
@@ -108,6 +116,157 @@ TEST(KeyPrefixes, AreCountedAndReused) {
   EXPECT_EQ(prefixes.find(a), 0U);
   EXPECT_EQ(prefixes.take({.high = 5, .incarnation = 9}), first);
   EXPECT_EQ(prefixes.size(), 2U);
+}
+
+// One core changes an index, all others look into it. What an entry says follows from its key, so that a mix
+// of two is seen; some keys are always there and some never.
+class LookedAtIndex {
+ public:
+  LookedAtIndex(uint64_t seed, unsigned cores, int steps) : random_(seed), cores_(cores), steps_(steps) {}
+
+  Task<void> run(Env& env) {
+    if (env.core() == 0) {
+      index_ = std::make_unique<BlobIndex>(&env, cores_);
+      for (uint64_t number = 0; number < kSteady; ++number) index_->insert(entry_of(steady(number), 1));
+      ready_ = true;
+      co_await change(env);
+      done_ = true;
+      while (ended_ + 1 < cores_) (void)co_await sleep_for(env, Duration::microseconds(10));
+      index_->clear();
+      EXPECT_EQ(index_->memory_bytes(), 0U);
+    } else {
+      while (!ready_) (void)co_await sleep_for(env, Duration::microseconds(10));
+      co_await look(env);
+      ++ended_;
+    }
+  }
+
+  uint64_t looks() const { return looks_; }
+  uint64_t founds() const { return founds_; }
+
+ private:
+  static constexpr uint64_t kSteady = 300;
+  static constexpr uint64_t kLow = 400;  // numbers that come and go, under each of
+  static constexpr uint64_t kHigh = 40;  // so many prefixes
+  static constexpr uint64_t kFleeting = 3;
+
+  static BlobKey key(uint64_t number, uint32_t incarnation) {
+    return {.id = {.incarnation = {incarnation}, .number = number}};
+  }
+  static BlobKey steady(uint64_t number) { return key(number, 1); }
+  static BlobKey never(uint64_t number) { return key(number, 2); }
+  // The same number under one prefix after the other, each of which gets the number of the one before.
+  static BlobKey fleeting(uint64_t high) { return key(high % kFleeting << 40, 4); }
+  // The same low bits under many prefixes.
+  static BlobKey passing(uint64_t low, uint64_t high) { return key(high << 40 | low, 3); }
+  static uint64_t checksum_of(const BlobKey& key) {
+    return (key.id.number + 1) * 0x9e3779b97f4a7c15ULL ^ key.id.incarnation.value;
+  }
+  static IndexEntry entry_of(const BlobKey& key, uint64_t turn) {
+    const auto length = static_cast<uint32_t>(1 + checksum_of(key) % 4096);
+    return {.number = key.id.number,
+            .checksum = checksum_of(key),
+            .incarnation = key.id.incarnation.value,
+            .block = key.block,
+            .place = IndexEntry::make_place(static_cast<uint32_t>(checksum_of(key) % 1000),
+                                            8192 + turn % 1000 * 4096, length)};
+  }
+
+  Task<void> change(Env& env) {
+    std::set<std::pair<uint64_t, uint64_t>> there;
+    for (int step = 0; step < steps_; ++step) {
+      // Many of few prefixes, then few of many, so that tables and prefixes come and go.
+      const bool filling = step / 2000 % 2 == 0;
+      const uint64_t high = filling ? random_() % 3 : random_() % kHigh;
+      const uint64_t low = random_() % kLow;
+      const BlobKey passing_key = passing(low, high);
+      BlobIndex::Found found = index_->find(passing_key);
+      if (!found && (filling || random_() % 2 == 0)) {
+        index_->insert(entry_of(passing_key, static_cast<uint64_t>(step)));
+        there.emplace(low, high);
+      } else if (found && !filling) {
+        index_->erase(found);
+        there.erase({low, high});
+      }
+      if (!filling && !there.empty() && random_() % 2 == 0) {
+        const auto [other_low, other_high] = *there.begin();
+        index_->erase(index_->find(passing(other_low, other_high)));
+        there.erase(there.begin());
+      }
+      if (step > 0) index_->erase(index_->find(fleeting(static_cast<uint64_t>(step - 1))));
+      index_->insert(entry_of(fleeting(static_cast<uint64_t>(step)), 1));
+      const BlobKey moved = steady(random_() % kSteady);
+      BlobIndex::Found entry = index_->find(moved);
+      index_->set_place(entry, entry_of(moved, static_cast<uint64_t>(step)).place);
+      if (step % 64 == 0) co_await yield(env);
+    }
+    EXPECT_TRUE(index_->verify());
+    EXPECT_EQ(index_->size(), kSteady + there.size() + 1);
+  }
+
+  Task<void> look(Env& env) {
+    std::mt19937_64 random(env.core());
+    while (!done_ && !testing::Test::HasFailure()) {
+      for (int i = 0; i < 100; ++i) {
+        const uint64_t kind = random() % 10;
+        const BlobKey wanted = kind < 3   ? steady(random() % kSteady)
+                               : kind < 4 ? never(random() % kSteady)
+                               : kind > 7 ? fleeting(random())
+                                          : passing(random() % kLow, random() % (kind < 6 ? 3 : kHigh));
+        IndexEntry found;
+        const BlobIndex::Sight sight = look_once(env, wanted, found);
+        if (sight == BlobIndex::Sight::changing) break;
+        ++looks_;
+        const bool there = sight == BlobIndex::Sight::found;
+        founds_ += there;
+        if (kind < 3) EXPECT_TRUE(there) << wanted.id.number;
+        if (kind == 3) EXPECT_FALSE(there) << wanted.id.number;
+        if (!there) continue;
+        const IndexEntry expected = entry_of(wanted, 0);
+        EXPECT_EQ(found.checksum, expected.checksum);
+        EXPECT_EQ(found.length(), expected.length());
+        EXPECT_EQ(found.segment(), expected.segment());
+      }
+      co_await yield(env);
+    }
+  }
+  BlobIndex::Sight look_once(Env& env, const BlobKey& wanted, IndexEntry& found) {
+    const ReaderEpochs::Looking looking(index_->epochs(), env.core());
+    return index_->look(env, wanted, found);
+  }
+
+  std::mt19937_64 random_;
+  const unsigned cores_;
+  const int steps_;
+  std::unique_ptr<BlobIndex> index_;
+  std::atomic<bool> ready_ = false;
+  std::atomic<bool> done_ = false;
+  std::atomic<unsigned> ended_ = 0;
+  std::atomic<uint64_t> looks_ = 0;
+  std::atomic<uint64_t> founds_ = 0;
+};
+
+TEST(BlobIndexThreads, OthersLookWhileItChanges) {
+  LookedAtIndex looked(1, 3, 400'000);
+  ASSERT_TRUE(run_cores({.cores = 3}, [&](Env& env) { return looked.run(env); }).has_value());
+  EXPECT_GT(looked.founds(), 1000U);
+  GTEST_LOG_(INFO) << looked.looks() << " looks, " << looked.founds() << " found";
+}
+
+// The simulator leaves reader and owner in the middle of either's work.
+TEST(BlobIndex, OthersLookWhileItChanges) {
+  uint64_t founds = 0;
+  for (uint64_t seed = 1; seed <= 10 && !testing::Test::HasFailure(); ++seed) {
+    sim::Simulation simulation(seed);
+    simulation.set_switch_chance(100'000);
+    sim::SimNode& node = simulation.add_node({.name = "node", .cores = 3});
+    LookedAtIndex looked(seed, 3, 20'000);
+    node.start([&](Env& env) { return looked.run(env); });
+    ASSERT_TRUE(simulation.run_until([&] { return !node.running(); }, Duration::minutes(60)))
+        << node.describe_waiting();
+    founds += looked.founds();
+  }
+  EXPECT_GT(founds, 1000U);
 }
 
 TEST(IndexEntry, PlaceHoldsItsParts) {

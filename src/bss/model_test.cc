@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The engine against a reference model on a simulated disk with faults: a seed is lives of one store, each
-// cut short by a crash or not, with at least kOperationsPerSeed operations and kFaultsPerSeed faults.
+// cut short by a crash or not, with at least kOperationsPerSeed operations and kFaultsPerSeed faults. Every
+// other seed has two cores, with a shard and clients each, which are left in the middle of things.
 //
 // The model knows of every block whether it must be there (acknowledged), must not (erased), or may (a call
 // that failed or was cut short). Whatever the faults, what is read is exactly what was put. Then, by mode:
@@ -32,7 +33,9 @@ constexpr uint64_t kOperationsPerSeed = 1'000;
 constexpr uint64_t kFaultsPerSeed = 20;
 constexpr uint64_t kLivesMax = 200;
 constexpr uint64_t kOperationsPerLife = 150;
-constexpr unsigned kClients = 6;
+constexpr unsigned kClients = 6;  // of each core
+constexpr uint32_t kSwitchPpm = 100'000;
+constexpr Duration kMeetingPoll = Duration::microseconds(100);
 constexpr Duration kLimit = Duration::minutes(60);
 
 enum class Mode : uint8_t { crash, stall, full, media };
@@ -63,7 +66,10 @@ class World {
         mode_(mode),
         random_(seed * 4 + static_cast<uint64_t>(mode)),
         simulation_(seed, plan_of(mode)),
-        node_(simulation_.add_node({.name = "node", .disk = disk_options()})) {}
+        cores_(1 + static_cast<unsigned>(seed / 2 % 2)),
+        node_(simulation_.add_node({.name = "node", .cores = cores_, .disk = disk_options()})) {
+    simulation_.set_switch_chance(kSwitchPpm);
+  }
 
   void run() {
     while (lives_ < kLivesMax && !testing::Test::HasFailure()) {
@@ -122,38 +128,63 @@ class World {
            faults[Fault::read_error] + faults[Fault::write_error] + faults[Fault::sync_error];
   }
 
-  // Opens the store, as often as it takes where the disk is faulty, and calls `body`.
+  // Opens the store, as often as it takes where the disk is faulty, and calls `body` on every core.
   void process(const std::function<Task<void>(World&, Env&, BlobFront&)>& body) {
     ++lives_;
+    store_.reset();
+    arrived_ = 0;
+    opened_ = 0;
     node_.start([this, body](Env& env) -> Task<void> {
-      auto store = co_await BlobStore::open(env, options());
-      if (!store && mode_ == Mode::media) co_return;
-      CO_ASSERT_OK(store);
-      BlobFront front(env, **store);
+      unsigned meetings = 0;
+      if (env.core() == 0) {
+        auto store = co_await BlobStore::open(env, options());
+        if (store) store_ = std::move(*store);
+        if (mode_ != Mode::media) CO_ASSERT_OK(store);
+      }
+      co_await meet(env, ++meetings);
+      if (store_ == nullptr) co_return;
+      BlobFront front(env, *store_);
       const Result<void> opened = co_await front.open();
-      if (!opened && mode_ == Mode::media) co_return;
-      CO_ASSERT_OK(opened);
-      EXPECT_TRUE(front.verify());
-      co_await body(*this, env, front);
-      EXPECT_TRUE(front.verify());
+      opened_ += opened.has_value();
+      if (mode_ != Mode::media) CO_ASSERT_OK(opened);
+      co_await meet(env, ++meetings);
+      if (opened_ == cores_) {
+        EXPECT_TRUE(front.verify());
+        co_await body(*this, env, front);
+        co_await meet(env, ++meetings);
+        EXPECT_TRUE(front.verify());
+      }
       const Result<void> closed = co_await front.close();
       if (mode_ != Mode::media && mode_ != Mode::full) EXPECT_TRUE(closed.has_value());
+      co_await meet(env, ++meetings);
       const BlobStats& stats = front.stats();
       reported_ += stats.damaged + stats.damaged_batches + stats.checkpoints_lost + stats.torn_entries;
+      if (mode_ != Mode::media) EXPECT_EQ(stats.damaged + stats.reread, 0U);
     });
     ASSERT_TRUE(simulation_.run_until([&] { return !node_.running(); }, kLimit)) << node_.describe_waiting();
     for (auto& [key, block] : blocks_) block.busy = false;
   }
+  // Until all cores have come to their `number`-th meeting.
+  Task<void> meet(Env& env, unsigned number) {
+    ++arrived_;
+    while (arrived_ < number * cores_) (void)co_await sleep_for(env, kMeetingPoll);
+  }
+  bool looks_first(Env& env) const { return env.core() == lives_ % cores_; }
 
   void live() {
+    checked_ = false;
+    left_ = 0;
     if (mode_ == Mode::crash || (mode_ == Mode::full && random_() % 2 == 0)) {
       const auto point = random_() % 2 == 0 ? SimNode::CrashPoint::io_before : SimNode::CrashPoint::io_after;
       node_.crash_at(point, 1 + random_() % 250,
                      random_() % 4 == 0 ? CrashKind::kill : CrashKind::power_loss);
     }
     process([](World& self, Env& env, BlobFront& front) -> Task<void> {
-      co_await self.check(front);
-      self.left_ = kOperationsPerLife;
+      if (self.looks_first(env)) {
+        co_await self.check(front);
+        self.left_ = kOperationsPerLife;
+        self.checked_ = true;
+      }
       Scope scope(env);
       for (unsigned i = 0; i < kClients; ++i)
         scope.spawn(&World::client, std::ref(self), std::ref(env), std::ref(front));
@@ -169,10 +200,13 @@ class World {
       });
       ASSERT_TRUE(simulation_.run_until([&] { return !node_.running(); }, kLimit));
     }
-    process([](World& self, Env&, BlobFront& front) -> Task<void> { co_await self.check(front); });
+    process([](World& self, Env& env, BlobFront& front) -> Task<void> {
+      if (self.looks_first(env)) co_await self.check(front);
+    });
   }
 
   static Task<void> client(World& self, Env& env, BlobFront& front) {
+    while (!self.checked_) (void)co_await sleep_for(env, kMeetingPoll);
     while (self.left_ > 0) {
       --self.left_;
       ++self.operations_;
@@ -307,7 +341,12 @@ class World {
   const Mode mode_;
   std::mt19937_64 random_;
   Simulation simulation_;
+  const unsigned cores_;
   SimNode& node_;
+  std::unique_ptr<BlobStore> store_;
+  unsigned arrived_ = 0;
+  unsigned opened_ = 0;
+  bool checked_ = false;
   std::map<BlobKey, Block> blocks_;
   std::set<BlobKey> missing_;
   uint32_t incarnation_ = 0;

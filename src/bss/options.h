@@ -67,6 +67,7 @@ struct BlobStats {
   uint64_t batches = 0, batch_bytes = 0;
   uint64_t write_errors = 0;
   uint64_t damaged = 0;          // payloads that failed their checksum or could not be read
+  uint64_t reread = 0;           // reads that had to be begun again for it
   uint64_t damaged_batches = 0;  // found missing at start though they had been durable
   uint64_t torn_entries = 0;     // of the last batches before a crash: dropped at start
   uint64_t checkpoints = 0, checkpoint_bytes = 0;

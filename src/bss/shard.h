@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <coroutine>
 #include <deque>
 #include <initializer_list>
@@ -15,6 +16,7 @@
 #include "bss/index.h"
 #include "bss/options.h"
 #include "bss/scrub.h"
+#include "bss/segment_holds.h"
 #include "client/blob_client.h"
 #include "io/file.h"
 #include "io/scope.h"
@@ -107,7 +109,7 @@ struct Segment {
   bool settled(uint64_t offset, uint64_t bytes) const {
     return offset >= settled_from && offset + bytes <= settled_to;
   }
-  uint32_t readers = 0;
+  uint32_t readers = 0;  // of the owner's core; other cores': Shard::holds_
   uint32_t writers = 0;
 };
 
@@ -123,11 +125,11 @@ struct CoreContext {
   Semaphore& compaction_turn;  // a few move a piece at the same time
 };
 
-// One shard: its segments, its index, its writers and its background work. Only its owner core touches it.
-// Puts, erases and moves queue here; up to writes_in_flight batches are on their way to disk, each one
-// descriptor and its payloads in one durable write. An entry of a batch is in the index from the moment the
-// batch is formed, flagged until it is durable, so that a key is in one batch in flight at most. See
-// docs/blobs.md.
+// One shard: its segments, its index, its writers and its background work. Only its owner core touches it,
+// but for read() and get_cached(), which any core calls with a context of its own (shard_read.cc). Puts,
+// erases and moves queue here; up to writes_in_flight batches are on their way to disk, each one descriptor
+// and its payloads in one durable write. An entry of a batch is in the index from the moment the batch is
+// formed, flagged until it is durable, so that a key is in one batch in flight at most. See docs/blobs.md.
 class Shard {
  public:
   Shard(CoreContext& context, uint32_t number);
@@ -155,9 +157,14 @@ class Shard {
 
   void submit(WriteOp& op);
   uint64_t payload_bytes_max() const;
-  // Verified: the whole payload, or of one with several pieces those that the range touches.
-  Task<Result<BlobData>> read(const CallContext& context, const BlobKey& key, uint32_t offset,
-                              uint32_t length);
+  // From here until finish() other cores may read.
+  void share() { shared_.store(true, std::memory_order_release); }
+  // Verified: the whole payload, or of one with several pieces those that the range touches. `core` is the
+  // caller's: its ring, its memory, its cache.
+  Task<Result<BlobData>> read(CoreContext& core, const CallContext& context, const BlobKey& key,
+                              uint32_t offset, uint32_t length);
+  // From the caller's cache, where it is there and has not been erased since.
+  bool get_cached(CoreContext& core, const BlobKey& key, uint32_t offset, uint32_t length, BlobData* out);
   BlobPage enumerate(uint64_t cursor);
   // Reads everything, at once; ends early after stop_scrub() or stop().
   Task<ScrubReport> scrub_now();
@@ -201,12 +208,25 @@ class Shard {
     uint32_t end = 0;
     uint64_t blocks_bytes() const { return align_up(end - begin, kBlockBytes); }
   };
-  Extent extent_to_read(uint32_t payload, uint32_t offset, uint32_t length) const;
+  static Extent extent_to_read(const BlobCache& cache, uint32_t payload, uint32_t offset, uint32_t length);
   enum class Verdict : uint8_t { intact, damaged, table_damaged, unreadable, timed_out };
   static Task<Verdict> read_extent(CoreContext& core, const CallContext& context, Segment& segment,
                                    const IndexEntry& entry, Extent extent, Buffer& buffer);
   // A payload as it stands in a batch, with the checksums of its pieces.
   Task<Verdict> check_payload(Segment& segment, uint64_t offset, uint32_t length, uint64_t checksum);
+
+  // shard_read.cc
+  class Hold;
+  enum class Sight : uint8_t { found, absent, changing, closed };
+  Sight look(CoreContext& core, const BlobKey& key, IndexEntry& found, Hold* hold);
+  bool owned_by(const CoreContext& core) const { return &core == &context_; }
+  static constexpr size_t kEraseCounters = 256;
+  std::atomic<uint32_t>& erases_of(const BlobKey& key) const;
+  void note_erase(const BlobKey& key);
+  bool is_read(const Segment& segment) const {
+    return segment.readers != 0 || !holds_.none_of(segment.number);
+  }
+  Task<void> end_sharing();
 
   Env& env() const { return context_.env; }
   std::string path(std::string_view name) const;
@@ -325,7 +345,12 @@ class Shard {
   CoreContext& context_;
   uint32_t number_;
   BlobIndex index_;
-  std::vector<std::unique_ptr<Segment>> segments_;  // by number
+  std::vector<std::unique_ptr<Segment>> segments_;  // by number; has room for all from the end of open() on
+  // What other cores look at, or write into lines of their own.
+  std::atomic<bool> shared_{false};
+  SegmentHolds holds_;
+  struct alignas(kCacheLineBytes) EraseCounters : std::array<std::atomic<uint32_t>, kEraseCounters> {};
+  std::unique_ptr<EraseCounters> erases_seen_ = std::make_unique<EraseCounters>();
   std::deque<Segment*> free_;
   std::array<Segment*, kStreamCount> active_{};
   uint64_t segments_max_ = 0;

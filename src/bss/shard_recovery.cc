@@ -499,6 +499,10 @@ Task<Result<void>> Shard::open() {
   const uint64_t more = capacity != 0 ? 0 : space.available_bytes / 20 * 19 / shards / segment_bytes();
   segments_max_ = capacity != 0 ? capacity / shards / segment_bytes() : segments_.size() + more;
   segments_max_ = std::max<uint64_t>(segments_max_, kReservedSegments + 1);
+  const uint64_t segments_ever =
+      std::clamp<uint64_t>(segments_max_, segments_.size(), IndexEntry::kSegmentNumberMax + 1);
+  segments_.reserve(segments_ever);
+  holds_.make_room(env().core_count(), env().core(), segments_ever);
   if (!checkpoint) FB_CO_CHECK(co_await write_checkpoint());
   opened_ = true;
   co_return Result<void>();

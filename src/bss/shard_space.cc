@@ -172,6 +172,7 @@ Task<Result<void>> Shard::create_segment() {
   free_.push_back(segment.get());
   refuses_puts_ = false;
   blocked_ = false;
+  FB_ASSERT(segments_.size() < segments_.capacity(), segments_.size());  // others look at it where it is
   segments_.push_back(std::move(segment));
   co_return Result<void>();
 }
@@ -340,7 +341,10 @@ Task<bool> Shard::compact(Segment& victim) {
     if (!moves.empty() && !co_await move_entries(victim, moves, bytes)) co_return false;
   }
   if (victim.live_bytes != 0) co_return false;
-  while (victim.readers != 0 || victim.writers != 0) {
+  // Nothing in the index leads there any more. Other cores that have seen what did are counted when they have
+  // looked.
+  const uint64_t epoch = index_.epochs().end_epoch();
+  while (victim.writers != 0 || !index_.epochs().passed(epoch) || is_read(victim)) {
     if (!co_await sleep_for(env(), kRecyclePoll, &stop_sleeping_)) co_return false;
   }
   co_return (co_await recycle(victim)).has_value();
@@ -464,7 +468,7 @@ Task<void> Shard::pause_compaction(Instant since) {
 // A new generation makes every descriptor in it invalid. Until that is durable the old one counts as
 // existing.
 Task<Result<void>> Shard::recycle(Segment& segment) {
-  FB_ASSERT(segment.live_bytes == 0 && segment.readers == 0 && segment.writers == 0, segment.live_bytes,
+  FB_ASSERT(segment.live_bytes == 0 && !is_read(segment) && segment.writers == 0, segment.live_bytes,
             segment.readers, segment.writers);
   segment.state = Segment::State::recycling;
   SegmentHeader header{.store_id = context_.superblock.store_id,

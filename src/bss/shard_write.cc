@@ -371,7 +371,7 @@ bool Shard::add_to_batch(Batch& batch, WriteOp& op, uint64_t room, uint64_t& pay
   } else if (op.kind == EntryKind::tombstone) {
     if (BlobIndex::Found entry = index_.find(op.number, op.incarnation, op.block))
       index_.set_place(entry, entry.place | IndexEntry::kErasing);
-    context_.cache.erase(key_of(op, context_.superblock, number_));
+    note_erase(key_of(op, context_.superblock, number_));
   }
   return true;
 }

@@ -76,6 +76,7 @@ Task<Result<std::unique_ptr<BlobStore>>> BlobStore::open(Env& env, BlobStoreOpti
   std::unique_ptr<BlobStore> store(new BlobStore(std::move(options), env.core_count()));
   switch (parse_superblock(*text, &store->superblock_)) {
     case SuperblockProblem::none:
+      store->shards_ = std::vector<std::atomic<Shard*>>(store->superblock_.shard_count);
       co_return store;
     case SuperblockProblem::damaged:
       log(env, LogLevel::error, fmt::format("blob store: {} is damaged or not ours", path));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -12,7 +13,7 @@ namespace fb::bss {
 class BlobFront;
 
 // What the cores of one process share about one store: options, superblock, and which core owns which shard.
-// Made on one core before the fronts; does not change once every front is open. Outlives the fronts.
+// Made on one core before the fronts; outlives them.
 class BlobStore {
  public:
   // Opens the store in options.directory or makes one there. An unreadable or foreign superblock, and a store
@@ -33,13 +34,14 @@ class BlobStore {
   BlobStoreOptions options_;
   Superblock superblock_;
   unsigned core_count_;
-  std::vector<BlobFront*> fronts_;  // by core
+  std::vector<BlobFront*> fronts_;           // by core; does not change once every front is open
+  std::vector<std::atomic<Shard*>> shards_;  // by number, for all cores; null until it is open
 };
 
-// The engine on one core: the shards that the core owns, their cache, and the way to the other cores' shards.
-// Life: construct and open() on every core; then, when all are open, use; when no core makes calls any more,
-// close() on every core; destroy when all are closed. A put is durable when it returns; see docs/blobs.md for
-// the rest.
+// The engine on one core: the shards that the core owns, a cache of what the core reads, and the way to the
+// other cores' shards: puts and erases go there as messages, reads do not. Life: construct and open() on
+// every core; then, when all are open, use; when no core makes calls any more, close() on every core; destroy
+// when all are closed. A put is durable when it returns; see docs/blobs.md for the rest.
 class BlobFront final : public BlobClient {
  public:
   BlobFront(Env& env, BlobStore& store);
@@ -83,8 +85,10 @@ class BlobFront final : public BlobClient {
   }
   Shard& shard(uint32_t number) { return *shards_[number]; }
   Task<Result<void>> put_here(PutArguments arguments);
-  Task<Result<BlobData>> get_here(const CallContext& context, BlobKey key, uint32_t offset, uint32_t length);
-  Task<Result<void>> copy_here(Instant deadline, BlobKey key, uint32_t offset, std::span<std::byte> out);
+  // Any core's; null where it is not open yet.
+  Shard* shard_to_read(uint32_t number) const {
+    return store_.shards_[number].load(std::memory_order_acquire);
+  }
   Task<Result<void>> erase_here(std::span<const BlobExtent> extents);
   BlobSpace space_here() const;
   static Task<void> open_shard(Shard& shard, std::optional<Error>* error);

@@ -77,6 +77,7 @@ void add(bss::BlobStats& to, const bss::BlobStats& from) {
   to.batch_bytes += from.batch_bytes;
   to.write_errors += from.write_errors;
   to.damaged += from.damaged;
+  to.reread += from.reread;
   to.damaged_batches += from.damaged_batches;
   to.checkpoints += from.checkpoints;
   to.compacted_segments += from.compacted_segments;
@@ -128,6 +129,8 @@ void write_blobs(Page& page, const bss::BlobStats& blobs) {
   page.counter("blob_batch_bytes_total", "Bytes of those batches.", blobs.batch_bytes);
   page.counter("blob_write_errors_total", "Batches the device refused.", blobs.write_errors);
   page.counter("blob_damaged_total", "Blobs found damaged; none of them was served.", blobs.damaged);
+  page.counter("blob_rereads_total", "Reads of blobs begun again, since what came did not match.",
+               blobs.reread);
   page.counter("blob_damaged_batches_total", "Batches found missing or damaged at start.",
                blobs.damaged_batches);
   page.counter("blob_checkpoints_total", "Index checkpoints written.", blobs.checkpoints);

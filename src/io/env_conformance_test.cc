@@ -647,6 +647,40 @@ TEST_P(EnvTest, ManyCallsAtOnceThatWaitThere) {
   EXPECT_EQ(counters[1], kCalls);
 }
 
+TEST_P(EnvTest, AFileIsReadByAnotherCore) {
+  constexpr size_t kBlocks = 64;
+  run_cores_of(2, [&](Env& env) -> Task<void> {
+    if (env.core() != 0) co_return;
+    Result<File> file =
+        co_await File::open(env, path("shared"), {.write = true, .create = true, .direct = true});
+    CO_ASSERT_OK(file);
+    for (size_t block = 0; block < kBlocks; ++block) {
+      const Buffer buffer = co_await env.buffers().allocate(kDirectIoAlignment);
+      std::ranges::fill(buffer.span(0, kDirectIoAlignment), static_cast<std::byte>(block));
+      CO_ASSERT_OK(co_await file->write_all(buffer.span(0, kDirectIoAlignment), block * kDirectIoAlignment));
+    }
+    co_await call_on(env, 1, [&](Env& there) -> Task<void> {
+      const uint64_t reads_here = env.stats().file_reads;
+      for (size_t block = kBlocks; block-- > 0;) {
+        const Buffer buffer = co_await there.buffers().allocate(kDirectIoAlignment);
+        const auto bytes = buffer.span(0, kDirectIoAlignment);
+        const Result<size_t> count = co_await file->read_on(there, bytes, block * kDirectIoAlignment);
+        CO_ASSERT_OK(count);
+        EXPECT_EQ(*count, kDirectIoAlignment);
+        EXPECT_TRUE(std::ranges::all_of(
+            bytes, [&](std::byte byte) { return byte == static_cast<std::byte>(block); }));
+      }
+      EXPECT_EQ(there.stats().file_reads, kBlocks);
+      EXPECT_EQ(env.stats().file_reads, reads_here);
+      const Buffer buffer = co_await there.buffers().allocate(kDirectIoAlignment);
+      const Result<size_t> late =
+          co_await file->read_on(there, buffer.span(0, kDirectIoAlignment), 0, {.deadline = there.now()});
+      EXPECT_TRUE(!late && late.error().is(IoError::timed_out));
+    });
+    EXPECT_TRUE(co_await file->close());
+  });
+}
+
 TEST_P(EnvTest, CoresShareAPortButOthersDoNot) {
   if (!fixture_->abilities().real) GTEST_SKIP() << "sockets of the kernel only";
   run_cores_of(2, [&](Env& env) -> Task<void> {

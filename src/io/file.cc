@@ -122,6 +122,12 @@ Task<Result<File>> File::open(Env& env, const std::string& path, const OpenOptio
 }
 
 CountAwaiter File::read(std::span<std::byte> data, uint64_t offset, const IoLimits& limits) const {
+  return read_on(*env_, data, offset, limits);
+}
+
+// A handle is the process's in every environment; what is looked at here stays as it is while a file is open.
+CountAwaiter File::read_on(Env& reader, std::span<std::byte> data, uint64_t offset,
+                           const IoLimits& limits) const {
   FB_ASSERT(handle_ >= 0);
   FB_ASSERT(data.size() <= kTransferBytesMax, data.size());
   FB_DCHECK(
@@ -130,7 +136,7 @@ CountAwaiter File::read(std::span<std::byte> data, uint64_t offset, const IoLimi
       offset, data.size());
   MountedFile::Place place{.place = offset, .length = data.size()};
   if (mounted_) place = mounted_->find(offset, data.size());
-  return CountAwaiter(*env_, limits, [&](IoRequest& request) {
+  return CountAwaiter(reader, limits, [&](IoRequest& request) {
     request.kind = IoKind::read;
     request.role = role_;
     request.handle = handle_;

@@ -29,6 +29,8 @@ struct OpenOptions {
 
 // A file of one core's Env. Must be closed with `co_await close()`; the destructor asserts that it was.
 // With direct(), data, length and offset of reads and writes are multiples of kDirectIoAlignment.
+// Other cores of the process may read with it by read_on(), as long as the owner neither closes, moves,
+// lengthens nor shortens it; that the owner knows when they have ended is the users' affair.
 class File {
  public:
   File() = default;
@@ -46,6 +48,9 @@ class File {
 
   // One operation; may transfer less than asked (end of file, or a full disk half-way).
   CountAwaiter read(std::span<std::byte> data, uint64_t offset, const IoLimits& limits = {}) const;
+  // The same by another core, which is `reader`'s: on its own ring, into its own memory. It is never polled.
+  CountAwaiter read_on(Env& reader, std::span<std::byte> data, uint64_t offset,
+                       const IoLimits& limits = {}) const;
   CountAwaiter write(std::span<const std::byte> data, uint64_t offset, const IoLimits& limits = {}) const;
   // Acknowledged means on stable media (RWF_DSYNC), size included.
   CountAwaiter write_durable(std::span<const std::byte> data, uint64_t offset,

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading a shard's payloads, on any core: docs/blobs.md, "Reading another core's shard".
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/assert.h"
+#include "bss/shard.h"
+#include "io/error.h"
+#include "io/log.h"
+
+namespace fb::bss {
+namespace {
+
+constexpr Duration kBufferPoll = Duration::milliseconds(1);
+constexpr Duration kBufferWaitMax = Duration::seconds(10);
+constexpr int kReadAttemptsMax = 3;
+
+// Memory for a payload that the cache does not take, or has none for now. Waits only so long, since who asks
+// may hold other buffers.
+Task<Result<Buffer>> wait_for_buffer(CoreContext& core, const CallContext& context, uint64_t length) {
+  const Instant give_up = std::min(context.deadline, core.env.now() + kBufferWaitMax);
+  for (;;) {
+    if (Buffer buffer = core.env.buffers().try_allocate(length)) co_return buffer;
+    if (core.env.now() >= give_up) co_return BlobError::timed_out;
+    if (!co_await sleep_for(core.env, kBufferPoll, context.cancel)) co_return BlobError::timed_out;
+  }
+}
+
+}  // namespace
+
+// Keeps a segment from being recycled while a core reads it.
+class Shard::Hold {
+ public:
+  Hold(Shard& shard, CoreContext& core) : shard_(shard), core_(core) {}
+  Hold(const Hold&) = delete;
+  // Where a simulated crash tears down the process the shard may be gone before another core's reads.
+  ~Hold() {
+    if (!core_.env.abandoned()) give_back();
+  }
+  // The owner at any time, others while they are looking.
+  void take(Segment& segment) {
+    FB_ASSERT(segment_ == nullptr);
+    segment_ = &segment;
+    if (shard_.owned_by(core_)) {
+      ++segment.readers;
+    } else {
+      shard_.holds_.take(core_.env.core(), segment.number);
+    }
+  }
+  void give_back() {
+    Segment* segment = std::exchange(segment_, nullptr);
+    if (segment == nullptr) return;
+    if (shard_.owned_by(core_)) {
+      --segment->readers;
+    } else {
+      shard_.holds_.give_back(core_.env.core(), segment->number);
+    }
+  }
+  Segment& segment() const { return *segment_; }
+
+ private:
+  Shard& shard_;
+  CoreContext& core_;
+  Segment* segment_ = nullptr;
+};
+
+std::atomic<uint32_t>& Shard::erases_of(const BlobKey& key) const {
+  return (*erases_seen_)[std::hash<BlobKey>()(key) % kEraseCounters];
+}
+
+// Behind the flag in the index: who has seen the new count does not see the blob.
+void Shard::note_erase(const BlobKey& key) {
+  context_.cache.erase(key);
+  std::atomic<uint32_t>& count = erases_of(key);
+  count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+}
+
+// Seen by `core`, the owner or another one; where it is there and `hold` is given, with its segment held.
+Shard::Sight Shard::look(CoreContext& core, const BlobKey& key, IndexEntry& found, Hold* hold) {
+  if (owned_by(core)) {
+    found = index_.find(key);
+    if (found.place == 0 || !found.readable()) return Sight::absent;
+    if (hold != nullptr) hold->take(*segments_[found.segment()]);
+    return Sight::found;
+  }
+  const ReaderEpochs::Looking looking(index_.epochs(), core.env.core());
+  if (!shared_.load(std::memory_order_acquire)) return Sight::closed;
+  const BlobIndex::Sight sight = index_.look(core.env, key, found);
+  if (sight == BlobIndex::Sight::changing) return Sight::changing;
+  if (sight == BlobIndex::Sight::absent || !found.readable()) return Sight::absent;
+  core.env.point("segment found");
+  // Neither the list's place nor an element of it changes once others look; its length does.
+  if (hold != nullptr) hold->take(*segments_.data()[found.segment()]);
+  return Sight::found;
+}
+
+bool Shard::get_cached(CoreContext& core, const BlobKey& key, uint32_t offset, uint32_t length,
+                       BlobData* out) {
+  BlobCache::Origin* origin = core.cache.find(key, offset, length, out);
+  if (origin == nullptr) return false;
+  if (owned_by(core)) return true;  // an erase has emptied it
+  const uint32_t erases = erases_of(key).load(std::memory_order_acquire);
+  if (origin->erases == erases) return true;
+  IndexEntry entry;
+  const Sight sight = look(core, key, entry, nullptr);
+  if (sight == Sight::found && entry.checksum == origin->checksum) {
+    origin->erases = erases;
+    return true;
+  }
+  if (sight == Sight::found || sight == Sight::absent) core.cache.erase(key);
+  *out = {};
+  return false;
+}
+
+// The pieces that a range touches; all of them where the payload goes into the cache.
+Shard::Extent Shard::extent_to_read(const BlobCache& cache, uint32_t payload, uint32_t offset,
+                                    uint32_t length) {
+  if (piece_count(payload) == 0 || cache.takes(payload)) return {.begin = 0, .end = payload};
+  return {.begin = static_cast<uint32_t>(align_down(offset, kPieceBytes)),
+          .end = static_cast<uint32_t>(
+              std::min<uint64_t>(align_up(uint64_t{offset} + length, kPieceBytes), payload))};
+}
+
+// Of a segment that is held. Verified against the entry. Of a part, the pieces' checksums are read as well,
+// and believed only where they have the entry's checksum.
+Task<Shard::Verdict> Shard::read_extent(CoreContext& core, const CallContext& context, Segment& segment,
+                                        const IndexEntry& entry, Extent extent, Buffer& buffer) {
+  const IoLimits limits{.deadline = context.deadline, .cancel = context.cancel};
+  const uint32_t length = entry.length();
+  const auto bytes = buffer.span(0, extent.blocks_bytes());
+  const bool whole = extent.begin == 0 && extent.end == length;
+  const uint64_t table_block = entry.offset_bytes() + stored_bytes(length) - kBlockBytes;
+  Result<size_t> count = size_t{0};
+  Result<size_t> table_count = kBlockBytes;
+  Buffer table;
+  if (whole) {
+    count = co_await segment.file.read_on(core.env, bytes, entry.offset_bytes(), limits);
+  } else {
+    table = co_await core.pool.allocate(kBlockBytes);
+    co_await when_all(
+        [&]() -> Task<void> {
+          count = co_await segment.file.read_on(core.env, bytes, entry.offset_bytes() + extent.begin, limits);
+        },
+        [&]() -> Task<void> {
+          table_count =
+              co_await segment.file.read_on(core.env, table.span(0, kBlockBytes), table_block, limits);
+        });
+  }
+  for (const Result<size_t>* each : {&count, &table_count}) {
+    const bool ended =
+        !*each && (each->error().is(IoError::timed_out) || each->error().is(IoError::cancelled));
+    if (ended) co_return Verdict::timed_out;
+  }
+  const bool read = count && *count == bytes.size();
+  if (whole && !read) co_return Verdict::unreadable;
+  if (whole)
+    co_return blob_checksum(bytes.first(length)) == entry.checksum ? Verdict::intact : Verdict::damaged;
+  if (!table_count || *table_count != kBlockBytes) co_return Verdict::table_damaged;
+  PieceSums sums{};
+  std::memcpy(sums.data(), table.data() + piece_table_offset(length) % kBlockBytes,
+              piece_table_bytes(length));
+  const auto expected = std::span(sums).first(piece_count(length));
+  if (checksum_of_pieces(expected, length) != entry.checksum) co_return Verdict::table_damaged;
+  if (!read) co_return Verdict::unreadable;
+  for (uint32_t at = extent.begin; at < extent.end; at += kPieceBytes) {
+    const auto piece = bytes.subspan(at - extent.begin, std::min(kPieceBytes, extent.end - at));
+    if (xxh3(piece) != expected[at / kPieceBytes]) co_return Verdict::damaged;
+  }
+  co_return Verdict::intact;
+}
+
+Task<Result<BlobData>> Shard::read(CoreContext& core, const CallContext& context, const BlobKey& key,
+                                   uint32_t offset, uint32_t length) {
+  Buffer buffer;
+  bool buffer_is_of_cache = false;
+  bool whole = false;
+  for (int attempt = 0; attempt < kReadAttemptsMax;) {
+    Hold hold(*this, core);
+    BlobCache::Origin origin{.erases = erases_of(key).load(std::memory_order_acquire)};
+    IndexEntry entry;
+    switch (look(core, key, entry, &hold)) {
+      case Sight::found:
+        break;
+      case Sight::absent:
+        co_return BlobError::not_found;
+      case Sight::closed:
+        co_return BlobError::unavailable;
+      case Sight::changing:
+        co_await yield(core.env);
+        continue;
+    }
+    origin.checksum = entry.checksum;
+    const uint32_t payload = entry.length();
+    if (offset > payload || length > payload - offset) co_return BlobError::too_large;
+    const Extent extent =
+        whole ? Extent{.begin = 0, .end = payload} : extent_to_read(core.cache, payload, offset, length);
+    if (buffer.capacity() < extent.blocks_bytes()) {
+      buffer = core.cache.allocate(payload);
+      buffer_is_of_cache = static_cast<bool>(buffer);
+      if (!buffer) buffer = core.env.buffers().try_allocate(extent.blocks_bytes());
+      if (!buffer) {
+        hold.give_back();
+        FB_CO_TRY(buffer, co_await wait_for_buffer(core, context, extent.blocks_bytes()));
+        continue;
+      }
+    }
+    const Verdict verdict = co_await read_extent(core, context, hold.segment(), entry, extent, buffer);
+    hold.give_back();
+    ++attempt;
+    if (verdict == Verdict::timed_out) co_return BlobError::timed_out;
+    whole |= verdict == Verdict::table_damaged;  // the payload can be intact without them
+    if (verdict != Verdict::intact) {            // once more: a misdirected read may be right the next time
+      core.stats.reread += attempt < kReadAttemptsMax;
+      continue;
+    }
+    if (buffer_is_of_cache && core.cache.takes(payload)) {
+      // The owner's is emptied by an erase, and must not be filled behind one; of others' the origin tells.
+      IndexEntry now;
+      if (!owned_by(core) || look(core, key, now, nullptr) == Sight::found)
+        core.cache.insert(key, buffer, payload, origin);
+    }
+    co_return BlobData{.buffer = std::move(buffer), .offset = offset - extent.begin, .length = length};
+  }
+  ++core.stats.damaged;
+  fb::log(core.env, LogLevel::warn,
+          fmt::format("damaged payload: incarnation {} number {} block {}", key.id.incarnation.value,
+                      key.id.number, key.block),
+          {{"shard", number_}});
+  co_return BlobError::damaged;
+}
+
+}  // namespace fb::bss
