@@ -110,6 +110,7 @@ class Run {
 
   void start_server() {
     world_.server_started = simulation_.now();
+    disk_was_short_ = server_.disk().options().capacity_bytes < kDiskBytes;
     const bool on_device = is_on_device(simulation_.seed(), world_.mode);
     server_.start(make_server_main(simulation_.seed(), on_device, cloud_ != nullptr));
   }
@@ -154,8 +155,8 @@ class Run {
   // is.
   void after_end() {
     world_.process_died();
-    if (server_.disk().options().capacity_bytes < kDiskBytes) {
-      // A server need not start on a full disk.
+    if (disk_was_short_) {
+      // A server need not start on a full disk, which may have become a larger one since.
       server_.disk().set_capacity(kDiskBytes);
       return;
     }
@@ -190,6 +191,7 @@ class Run {
     // Space comes and goes.
     if (!world_.bucket_made || random().below(8) != 0) return;
     world_.disk_may_be_full = true;
+    disk_was_short_ = true;
     server_.disk().set_capacity(server_.disk().used_bytes() + random().below(64 * kKiB));
     simulation_.after(Duration::milliseconds(static_cast<int64_t>(random().between(10, 300))),
                       [this] { server_.disk().set_capacity(kDiskBytes); });
@@ -352,6 +354,7 @@ class Run {
   bool lost_ = false;  // so much is damaged that the server refuses to start, and said so
   bool finishing_ = false;
   bool crashed_as_planned_ = false;
+  bool disk_was_short_ = false;  // at some time since the server was started
 };
 
 }  // namespace
