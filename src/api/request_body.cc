@@ -79,17 +79,22 @@ void RequestBody::hash(std::span<const std::byte> bytes) {
 
 Task<S3Result<size_t>> RequestBody::fill(std::span<std::byte> into) {
   if (ended_) co_return size_t{0};
-  if (framing_) co_return co_await fill_framed(into);
-  auto count = co_await call_.exchange.read_body(into);
-  if (!count) co_return to_failure(count.error());
-  if (*count < into.size()) ended_ = true;
-  const std::span<std::byte> bytes = into.first(*count);
+  size_t filled = 0;
+  if (framing_) {
+    FB_CO_TRY(filled, co_await fill_framed(into));
+  } else {
+    const auto count = co_await call_.exchange.read_body(into);
+    if (!count) co_return to_failure(count.error());
+    filled = *count;
+    if (filled < into.size()) ended_ = true;
+  }
+  const std::span<std::byte> bytes = into.first(filled);
   if (is_all(bytes)) {
     md5_digest_ = co_await call_.md5s.digest(octets(bytes));
     md5_known_ = true;
   }
   hash(bytes);
-  co_return *count;
+  co_return filled;
 }
 
 // Moves the data among the received bytes to their front; the size of the data.
@@ -138,12 +143,6 @@ Task<S3Result<size_t>> RequestBody::fill_framed(std::span<std::byte> into) {
     filled += count;
   }
   call_.services.env.stats().bytes_copied += filled;
-  const std::span<std::byte> bytes = into.first(filled);
-  if (is_all(bytes)) {
-    md5_digest_ = co_await call_.md5s.digest(octets(bytes));
-    md5_known_ = true;
-  }
-  hash(bytes);
   co_return filled;
 }
 

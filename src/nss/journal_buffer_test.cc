@@ -45,7 +45,6 @@ class MemoryJournal final : public JournalClient {
         {.sequence = sequence,
          .epoch = epoch,
          .payload = std::string(reinterpret_cast<const char*>(payload.data()), payload.size())});
-    most_in_flight = std::max(most_in_flight, submitted_.size());
     co_return sequence;
   }
   Task<Result<void>> wait_durable(uint64_t sequence) override {
@@ -63,7 +62,6 @@ class MemoryJournal final : public JournalClient {
   std::vector<Frame> frames;
   uint64_t epoch = 1;
   size_t fail_at = SIZE_MAX;
-  size_t most_in_flight = 0;
 
  private:
   Env& env_;
