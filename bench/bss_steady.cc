@@ -47,12 +47,14 @@ struct Phase {
   uint64_t overwrites = 0;
   uint64_t device_bytes = 0;
   uint64_t compacted_bytes = 0;
+  uint64_t checkpoint_bytes = 0;
   double cpu_micros = 0;
   Latencies puts;
   double rate() const { return static_cast<double>(overwrites) / seconds; }
-  double amplification() const {
-    return static_cast<double>(device_bytes) / (static_cast<double>(overwrites) * kSmallBytes);
+  double a_user_byte(uint64_t bytes) const {
+    return static_cast<double>(bytes) / (static_cast<double>(overwrites) * kSmallBytes);
   }
+  double amplification() const { return a_user_byte(device_bytes); }
 };
 
 class Overwrites {
@@ -65,7 +67,7 @@ class Overwrites {
     const double begun = wall_now();
     const double cpu = cpu_seconds();
     const uint64_t written = load_.env().stats().file_write_bytes;
-    const uint64_t compacted = front_.stats().compacted_bytes;
+    const bss::BlobStats before = front_.stats();
     end_ = begun + seconds;
     Scope scope(load_.env());
     writing_ = kSmallWidth;
@@ -75,7 +77,9 @@ class Overwrites {
     phase_.seconds = wall_now() - begun;
     phase_.cpu_micros = (cpu_seconds() - cpu) * 1e6 / static_cast<double>(phase_.overwrites);
     phase_.device_bytes = load_.env().stats().file_write_bytes - written;
-    phase_.compacted_bytes = front_.stats().compacted_bytes - compacted;
+    const bss::BlobStats& after = front_.stats();
+    phase_.compacted_bytes = after.compacted_bytes - before.compacted_bytes;
+    phase_.checkpoint_bytes = after.checkpoint_bytes - before.checkpoint_bytes;
     co_return phase_;
   }
 
@@ -172,10 +176,9 @@ void measure_steady(const Settings& settings, bool skewed) {
                {{"at 20 %", fresh.puts.percentile(0.999)}}, "compaction all the time");
   print_figure(
       name + ": write amplification", steady.amplification(), "device bytes a user byte", {},
-      fmt::format("target at most {}; {:.2f} of it moved by compaction; {:.2f} at 20 %", skewed ? 2.0 : 3.0,
-                  static_cast<double>(steady.compacted_bytes) /
-                      (static_cast<double>(steady.overwrites) * kSmallBytes),
-                  fresh.amplification()));
+      fmt::format("target at most {}; {:.2f} of it moved by compaction, {:.2f} checkpoints; {:.2f} at 20 %",
+                  skewed ? 2.0 : 3.0, steady.a_user_byte(steady.compacted_bytes),
+                  steady.a_user_byte(steady.checkpoint_bytes), fresh.amplification()));
   print_figure(name + ": CPU time", steady.cpu_micros, "us/overwrite", {{"at 20 %", fresh.cpu_micros}});
 }
 

@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kEnginePoolBytes = 256 * kMiB;  // a bound, not what is used
 constexpr size_t kErasesAtOnceMax = 1024;
-constexpr uint64_t kCompactionsAtOnce = 2;
+
 constexpr unsigned kBlobNumberCoreShift = 48;
 constexpr uint64_t kBlobNumberOfCoreMax = (uint64_t{1} << kBlobNumberCoreShift) - 1;
 
@@ -24,7 +24,7 @@ BlobFront::BlobFront(Env& env, BlobStore& store)
       pool_(env, {.arena_bytes = 0, .limit_bytes = kEnginePoolBytes}),
       cache_(env, store.options().cache_bytes, store.options().cache_payload_bytes_max),
       scrub_turn_(env, 1),
-      compaction_turn_(env, kCompactionsAtOnce),
+      compaction_turn_(env, kCompactionTurns),
       context_{.env = env,
                .options = store.options(),
                .superblock = store.superblock(),
@@ -104,11 +104,14 @@ Task<Result<void>> BlobFront::close() {
 // those that have room at once, for compaction to go on in the others meanwhile. Only where all of its own
 // refuse puts does a core name blobs in those of others.
 uint16_t BlobFront::shard_for_new_blob() {
-  if (current_ == nullptr || current_->segments_sealed() != current_sealed_ || current_->refuses_puts() ||
-      current_->keeps_puts_waiting()) {
-    current_ = *std::ranges::max_element(own_, {}, [](const Shard* shard) {
-      return std::tuple(!shard->refuses_puts(), shard->has_room_for_puts(), shard->available_bytes());
-    });
+  const auto rank = [](const Shard* shard) {
+    return std::pair(!shard->refuses_puts(), shard->has_room_for_puts());
+  };
+  const bool filled = current_ == nullptr || current_->segments_sealed() != current_sealed_;
+  if (filled || !current_->has_room_for_puts() || current_->refuses_puts()) {
+    Shard* best = *std::ranges::max_element(
+        own_, {}, [&](const Shard* shard) { return std::pair(rank(shard), shard->available_bytes()); });
+    if (filled || rank(best) > rank(current_)) current_ = best;
     current_sealed_ = current_->segments_sealed();
   }
   if (current_->refuses_puts() && !others_.empty()) return others_[current_other_];
@@ -290,8 +293,8 @@ void BlobUsage::add(const BlobUsage& other) {
        {&BlobUsage::capacity_bytes, &BlobUsage::live_bytes, &BlobUsage::garbage_bytes,
         &BlobUsage::unwritten_bytes, &BlobUsage::free_bytes, &BlobUsage::unallocated_bytes,
         &BlobUsage::lost_bytes, &BlobUsage::reserve_bytes, &BlobUsage::available_bytes, &BlobUsage::segments,
-        &BlobUsage::segments_free, &BlobUsage::segments_max, &BlobUsage::blobs, &BlobUsage::index_bytes,
-        &BlobUsage::checkpoint_bytes}) {
+        &BlobUsage::segments_free, &BlobUsage::segments_max, &BlobUsage::blobs, &BlobUsage::tombstones,
+        &BlobUsage::index_bytes, &BlobUsage::checkpoint_bytes}) {
     this->*field += other.*field;
   }
 }

@@ -20,15 +20,16 @@ struct IndexEntry {
   uint64_t checksum = 0;
   uint32_t incarnation = 0;
   uint32_t block = 0;
-  // From the low end: length (21 bits), offset of the payload in its segment in blocks (19), segment (22),
-  // flags (2). A length is never 0, so 0 means no entry.
+  // From the low end: length (21 bits), offset of the payload in its segment in blocks (19), segment (21),
+  // flags (3). A length is never 0, so 0 means no entry.
   uint64_t place = 0;
 
-  static constexpr uint32_t kSegmentNumberMax = (1u << 22) - 1;
+  static constexpr uint32_t kSegmentNumberMax = (1u << 21) - 1;
+  static constexpr uint64_t kMoving = uint64_t{1} << 61;  // a copy is being written: there for readers
   static constexpr uint64_t kPending = uint64_t{1}
                                        << 62;  // its put is being written: not there yet for readers
   static constexpr uint64_t kErasing = uint64_t{1} << 63;  // its tombstone is being written: gone for readers
-  static constexpr uint64_t kFlags = kPending | kErasing;
+  static constexpr uint64_t kFlags = kMoving | kPending | kErasing;
 
   static uint64_t make_place(uint32_t segment, uint64_t offset_bytes, uint32_t length) {
     return uint64_t{length} | (offset_bytes / 4096) << 21 | uint64_t{segment} << 40;
@@ -37,7 +38,8 @@ struct IndexEntry {
   uint64_t offset_bytes() const { return ((place >> 21) & ((1u << 19) - 1)) * 4096; }
   uint32_t segment() const { return static_cast<uint32_t>((place >> 40) & kSegmentNumberMax); }
   uint64_t location() const { return place & ~kFlags; }
-  bool readable() const { return (place & kFlags) == 0; }
+  bool readable() const { return (place & (kPending | kErasing)) == 0; }
+  bool in_flight() const { return (place & kFlags) != 0; }
 };
 static_assert(sizeof(IndexEntry) == 32);
 

@@ -53,6 +53,7 @@ struct BlobUsage {
   uint64_t available_bytes = 0;    // for puts
   uint64_t segments = 0, segments_free = 0, segments_max = 0;
   uint64_t blobs = 0;
+  uint64_t tombstones = 0;        // kept for what segments still hold of erased blobs
   uint64_t index_bytes = 0;       // of memory
   uint64_t checkpoint_bytes = 0;  // beside the segments
 

@@ -113,6 +113,9 @@ struct Segment {
   uint32_t writers = 0;
 };
 
+// Pieces that the shards of a core move at the same time, where puts use up space; half as many else.
+inline constexpr uint64_t kCompactionTurns = 4;
+
 // What the shards of one core share.
 struct CoreContext {
   Env& env;
@@ -122,7 +125,7 @@ struct CoreContext {
   BufferPool& pool;  // descriptors, scans, compaction and checkpoints: not the requests' memory
   BlobStats& stats;
   Semaphore& scrub_turn;       // one shard at a time reads everything
-  Semaphore& compaction_turn;  // a few move a piece at the same time
+  Semaphore& compaction_turn;  // kCompactionTurns
 };
 
 // One shard: its segments, its index, its writers and its background work. Only its owner core touches it,
@@ -146,8 +149,6 @@ class Shard {
   uint64_t segments_sealed() const { return segments_sealed_; }
   // It had no space for a put, and none has become free since.
   bool refuses_puts() const { return refuses_puts_; }
-  // Puts wait for a segment to become free, or would.
-  bool keeps_puts_waiting() const { return blocked_; }
   bool has_room_for_puts() const;
   uint64_t live_bytes() const { return live_bytes_; }
   uint64_t capacity_bytes() const { return segments_max_ * segment_room(); }
@@ -299,6 +300,7 @@ class Shard {
   bool segment_with_generation_exists(uint64_t generation) const;
   bool space_is_short() const;
   bool space_is_getting_short() const;
+  bool space_is_scarce() const;
   bool compaction_may_help() const;
   uint64_t room_for_moves() const;
   bool may_create() const;

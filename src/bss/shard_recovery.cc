@@ -30,8 +30,8 @@ namespace {
 constexpr std::string_view kSegmentPrefix = "segment-";
 constexpr uint64_t kScanWindowBytes = kAheadBytesMax;
 constexpr size_t kScanReadBytes = kMiB;
-// After a batch larger than this its successor is read alone, not with what follows it.
-constexpr uint64_t kScanSparseBytes = 64 * kKiB;
+// After a batch larger than this the descriptor of its successor is read alone, not with what follows it.
+constexpr uint64_t kScanSparseBytes = 32 * kKiB;
 constexpr size_t kCheckpointReadBytes = kMiB;
 
 std::optional<uint32_t> segment_number(std::string_view name) {
@@ -52,15 +52,15 @@ class SegmentScanner {
   SegmentScanner(Shard& shard, Segment& segment, uint64_t end)
       : shard_(shard), segment_(segment), end_(end) {}
 
-  // The bytes at `at`, as many as a descriptor may have if the segment has them; empty where they are
-  // unreadable.
-  Task<std::span<const std::byte>> at(uint64_t at, bool sparse) {
-    const uint64_t wanted = std::min<uint64_t>(kDescriptorBytesMax, end_ - at);
+  // The bytes at `at`, as many as a descriptor may have or `reads`, if that is less and the segment has them;
+  // empty where they are unreadable. What is not there yet is read, `reads` bytes of it.
+  Task<std::span<const std::byte>> at(uint64_t at, uint64_t reads) {
+    const uint64_t wanted = std::min<uint64_t>({kDescriptorBytesMax, reads, end_ - at});
     if (at >= begin_ && at + wanted <= begin_ + length_) co_return window(at);
     if (!buffer_) buffer_ = co_await shard_.context_.pool.allocate(kScanReadBytes);
     begin_ = at;
     length_ = 0;
-    const uint64_t size = sparse ? wanted : std::min<uint64_t>(kScanReadBytes, end_ - at);
+    const uint64_t size = std::min(reads, end_ - at);
     if (co_await segment_.file.read_exactly(buffer_.span(0, size), at)) {
       length_ = size;
     } else if (co_await segment_.file.read_exactly(buffer_.span(0, kBlockBytes), at)) {
@@ -246,18 +246,21 @@ Task<Result<void>> Shard::scan_to(Segment& segment, uint64_t from, uint64_t end,
   SegmentScanner scanner(*this, segment, end);
   uint64_t found_to = from;
   uint64_t at = from;
-  bool sparse = false;
+  uint64_t reads = kScanReadBytes;
   while (at + kBlockBytes <= end) {
     if (!whole && at - found_to > kScanWindowBytes) break;
-    const auto bytes = co_await scanner.at(at, sparse);
+    const auto bytes = co_await scanner.at(at, reads);
     const auto view = parse_descriptor(bytes, {.shard = number_,
                                                .generation = segment.generation,
                                                .nonce = segment.nonce,
                                                .offset = at,
                                                .segment_bytes = segment_bytes()});
+    if (!view && reads < kScanReadBytes) {  // a longer one, or none
+      reads = reads < kDescriptorBytesMax ? kDescriptorBytesMax : kScanReadBytes;
+      continue;
+    }
     if (!view) {
       at += kBlockBytes;
-      sparse = false;
       continue;
     }
     out.push_back({.segment = &segment,
@@ -268,7 +271,7 @@ Task<Result<void>> Shard::scan_to(Segment& segment, uint64_t from, uint64_t end,
                    .entries = {view->entries.begin(), view->entries.end()}});
     at += view->header.batch_bytes;
     found_to = at;
-    sparse = view->header.batch_bytes > kScanSparseBytes;
+    reads = view->header.batch_bytes > kScanSparseBytes ? kBlockBytes : kScanReadBytes;
   }
   co_return Result<void>();
 }
@@ -349,13 +352,13 @@ void Shard::apply(const ScannedBatch& batch) {
   }
 }
 
-// A batch that is missing between two of its segment, though the later one says it had ended, was damaged.
+// A batch that is missing between two of its segment, though the later one says that all before it had ended,
+// was damaged. (Where it says so of some only, the missing one may be another, which was never durable.)
 void Shard::count_missing(const std::vector<ScannedBatch>& batches) {
   const ScannedBatch* previous = nullptr;
   for (const ScannedBatch& batch : batches) {
     if (previous != nullptr && previous->segment == batch.segment &&
-        previous->offset + previous->bytes != batch.offset &&
-        previous->sequence + 1 <= batch.durable_sequence) {
+        previous->offset + previous->bytes != batch.offset && batch.durable_sequence + 1 == batch.sequence) {
       ++context_.stats.damaged_batches;
       log(fmt::format("batches are missing in segment {} between {} and {}", batch.segment->number,
                       previous->offset + previous->bytes, batch.offset));

@@ -51,6 +51,9 @@ bool Shard::space_is_getting_short() const {
   return free_.size() < kReservedSegments + kFreeWanted && !may_create();
 }
 
+// Whatever is written, compaction must make room for, at a price: every block counts.
+bool Shard::space_is_scarce() const { return live_bytes_ > capacity_bytes() / 2 && !may_create(); }
+
 // Without taking more than there is.
 uint64_t Shard::room_for_moves() const {
   const auto left = [&](Stream stream) {
@@ -83,6 +86,7 @@ BlobUsage Shard::usage() const {
   if (segments_max_ > segments_.size())
     usage.unallocated_bytes = (segments_max_ - segments_.size()) * segment_room();
   for (const auto& segment : segments_) {
+    usage.tombstones += segment->tombstones;
     switch (segment->state) {
       case Segment::State::free:
         usage.free_bytes += segment_room();
@@ -427,7 +431,7 @@ Task<Buffer> Shard::finish_moves(std::span<WriteOp> moves) {
 
 Task<bool> Shard::move_entries(Segment& victim, std::vector<WriteOp>& moves, uint64_t bytes) {
   if (stopping_) co_return false;
-  Semaphore::Units turn = co_await context_.compaction_turn.acquire();
+  Semaphore::Units turn = co_await context_.compaction_turn.acquire(space_is_getting_short() ? 1 : 2);
   const Instant begun = env().now();
   const Buffer payloads = co_await context_.pool.allocate(kMoveReadBytesMax);
   ++victim.readers;

@@ -17,14 +17,14 @@ constexpr size_t kBatchVectorsMax = 1 + kBatchEntriesMax + kBatchPayloadBytesMax
 static_assert(kBatchVectorsMax <= kWriteVectorsMax);
 constexpr size_t kSmallBatchesAtOnce = 2;
 constexpr uint64_t kShareEntriesMin = 16;
-// Where space gets short: each descriptor is a block that compaction makes room for.
-constexpr uint64_t kShareEntriesShort = 32;
+// Where space is scarce: each descriptor is a block that compaction makes room for.
+constexpr uint64_t kShareEntriesScarce = 32;
 // Behind so many times its size the checkpoint is written again: its part of all that is written stays small.
-constexpr uint64_t kCheckpointShare = 24;
+constexpr uint64_t kCheckpointShare = 48;
 // A batch of a few erases takes a block: where they keep coming, one batch in so long takes those of that
 // time.
 constexpr Duration kEraseGather = Duration::milliseconds(2);
-constexpr Duration kEraseGatherShort = Duration::milliseconds(10);  // where space gets short
+constexpr Duration kEraseGatherScarce = Duration::milliseconds(10);  // where space is scarce
 constexpr uint64_t kLargePayloadBytes = 128 * kKiB;
 
 BlobKey key_of(const WriteOp& op, const Superblock& superblock, uint32_t shard) {
@@ -82,7 +82,7 @@ uint64_t Shard::durable_sequence() const {
 
 // What makes a batch worth its descriptor.
 Shard::Share Shard::share_min() const {
-  const uint64_t entries = space_is_getting_short() ? kShareEntriesShort : kShareEntriesMin;
+  const uint64_t entries = space_is_scarce() ? kShareEntriesScarce : kShareEntriesMin;
   return {.entries = entries, .bytes = entries * kBlockBytes};
 }
 
@@ -99,7 +99,7 @@ bool Shard::may_write() const {
   for (const EndedBatch& ended : ended_ahead_) bytes += ended.bytes;
   if (bytes + kBatchBytesMax > kAheadBytesMax) return false;
   if (in_flight_.size() + ended_ahead_.size() >= kAheadBatchesMax) return false;
-  if (in_flight_.size() < kSmallBatchesAtOnce) return true;
+  if (in_flight_.size() < (space_is_scarce() ? 1 : kSmallBatchesAtOnce)) return true;
   const Share least = share_min();
   return puts_.stored() + moves_.stored() >= least.bytes ||
          puts_.size() + moves_.size() + erases_.size() >= least.entries;
@@ -109,7 +109,7 @@ bool Shard::may_write() const {
 // drive and this core then work on several side by side. Not less than is worth a descriptor and a write.
 Shard::Share Shard::share_of_queue() const {
   const uint64_t idle = context_.options.writes_in_flight - in_flight_.size();
-  const uint64_t entries = puts_.size() + erases_.size();
+  const uint64_t entries = puts_.size();
   const uint64_t bytes = puts_.stored();
   FB_ASSERT(idle > 0, in_flight_.size());
   const Share least = share_min();
@@ -124,8 +124,7 @@ Task<void> Shard::run_writer(Shard& self) {
   batch.ops.reserve(kBatchEntriesMax);
   batch.vectors.reserve(kBatchVectorsMax);
   for (;;) {
-    const Instant gathered =
-        self.last_erases_ + (self.space_is_getting_short() ? kEraseGatherShort : kEraseGather);
+    const Instant gathered = self.last_erases_ + (self.space_is_scarce() ? kEraseGatherScarce : kEraseGather);
     if (self.only_few_erases() && !self.gathering_erases_ && !self.stopping_ && self.env().now() < gathered) {
       self.gathering_erases_ = true;
       (void)co_await sleep_until(self.env(), gathered, &self.stop_sleeping_);
@@ -153,7 +152,7 @@ Task<void> Shard::run_writer(Shard& self) {
 // Decides what a queued operation needs, by the index as it is now.
 Shard::Admission Shard::admit(WriteOp& op) {
   const BlobIndex::Found entry = index_.find(op.number, op.incarnation, op.block);
-  const bool in_flight = entry && !entry.readable();
+  const bool in_flight = entry && entry.in_flight();
   switch (op.kind) {
     case EntryKind::put:
       if (in_flight) return Admission::defer;
@@ -171,7 +170,7 @@ Shard::Admission Shard::admit(WriteOp& op) {
       op.other_generation = entry ? segments_[entry.segment()]->generation : 0;
       return Admission::include;
     case EntryKind::copy:
-      if (!entry || in_flight || entry.place != op.source_place) return Admission::done;
+      if (entry.place != op.source_place) return Admission::done;  // erased, or being erased
       op.other_generation = segments_[entry.segment()]->generation;
       return Admission::include;
   }
@@ -318,6 +317,7 @@ Shard::Built Shard::build(Batch& batch) {
 void Shard::collect(Batch& batch, std::initializer_list<WriteQueue*> queues, Share share,
                     uint64_t& payload_bytes) {
   uint64_t room = 0;
+  uint64_t puts = 0;
   WriteOp* deferred = nullptr;
   bool full = false;
   for (WriteQueue* queue : queues) {
@@ -335,7 +335,9 @@ void Shard::collect(Batch& batch, std::initializer_list<WriteQueue*> queues, Sha
         full = !add_to_batch(batch, op, room, payload_bytes);
         if (full) break;
         queue->pop();
-        full = batch.ops.size() >= share.entries || payload_bytes >= share.bytes;
+        // Erases take no space but in the descriptor, of which there is a block in any case.
+        puts += queue != &erases_;
+        full = puts >= share.entries || payload_bytes >= share.bytes;
         continue;
       }
       queue->pop();
@@ -372,6 +374,9 @@ bool Shard::add_to_batch(Batch& batch, WriteOp& op, uint64_t room, uint64_t& pay
     if (BlobIndex::Found entry = index_.find(op.number, op.incarnation, op.block))
       index_.set_place(entry, entry.place | IndexEntry::kErasing);
     note_erase(key_of(op, context_.superblock, number_));
+  } else {
+    BlobIndex::Found entry = index_.find(op.number, op.incarnation, op.block);
+    index_.set_place(entry, entry.place | IndexEntry::kMoving);
   }
   return true;
 }
@@ -494,17 +499,12 @@ void Shard::complete_put(const Batch& batch, WriteOp& op) {
   live_bytes_ += op.stored();
 }
 
-// Where the blob was erased meanwhile, the copy is stale and its segment remembers that.
 void Shard::complete_copy(const Batch& batch, WriteOp& op) {
   BlobIndex::Found entry = index_.find(op.number, op.incarnation, op.block);
-  if (!entry || entry.location() != op.source_place) {
-    batch.segment->moved_out = true;
-    return;
-  }
-  if (!entry.readable()) batch.segment->moved_out = true;
+  FB_ASSERT(entry.place == (op.source_place | IndexEntry::kMoving), op.number, op.block);
   segments_[entry.segment()]->moved_out = true;
   drop_live(entry.place);
-  index_.set_place(entry, op.place | (entry.place & IndexEntry::kFlags));
+  index_.set_place(entry, op.place);
   batch.segment->live_bytes += op.stored();
   live_bytes_ += op.stored();
 }
@@ -526,6 +526,8 @@ void Shard::fail_op(const Batch&, WriteOp& op, const Error&) {
     index_.erase(entry);
   } else if (op.kind == EntryKind::tombstone) {
     index_.set_place(entry, entry.place & ~IndexEntry::kErasing);
+  } else {
+    index_.set_place(entry, entry.place & ~IndexEntry::kMoving);
   }
 }
 

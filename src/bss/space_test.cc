@@ -86,6 +86,12 @@ Task<void> erase_one(Env& env, BlobFront& front, BlobId id, Duration after) {
   CO_ASSERT_OK(co_await front.erase({}, std::span(&extent, 1)));
 }
 
+Task<void> overwrite_one(Env& env, BlobFront& front, BlobId* id) {
+  const BlobId old = std::exchange(*id, front.new_blob());
+  co_await put_one(env, front, *id);
+  co_await erase_one(env, front, old, {});
+}
+
 // Puts that wait together go out in one batch for each idle writer, and erases that keep coming in few.
 TEST_F(BlobSpaceTest, BatchesShareWhatIsQueued) {
   options_.shard_count = 1;
@@ -164,6 +170,35 @@ TEST_F(BlobSpaceTest, NearlyFullForLong) {
         kRewrites, static_cast<double>(env.stats().file_write_bytes - written) / (4096.0 * kRewrites));
   });
   with_store([&](Env&, BlobFront& front) -> Task<void> { co_await check(front); });
+}
+
+// A tombstone goes when no segment holds what it hides any more, also where blobs are erased while compaction
+// moves them: else there would be more of them the longer a store is in use.
+TEST_F(BlobSpaceTest, TombstonesGoWithWhatTheyHide) {
+  std::mt19937_64 random(7);
+  options_.shard_count = 1;
+  options_.capacity_bytes = 64 * options_.segment_bytes;
+  with_store([&](Env& env, BlobFront& front) -> Task<void> {
+    std::vector<BlobId> ids;
+    constexpr size_t kBlobs = 1300;  // of 1,700
+    for (size_t i = 0; i < kBlobs; ++i) {
+      ids.push_back(front.new_blob());
+      co_await put_one(env, front, ids.back());
+    }
+    constexpr size_t kRounds = 12;  // the whole store so many times
+    for (size_t i = 0; i < kRounds * kBlobs / 16; ++i) {
+      std::set<size_t> chosen;
+      while (chosen.size() < 16) chosen.insert(random() % kBlobs);
+      Scope scope(env);
+      for (const size_t index : chosen)
+        scope.spawn(&overwrite_one, std::ref(env), std::ref(front), &ids[index]);
+      co_await scope.join();
+    }
+    EXPECT_GT(front.stats().compacted_segments, 100U);
+    EXPECT_LT(front.usage_here().tombstones, kBlobs);
+    GTEST_LOG_(INFO) << fmt::format("{} tombstones beside {} blobs after {} overwrites",
+                                    front.usage_here().tombstones, kBlobs, kRounds * kBlobs);
+  });
 }
 
 // With checkpoint or without: the same blobs at the same cost.

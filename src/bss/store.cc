@@ -16,7 +16,7 @@ namespace {
 constexpr const char* kSuperblockName = "superblock";
 constexpr uint64_t kSegmentBytesDefault = 64 * kMiB;
 constexpr uint64_t kSegmentBytesSmall = 4 * kMiB;
-constexpr uint64_t kSegmentsPerShardWanted = 256;
+constexpr uint64_t kSegmentsPerShardWanted = 512;
 
 // On a small file system smaller segments, so that every shard has many: the reserve takes little of the
 // space then, and compaction has much to choose from.

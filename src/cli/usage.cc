@@ -38,6 +38,7 @@ constexpr std::array kFields = {
     FB_USAGE("blob_segments_free", blobs.segments_free, "Segments that hold nothing."),
     FB_USAGE("blob_segments_max", blobs.segments_max, "Segments that there may be."),
     FB_USAGE("blob_live_blobs", blobs.blobs, "Live blobs."),
+    FB_USAGE("blob_tombstones", blobs.tombstones, "Marks of erased blobs, kept while segments hold these."),
     FB_USAGE("blob_index_bytes", blobs.index_bytes, "Memory of the blobs' index."),
     FB_USAGE("blob_checkpoint_bytes", blobs.checkpoint_bytes, "Bytes of the index's checkpoints."),
     FB_USAGE("namespace_pages", namespace_pages, "Pages in the store."),
