@@ -3,8 +3,12 @@
 """What a cloud bucket behind the server costs: tier.py [MiB [PAIRS]]
 
 Two servers of one thread each, the second being the cloud. An object of that size is put and got straight there and
-through the first server, alternately; then objects of 4 KiB on a server with a cloud bucket and on one without, in CPU time.
+through the first server, alternately; then 64 connections put and get objects of 4 KiB on a server with a cloud bucket and on
+one without, in pairs. Servers are on core 0 there, the load on core 1.
 """
+import contextlib
+import json
+import math
 import os
 import statistics
 import subprocess
@@ -13,11 +17,13 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tests", "e2e"))
 import harness
+import s3_rig
 from harness import ACCESS_KEY, MIB, SECRET_KEY, Server, boto3_client
 
 KEYS = {"FRACTALBITS_TIER_ACCESS_KEY": ACCESS_KEY, "FRACTALBITS_TIER_SECRET_KEY": SECRET_KEY}
-SMALL_OBJECTS = 300
-SMALL_ROUNDS = 7
+SMALL_PAIRS = 15
+SMALL_SECONDS = 2
+STUDENT_95 = 2.145  # of 14 degrees of freedom
 
 
 def url(server, action):
@@ -28,15 +34,6 @@ def timed(*command):
     start = time.monotonic()
     subprocess.run(["curl", "-sf", *command], check=True)
     return time.monotonic() - start
-
-
-def cpu_us(server):
-    folder = f"/proc/{server.process.pid}/task"
-    total = 0
-    for thread in os.listdir(folder):
-        with open(f"{folder}/{thread}/schedstat") as file:
-            total += int(file.read().split()[0])
-    return total / 1000
 
 
 def large(cloud, server, size, pairs):
@@ -58,42 +55,57 @@ def large(cloud, server, size, pairs):
     print(f"memory: {(server.resident_bytes() - before) / MIB:+.0f} MiB")
 
 
-def small(plain, tier):
-    def work(server):
-        client = boto3_client(server.endpoint)
-        start = cpu_us(server)
-        for number in range(SMALL_OBJECTS):
-            client.put_object(Bucket="bucket", Key=f"small-{number}", Body=b"x" * 4096)
-        middle = cpu_us(server)
-        for number in range(SMALL_OBJECTS):
-            client.get_object(Bucket="bucket", Key=f"small-{number}")["Body"].read()
-        return (middle - start) / SMALL_OBJECTS, (cpu_us(server) - middle) / SMALL_OBJECTS
+def rate(server, operation):
+    command = ["taskset", "-c", "1", s3_rig.LOAD, operation, "--port", str(server.port), "--bucket", "bucket", "--seconds", str(SMALL_SECONDS)]
+    keys = {"FRACTALBITS_ACCESS_KEY": ACCESS_KEY, "FRACTALBITS_SECRET_KEY": SECRET_KEY}
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **keys})
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)}: {done.stdout}{done.stderr}")
+    return json.loads(done.stdout.strip().split("\n")[-1])["rps"]
 
-    for server in (plain, tier):
-        work(server)
-    rounds = [(work(plain), work(tier)) for _ in range(SMALL_ROUNDS)]
-    for index, name in enumerate(("put", "get")):
-        ratios = [with_tier[index] / without[index] for without, with_tier in rounds]
-        print(f"{name} of 4 KiB: CPU time with a tier {statistics.median(ratios):.2f} of that without ({min(ratios):.2f} to {max(ratios):.2f})")
+
+def small(plain, tier):
+    """Pairs in turns, of which each server is first in every other one."""
+    for operation in ("put", "get"):
+        for server in (plain, tier):
+            rate(server, operation)
+        logarithms = []
+        for number in range(SMALL_PAIRS):
+            order = (plain, tier) if number % 2 == 0 else (tier, plain)
+            rates = {server: rate(server, operation) for server in order}
+            logarithms.append(math.log(rates[tier] / rates[plain]))
+        middle = statistics.mean(logarithms)
+        half = STUDENT_95 * statistics.stdev(logarithms) / math.sqrt(SMALL_PAIRS)
+        low, high = math.exp(middle - half), math.exp(middle + half)
+        print(f"{operation} of 4 KiB: with a tier {math.exp(middle):.3f} of the rate without (95 % interval {low:.3f} to {high:.3f}, "
+              f"{SMALL_PAIRS} pairs; target: reaches 0.97)", flush=True)
+
+
+@contextlib.contextmanager
+def servers(cpus):
+    """The cloud, one without a tier, and one with the first as its tier; each has the bucket."""
+    with contextlib.ExitStack() as stack:
+        def start(**more):
+            server = Server(command=s3_rig.pinned(cpus, [harness.BINARY, "server", "--threads", "1"]), **more).start()
+            stack.callback(server.kill)
+            boto3_client(server.endpoint).create_bucket(Bucket="bucket")
+            return server
+
+        cloud, plain = start(), start()
+        boto3_client(cloud.endpoint).create_bucket(Bucket="large-objects")
+        arguments = ["--tier-endpoint", cloud.endpoint, "--tier-bucket", "large-objects"]
+        yield cloud, plain, start(arguments=arguments, environment=KEYS)
 
 
 def main():
     size = (int(sys.argv[1]) if len(sys.argv) > 1 else 1024) * MIB
     pairs = int(sys.argv[2]) if len(sys.argv) > 2 else 5
-    servers = [Server(arguments=["--threads", "1"]).start() for _ in range(2)]
     try:
-        for server in servers:
-            boto3_client(server.endpoint).create_bucket(Bucket="bucket")
-        cloud, plain = servers
-        boto3_client(cloud.endpoint).create_bucket(Bucket="large-objects")
-        tier = Server(arguments=["--threads", "1", "--tier-endpoint", cloud.endpoint, "--tier-bucket", "large-objects"], environment=KEYS)
-        servers.append(tier.start())
-        boto3_client(tier.endpoint).create_bucket(Bucket="bucket")
-        large(cloud, tier, size, pairs)
-        small(plain, tier)
+        with servers("0,1") as (cloud, _, tier):
+            large(cloud, tier, size, pairs)
+        with servers("0") as (_, plain, tier):
+            small(plain, tier)
     finally:
-        for server in reversed(servers):
-            server.kill()
         harness.clean_up()
 
 

@@ -47,7 +47,7 @@ ServerSettings settings_of(uint64_t seed, bool cloud) {
   settings.secret_key = Secret(kIdentity.secret);
   settings.cache_bytes = seed % 3 == 0 ? 0 : 512 * kKiB;
   settings.request_memory_bytes = 16 * kMiB;
-  settings.capacity_bytes = 96 * kMiB;
+  settings.capacity_bytes = 128 * kMiB;
   settings.namespace_memory_bytes = kNamespaceMemoryBytes;
   settings.durability = has_protected_drive(seed) ? Durability::plp : Durability::strict;
   if (seed % 3 == 1) settings.scrub_period = Duration::seconds(2);

@@ -108,7 +108,7 @@ uint16_t BlobFront::shard_for_new_blob() {
     return std::pair(!shard->refuses_puts(), shard->has_room_for_puts());
   };
   const bool filled = current_ == nullptr || current_->segments_sealed() != current_sealed_;
-  if (filled || !current_->has_room_for_puts() || current_->refuses_puts()) {
+  if (filled || current_->will_keep_puts_waiting() || current_->refuses_puts()) {
     Shard* best = *std::ranges::max_element(
         own_, {}, [&](const Shard* shard) { return std::pair(rank(shard), shard->available_bytes()); });
     if (filled || rank(best) > rank(current_)) current_ = best;

@@ -150,6 +150,8 @@ class Shard {
   // It had no space for a put, and none has become free since.
   bool refuses_puts() const { return refuses_puts_; }
   bool has_room_for_puts() const;
+  // Puts wait for a segment to become free, or soon would.
+  bool will_keep_puts_waiting() const;
   uint64_t live_bytes() const { return live_bytes_; }
   uint64_t capacity_bytes() const { return segments_max_ * segment_room(); }
   uint64_t available_bytes() const;
@@ -261,6 +263,7 @@ class Shard {
   bool has_place(const WriteOp& op) const;
   Segment* segment_for(const WriteOp& op);
   bool puts_allowed() const;
+  bool has_room_for_puts(uint64_t bytes) const;
   Segment*& active(Stream stream) { return active_[static_cast<size_t>(stream)]; }
   Segment* active(Stream stream) const { return active_[static_cast<size_t>(stream)]; }
   std::deque<Segment*>::const_iterator next_free(Stream stream) const;

@@ -26,6 +26,9 @@ constexpr uint64_t kCheckpointShare = 48;
 constexpr Duration kEraseGather = Duration::milliseconds(2);
 constexpr Duration kEraseGatherScarce = Duration::milliseconds(10);  // where space is scarce
 constexpr uint64_t kLargePayloadBytes = 128 * kKiB;
+// Of puts that have their names and are not in a batch yet: they all go to the segment of the shard they are
+// named in.
+constexpr uint64_t kUnderWayBytes = 512 * kKiB;
 
 BlobKey key_of(const WriteOp& op, const Superblock& superblock, uint32_t shard) {
   return {.id = {.volume = superblock.volume,
@@ -242,11 +245,15 @@ Segment* Shard::segment_for(const WriteOp& op) {
 // Puts keep out of a segment that erases took from the reserve, until the reserve is whole again.
 bool Shard::puts_allowed() const { return !active_from_reserve_ || free_.size() >= kReservedSegments; }
 
-bool Shard::has_room_for_puts() const {
+bool Shard::has_room_for_puts(uint64_t bytes) const {
   if (free_.size() > kReservedSegments || may_create()) return true;
   const Segment* segment = active(Stream::puts);
-  return segment != nullptr && puts_allowed() && segment->end + kBatchBytesMax <= segment_bytes();
+  return segment != nullptr && puts_allowed() && segment->end + bytes <= segment_bytes();
 }
+
+bool Shard::has_room_for_puts() const { return has_room_for_puts(kBatchBytesMax); }
+
+bool Shard::will_keep_puts_waiting() const { return blocked_ || !has_room_for_puts(kUnderWayBytes); }
 
 // One whose blocks have been written before, since durable writes cost least there; of those that have not,
 // the one of which most is zeroed for puts, and the other way round for what is moved in large pieces.
