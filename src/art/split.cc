@@ -18,7 +18,9 @@ struct Item {
 
 // All blocks but values, parents before children, with the sizes of their subtrees.
 std::vector<Item> list_blocks(const PageView& page) {
-  std::vector<Item> items{{page.root(), 0, 0, 0}};
+  std::vector<Item> items;
+  items.reserve(size_t{2} * page.entries() + 1);
+  items.push_back({page.root(), 0, 0, 0});
   for (uint32_t i = 0; i < items.size(); ++i) {
     const Block block = page.block(items[i].offset);
     items[i].bytes = block.bytes;
@@ -80,32 +82,46 @@ Cut best_cut(const PageView& page, const std::vector<Item>& items, uint32_t inde
 
 }  // namespace
 
-std::optional<uint8_t> choose_share(const PageView& page, const PageView& neighbour, bool upper) {
-  for (const PageView& each : {page, neighbour}) {
-    const Block root = each.block(each.root());
-    if (!root.node() || root.kind == BlockKind::range || root.value_offset() != 0) return std::nullopt;
+namespace {
+
+bool may_share(const PageView& page) {
+  const Block root = page.block(page.root());
+  return root.node() && root.kind != BlockKind::range && root.value_offset() == 0;
+}
+
+}  // namespace
+
+ShareChooser::ShareChooser(const PageView& page) : page_(page), may_(may_share(page)) {}
+
+std::optional<uint8_t> ShareChooser::choose(const PageView& neighbour, bool upper) {
+  const uint32_t capacity = page_.capacity_bytes();
+  const uint32_t least = capacity / 16;  // what is worth a record of as much
+  const uint32_t most = capacity / 32 * 31;
+  if (!may_ || neighbour.live_bytes() + least > most || !may_share(neighbour)) return std::nullopt;
+  if (children_.empty()) {
+    const std::vector<Item> items = list_blocks(page_);
+    for (size_t i = 1; i < items.size() && items[i].parent == 0; ++i) {
+      children_.push_back({items[i].bytes, items[i].byte});
+    }
   }
-  // Room to grow is left, and it is worth a record of as much as moves.
-  const uint32_t most = page.capacity_bytes() / 8 * 7;
-  const uint32_t least = page.capacity_bytes() / 16;
-  if (neighbour.live_bytes() + least > most) return std::nullopt;
-  const std::vector<Item> items = list_blocks(page);
-  std::vector<const Item*> children;
-  for (const Item& item : items) {
-    if (&item != items.data() && item.parent == 0) children.push_back(&item);
-  }
+  const uint32_t live = page_.live_bytes();
   std::optional<uint8_t> best;
-  // The larger of the two becomes smaller by so much: pages that give to one another come to an end.
-  uint32_t best_larger = std::min(most, page.live_bytes() - std::min(least, page.live_bytes())) + 1;
+  uint32_t best_larger = live;
   uint32_t moved = 0;
-  for (size_t n = 1; n < children.size(); ++n) {
-    const size_t taken = upper ? children.size() - n : n - 1;
-    moved += children[taken]->bytes;
-    const uint32_t larger =
-        std::max(page.live_bytes() - std::min(moved, page.live_bytes()), neighbour.live_bytes() + moved);
-    if (moved < least || larger >= best_larger) continue;
+  for (uint32_t n = 1; n < children_.size(); ++n) {
+    const size_t taken = upper ? children_.size() - n : n - 1;
+    moved += children_[taken].bytes;
+    const uint32_t kept = live - std::min(moved, live);
+    const uint32_t given = neighbour.live_bytes() + moved;
+    const uint32_t larger = std::max(kept, given);
+    // Room to grow is left; or children are large, so that it does not happen often, and both pages become
+    // about as full.
+    const bool room = larger <= capacity / 8 * 7 && larger + least <= live;
+    const bool even =
+        moved >= n * (capacity / 10) && larger - std::min(kept, given) <= capacity / 6 && larger <= most;
+    if (moved < least || larger >= best_larger || !(room || even)) continue;
     best_larger = larger;
-    best = children[upper ? taken : n]->byte;
+    best = children_[upper ? taken : n].byte;
   }
   return best;
 }
@@ -179,8 +195,6 @@ SplitPlan choose_split_of_links(const PageView& page, bool has_parent) {
       best = i;
     }
   }
-  if (best_score >= least)
-    return {SplitPlan::Kind::subtree, path_of(page, items, best), items[best].offset, 0};
   // One node has nearly all.
   uint32_t heavy = 0;
   for (uint32_t i = 1; i < items.size(); ++i) {
@@ -188,8 +202,15 @@ SplitPlan choose_split_of_links(const PageView& page, bool has_parent) {
       heavy = i;
   }
   const Cut heavy_cut = best_cut(page, items, heavy, items[heavy].bytes);
-  if (heavy_cut.score < 2 * least || items[heavy].links < kLinksMin) return {};
-  return {SplitPlan::Kind::inner_range, path_of(page, items, heavy), items[heavy].offset, heavy_cut.byte};
+  const SplitPlan inner_range{SplitPlan::Kind::inner_range, path_of(page, items, heavy), items[heavy].offset,
+                              heavy_cut.byte};
+  const bool divides = heavy_cut.score >= 2 * least && items[heavy].links >= kLinksMin;
+  // A subtree that would be a sparse page itself is no better than the one to be joined.
+  if (divides && heavy != 0 && heavy_cut.score >= best_score && is_sparse(best_score, page.capacity_bytes()))
+    return inner_range;
+  if (best_score >= least)
+    return {SplitPlan::Kind::subtree, path_of(page, items, best), items[best].offset, 0};
+  return divides ? inner_range : SplitPlan{};
 }
 
 }  // namespace fb::art

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "art/page_view.h"
 
@@ -24,7 +25,10 @@ struct SplitPlan {
 };
 
 // Pages with less than this are joined with others.
-inline bool is_sparse(const PageView& page) { return page.live_bytes() < page.capacity_bytes() * 2 / 5; }
+constexpr bool is_sparse(uint32_t live_bytes, uint32_t capacity_bytes) {
+  return live_bytes < capacity_bytes * 2 / 5;
+}
+inline bool is_sparse(const PageView& page) { return is_sparse(page.live_bytes(), page.capacity_bytes()); }
 
 // Whether what two pages hold becomes one page: that leaves room to grow, lest it is split again at once.
 inline bool fit_together(uint32_t live_bytes, uint32_t other_live_bytes, uint32_t capacity_bytes) {
@@ -33,8 +37,22 @@ inline bool fit_together(uint32_t live_bytes, uint32_t other_live_bytes, uint32_
 
 // Where a full page's root children can be divided so that those from that byte on (`upper`: the neighbour
 // holds the interval above), or those below it, go to a neighbour in its range and neither page is full then.
-// Pages come to be filled better by that than by halves only.
-std::optional<uint8_t> choose_share(const PageView& page, const PageView& neighbour, bool upper);
+// Pages come to be filled better by that than by halves only. The larger of the two becomes smaller: pages
+// that give to one another come to an end.
+class ShareChooser {
+ public:
+  explicit ShareChooser(const PageView& page);
+  std::optional<uint8_t> choose(const PageView& neighbour, bool upper);
+
+ private:
+  struct Child {
+    uint32_t bytes = 0;  // with all beneath
+    uint8_t byte = 0;
+  };
+  PageView page_;
+  bool may_;
+  std::vector<Child> children_;  // of the root, once they are asked for
+};
 
 // The division that comes closest to the middle; a subtree rather than a range where both are as good,
 // because it needs no room in the parent. Tells nothing only of a page with nothing to move.

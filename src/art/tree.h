@@ -188,7 +188,9 @@ class Tree {
   Step longer_than(const PageView& page, uint32_t offset, uint32_t above, uint32_t bytes_max, bool& longer,
                    Answer& answer);
   bool remove_empty_pages();
+  static constexpr uint32_t kSplitsAboveMax = 2;  // behind one operation
   void merge_after_split();
+  bool split_above_sparse(std::string_view key);
   uint32_t merge_upwards(const Path& path, size_t i, std::string_view key, Answer& answer);
   bool split_helps(const Path& path, std::string_view key);
   bool try_merge(const PathStep& above, const PathStep& step, std::string_view key, Answer& answer);
@@ -207,6 +209,7 @@ class Tree {
   std::vector<std::byte> image_;
   std::vector<size_t> late_;  // look-ups of get_many that met too many changes
   std::string split_key_;     // on whose way pages were split for the operation under way
+  bool met_sparse_ = false;   // when pages were last joined on a key's way
 };
 
 }  // namespace fb::art

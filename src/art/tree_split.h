@@ -152,6 +152,7 @@ bool Tree<Source, Journal>::share(const PathStep& above, const PathStep& step, s
   if (at.kind != StopKind::range || at.consumed != link_path.size()) return false;
   const Block range = parent.block(at.block);
   const auto own = range_node::load(range.at, range.count(), at.interval);
+  ShareChooser chooser(page);
   for (const bool upper : {true, false}) {
     if (upper ? at.interval + 1 == range.count() : at.interval == 0) continue;
     const auto other = range_node::load(range.at, range.count(), upper ? at.interval + 1 : at.interval - 1);
@@ -160,7 +161,7 @@ bool Tree<Source, Journal>::share(const PathStep& above, const PathStep& step, s
     if (neighbour == nullptr || !change_.lock(neighbour, neighbour->latch.version())) continue;
     source_.point("art.share");
     if (!(neighbour->page_id.load(std::memory_order_relaxed) == word.page_id())) continue;
-    const std::optional<uint8_t> border = choose_share(page, PageView(*neighbour), upper);
+    const std::optional<uint8_t> border = chooser.choose(PageView(*neighbour), upper);
     if (!border) continue;
     const auto below = static_cast<uint8_t>(*border - 1);
     const bool copied =
@@ -209,7 +210,28 @@ template <PageSource Source, JournalSink Journal>
 void Tree<Source, Journal>::merge_after_split() {
   if (split_key_.empty()) return;
   const std::string key = std::exchange(split_key_, {});
-  (void)merge_at(key);
+  for (uint32_t splits = 0;; ++splits) {
+    met_sparse_ = false;
+    (void)merge_at(key);
+    if (!met_sparse_ || splits == kSplitsAboveMax || !split_above_sparse(key)) return;
+  }
+}
+
+// A page that has only links is left sparse by the splits beneath it, and does not come to be merged later:
+// what is put there goes to other pages.
+template <PageSource Source, JournalSink Journal>
+bool Tree<Source, Journal>::split_above_sparse(std::string_view key) {
+  Answer answer;
+  Stop stop;
+  if (locate(key, false, path_, stop, answer) != Step::done) return false;
+  for (; path_.size() > 1; path_.pop_back()) {
+    if (!may_append_more(journal_)) return false;
+    const PathStep& step = path_.back();
+    OptimisticRead read(step.frame->latch);
+    const bool sparse = read.started() && is_sparse(PageView(*step.frame));
+    if (sparse && read.valid() && split_above(path_, key)) return true;
+  }
+  return false;
 }
 
 template <PageSource Source, JournalSink Journal>
@@ -306,6 +328,7 @@ bool Tree<Source, Journal>::try_merge(const PathStep& above, const PathStep& ste
     OptimisticRead below(child->latch);
     if (!below.started() || !is_sparse(PageView(*child)) || !below.valid()) return false;
   }
+  met_sparse_ = true;
   source_.point("art.merge");
   if (!change_.lock(above.frame, above.frame->latch.version())) return false;
   // Nothing has held it since the way down: it may have been given away, and still has the bytes of the page

@@ -174,6 +174,28 @@ TEST(Tree, NeighboursShare) {
   GTEST_LOG_(INFO) << fmt::format("fill {:.3f}, {} pages", check.fill(), check.pages);
 }
 
+// Keys of the benchmarks, with directories of 1,000 and of 100: bytes a key in pages of 16 KiB. No page with
+// next to nothing but links is left between the directory's pages and the one above.
+TEST(Tree, SpaceAfterRandomInserts) {
+  for (const uint32_t classes : {100u, 1000u}) {
+    constexpr uint32_t kKeys = 200'000;
+    std::mt19937_64 random(1);
+    World<true> world(16 * 1024);
+    for (uint32_t i = 0; i < kKeys; ++i) {
+      const std::string key = fmt::format("datasets/imagenet-{:02}/train/class-{:04}/shard-{:03}/{:016x}.jpg",
+                                          random() % 2, random() % classes, random() % 100, random());
+      ASSERT_EQ(world.tree.put(key, std::string(205, 'v')).outcome, Outcome::done);
+    }
+    const TreeCheck check = verify_tree(world.source);
+    ASSERT_EQ(check.error, "");
+    const double bytes = static_cast<double>(check.pages) * 16 * 1024 / kKeys;
+    EXPECT_LE(bytes, 332) << classes;
+    EXPECT_LE(check.depth_pages, 4u);
+    GTEST_LOG_(INFO) << fmt::format("{} classes: {:.1f} bytes/key, fill {:.3f}", classes, bytes,
+                                    check.fill());
+  }
+}
+
 // Two thirds after random inserts, and no collapse after random deletes.
 TEST(Tree, PagesAreFilled) {
   std::mt19937_64 random(1);
