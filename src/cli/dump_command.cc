@@ -34,6 +34,15 @@ struct DumpOptions {
 
 constexpr size_t kReadBytes = kMiB;
 
+// From the disk itself; one that was cut short is no file for direct I/O.
+Task<Result<File>> open_segment(Env& env, const std::string& path) {
+  FB_CO_TRY(File file, co_await File::open(env, path, {.direct = true}));
+  const auto stat = co_await file.stat();
+  if (!stat || stat->size_bytes % kDirectIoAlignment == 0) co_return file;
+  FB_CO_CHECK(co_await file.close());
+  co_return co_await File::open(env, path, {});
+}
+
 // All of it, as far as it can be read: what the device refuses is zeros, and told.
 Task<Result<void>> read_all(File& file, std::span<std::byte> bytes,
                             const std::function<void(std::string_view)>& line) {
@@ -54,7 +63,7 @@ Task<Result<void>> read_all(File& file, std::span<std::byte> bytes,
 
 Task<CommandOutcome> dump_segment_file(Env& env, const std::string& path,
                                        const std::function<void(std::string_view)>& line) {
-  auto opened = co_await File::open(env, path, {.direct = true});
+  auto opened = co_await open_segment(env, path);
   if (!opened) {
     const int number = opened.error().os_errno();
     const std::string why =
