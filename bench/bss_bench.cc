@@ -11,8 +11,7 @@
 // all that there may be; 0: puts go into new ones, beside the zeros that are written ahead of them), and what
 // is put is erased between rounds. Checksums are made of every payload, as the server makes them. CPU time is
 // the process's (getrusage), kernel workers included, while a round of ours runs.
-#include <sched.h>
-
+#include "arguments.h"
 #include "bss_load.h"
 
 namespace fb::bench {
@@ -134,11 +133,7 @@ void measure_hot(const Settings& settings) {
   show("get 4 KiB, from the cache", "gets/s", rounds, "", "1.5 million");
 }
 
-bool take_argument(Settings& settings, std::string_view argument) {
-  const size_t equals = argument.find('=');
-  if (equals == std::string_view::npos) return false;
-  const std::string_view name = argument.substr(0, equals);
-  const std::string value(argument.substr(equals + 1));
+bool take_argument(Settings& settings, std::string_view name, const std::string& value) {
   if (name == "--directory") {
     settings.directory = value;
   } else if (name == "--seconds") {
@@ -160,11 +155,7 @@ bool take_argument(Settings& settings, std::string_view argument) {
   } else if (name == "--file") {
     settings.file_mib = std::stoull(value);
   } else if (name == "--figures") {
-    for (size_t at = 0; at <= value.size();) {
-      const size_t end = std::min(value.find(',', at), value.size());
-      settings.figures.insert(value.substr(at, end - at));
-      at = end + 1;
-    }
+    settings.figures.merge(split_names(value));
   } else {
     return false;
   }
@@ -173,10 +164,7 @@ bool take_argument(Settings& settings, std::string_view argument) {
 
 void run(const Settings& settings) {
   std::filesystem::create_directories(settings.directory);
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(settings.cpu, &set);
-  if (sched_setaffinity(0, sizeof(set), &set) != 0) give_up("--cpu: not one of this process");
+  if (!pin_to(settings.cpu)) give_up("--cpu: not one of this process");
   const auto beside_fio = {"put", "put_plp", "put_1m", "get", "get_1m"};
   if (std::ranges::any_of(beside_fio, [&](const char* figure) { return settings.wants(figure); }))
     write_peer_file(settings);
@@ -198,10 +186,9 @@ void run(const Settings& settings) {
 
 int main(int argc, char** argv) {
   fb::bench::Settings settings;
-  for (int i = 1; i < argc; ++i) {
-    if (fb::bench::take_argument(settings, argv[i])) continue;
-    fmt::print(stderr, "not understood: {}\n", argv[i]);
-    return 2;
-  }
+  const auto take = [&](std::string_view name, const std::string& value) {
+    return fb::bench::take_argument(settings, name, value);
+  };
+  if (!fb::bench::take_arguments(argc, argv, take)) return 2;
   fb::bench::run(settings);
 }

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "bss/store.h"
+#include "fio.h"
 #include "io/runtime.h"
 #include "io/scope.h"
 #include "namespace_workload.h"
@@ -64,11 +65,6 @@ inline double cpu_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-// Operations, or MiB, a second. Fields of fio's terse format, version 3.
-struct FioRate {
-  double iops = 0;
-  double mib = 0;
-};
 inline FioRate fio(const Settings& settings, const std::string& job) {
   const bool writes = job.find("write") != std::string::npos;
   const std::string command = fmt::format(
@@ -76,22 +72,9 @@ inline FioRate fio(const Settings& settings, const std::string& job) {
       "--direct=1 "
       "--ioengine=io_uring {}",
       settings.cpu, settings.directory, settings.file_mib, job);
-  FILE* pipe = popen(command.c_str(), "r");
-  if (pipe == nullptr) give_up("fio does not start");
-  std::string line;
-  for (int c = 0; (c = std::fgetc(pipe)) != EOF;) line.push_back(static_cast<char>(c));
-  if (pclose(pipe) != 0) give_up(fmt::format("fio failed: {}\n{}", command, line));
-  std::vector<std::string> fields(1);
-  for (const char c : line) {
-    if (c == ';') {
-      fields.emplace_back();
-    } else {
-      fields.back().push_back(c);
-    }
-  }
-  const size_t first = writes ? 46 : 5;
-  if (fields.size() < first + 3) give_up("fio says nothing that is understood: " + line);
-  return {.iops = std::stod(fields[first + 2]), .mib = std::stod(fields[first + 1]) / 1024};
+  const auto rate = run_fio(command, writes);
+  if (!rate) give_up(rate.error());
+  return *rate;
 }
 inline std::string timed(const Settings& settings, std::string_view job) {
   return fmt::format("{} --time_based --runtime={}", job, settings.seconds);

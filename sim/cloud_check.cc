@@ -19,7 +19,13 @@ namespace {
 constexpr Duration kCallTimeout = Duration::seconds(10);
 constexpr Duration kPause = Duration::seconds(5);
 constexpr int kLooksMax = 60;
-constexpr int kTriesMax = 20;  // of a request
+constexpr int kTriesMax = 20;       // of a request
+constexpr size_t kReplacedMax = 8;  // keys
+constexpr size_t kReplacementBytes = 100 * kKiB;
+
+std::string path_of(std::string_view bucket, std::string_view key) {
+  return fmt::format("/{}/{}", bucket, s3::uri_encode(key, s3::Slash::keep));
+}
 
 std::string decoded(const char* text) { return s3::decode_query(text).value_or(""); }
 
@@ -100,8 +106,7 @@ Task<void> check_bytes(World& world, Env& env, S3Client& client, const NamedPiec
     if (!value || *value == nullptr)
       co_return world.fail(fmt::format("{} is named by '{}', which there is not", key, piece.object));
     S3Answer answer;
-    const S3Request request{
-        .method = "GET", .path = fmt::format("/{}/{}", kCloudBucket, s3::uri_encode(key, s3::Slash::keep))};
+    const S3Request request{.method = "GET", .path = path_of(kCloudBucket, key)};
     if (!co_await ask(world, env, client, request, 200, answer)) co_return;
     const std::string content = (*value)->content();
     if (piece.offset + piece.size > content.size() ||
@@ -110,6 +115,17 @@ Task<void> check_bytes(World& world, Env& env, S3Client& client, const NamedPiec
                                        piece.offset, piece.offset + piece.size, piece.object));
     }
   }
+}
+
+Task<bool> write(World& world, Env& env, S3Client& client, const std::string& key, const ValuePtr& value) {
+  KeyModel& model = world.keys.at(key);
+  S3Request request{.method = value ? "PUT" : "DELETE", .path = path_of(kBucket, key)};
+  if (value) request.body = value->content();
+  model.write_begins(value);
+  S3Answer answer;
+  if (!co_await ask(world, env, client, request, value ? 200 : 204, answer)) co_return false;
+  model.write_acknowledged();
+  co_return true;
 }
 
 }  // namespace
@@ -122,9 +138,7 @@ Task<void> end_uploads(World& world, Env& env) {
     for (const Upload& upload : uploads) {
       S3Answer answer;
       const S3Request abort{
-          .method = "DELETE",
-          .path = fmt::format("/{}/{}", kBucket, s3::uri_encode(upload.key, s3::Slash::keep)),
-          .query = "uploadId=" + upload.id};
+          .method = "DELETE", .path = path_of(kBucket, upload.key), .query = "uploadId=" + upload.id};
       if (!co_await ask(world, env, client, abort, 204, answer)) break;
     }
   } while (!uploads.empty() && !world.failed());
@@ -148,6 +162,21 @@ Task<void> read_names(World& world, Env& env, bool on_device, NamedPieces& names
                                .tuning = tuning_of(world.simulation.seed())};
   const CommandOutcome outcome = co_await map_directory(env, options, take);
   if (outcome.status != 0) world.fail("the store cannot be read at rest: " + outcome.message);
+}
+
+Task<void> replace_and_delete(World& world, Env& env, NamedPieces& names) {
+  S3Client client(env, world.server.endpoint(kServerPort), world.identity, kCallTimeout);
+  std::vector<std::string> keys;
+  for (const auto& [key, model] : world.keys) keys.push_back(key);
+  for (size_t i = 0; i < keys.size() && i < kReplacedMax && !world.failed(); ++i) {
+    const ValuePtr first = Value::make(world.next_value++, kReplacementBytes);
+    const ValuePtr second = Value::make(world.next_value++, kReplacementBytes);
+    for (const ValuePtr& value : {first, second, ValuePtr()}) {
+      if (!co_await write(world, env, client, keys[i], value)) break;
+    }
+    std::erase_if(names, [&](const auto& named) { return named.second.object == keys[i]; });
+  }
+  co_await client.close();
 }
 
 Task<void> check_cloud(World& world, Env& env, const Endpoint& cloud, const NamedPieces& names) {

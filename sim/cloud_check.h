@@ -23,6 +23,9 @@ using NamedPieces = std::map<std::string, NamedPiece>;  // by their keys in the 
 Task<void> end_uploads(World& world, Env& env);
 // On the machine of the store, while its server is stopped.
 Task<void> read_names(World& world, Env& env, bool on_device, NamedPieces& names);
+// Writes some keys over and deletes them. What a process has put itself and leaks, no sweep finds before the
+// next start: so the ledger must have freed it.
+Task<void> replace_and_delete(World& world, Env& env, NamedPieces& names);
 // Looks again and again until it is so; a failure of the world where it never is. What is no longer named is
 // freed within minutes.
 Task<void> check_cloud(World& world, Env& env, const Endpoint& cloud, const NamedPieces& names);

@@ -298,6 +298,9 @@ class Run {
     start_server();
     run_client([&](Env& env) -> Task<void> {
       co_await check_cloud(world_, env, cloud_->endpoint(kServerPort), names);
+      if (world_.failed()) co_return;
+      co_await replace_and_delete(world_, env, names);
+      if (!world_.failed()) co_await check_cloud(world_, env, cloud_->endpoint(kServerPort), names);
     });
     if (proceeding()) stop();
   }

@@ -113,8 +113,8 @@ BANS = [
 EXCEPTIONS = [
     # (path, as fnmatch takes it; rules; why)
     ("src/base/assert.cc", {"terminal"}, "the last words of a failed assertion, when nothing else can be trusted"),
-    ("src/cli/server_command.cc", {"environment", "files", "terminal"},
-     "the command line: reads the environment and the configuration file once, before there is an Env, and talks to the terminal"),
+    ("src/cli/process.cc", {"environment", "files", "terminal"},
+     "the edge of the process: reads the environment and the configuration file once, before there is an Env, and talks to the terminal"),
     ("src/cli/server.cc", {"processes"}, "names the signals that Env delivers"),
     ("src/api/api_test_world*", {"layer"}, "the tests of the API run it on the real engines"),
     ("src/nss/*_test.cc", {"layer"}, "the namespace engine is tested over the real page store and journal"),

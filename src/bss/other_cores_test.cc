@@ -6,7 +6,10 @@
 
 #include <array>
 #include <atomic>
+#include <deque>
 #include <filesystem>
+#include <optional>
+#include <string_view>
 
 #include "bss/test_store.h"
 #include "bss/test_world.h"
@@ -272,6 +275,89 @@ TEST(BlobOtherCores, ReadsWhileTheOwnerClosesEndWell) {
   }
   EXPECT_GT(read, 0U);
   EXPECT_GT(refused, 0U);
+}
+
+// Fills segments and empties them again.
+Task<void> turn_over(Env& env, BlobFront& front, int blobs) {
+  constexpr size_t kKept = 4;
+  std::deque<BlobKey> live;
+  for (int i = 0; i < blobs; ++i) {
+    live.push_back({.id = front.new_blob()});
+    CO_ASSERT_OK(co_await put_bytes(env, front, live.back(), payload_of(live.back().id.number, 50'000)));
+    if (live.size() <= kKept) continue;
+    CO_ASSERT_OK(co_await erase_blob(front, live.front().id));
+    live.pop_front();
+  }
+}
+
+// A core in the middle of a look-up, seen from outside the machine.
+class LookUpWatch {
+ public:
+  LookUpWatch(World& world, OnAllCores& all) : world_(world), all_(all) {}
+  // Between any two steps of the simulation.
+  void look() {
+    const char* place = world_.node.env(1).place();
+    if (place == nullptr || std::string_view(place) != "segment found") {
+      began_.reset();
+      return;
+    }
+    const uint64_t recycled = all_.front(0).stats().compacted_segments;
+    const Instant now = world_.simulation.now();
+    if (!began_) {
+      began_ = now;
+      recycled_before_ = recycled;
+      return;
+    }
+    longest = std::max(longest, now - *began_);
+    recycled_most = std::max(recycled_most, recycled - recycled_before_);
+  }
+
+  // Of all times that the core was left where it has found a segment and not counted it.
+  Duration longest;
+  uint64_t recycled_most = 0;
+
+ private:
+  World& world_;
+  OnAllCores& all_;
+  std::optional<Instant> began_;
+  uint64_t recycled_before_ = 0;
+};
+
+TEST(BlobOtherCores, NothingIsRecycledInTheMiddleOfALookUp) {
+  for (uint64_t seed = 1; seed <= kSeeds && !testing::Test::HasFailure(); ++seed) {
+    SCOPED_TRACE(fmt::format("seed {}", seed));
+    BlobStoreOptions options = small_options("/blobs", 2);  // of which core 0 fills its own shard only
+    options.cache_bytes = 0;
+    OnAllCores all(options, 2);
+    World world(seed, 2);
+    world.simulation.set_switch_chance(1'000'000);
+    BlobKey key;
+    bool over = false;
+    const OnAllCores::Body body = [&](Env& env, BlobFront& front) -> Task<void> {
+      if (env.core() == 0) {
+        key = {.id = front.new_blob()};
+        CO_ASSERT_OK(co_await put_bytes(env, front, key, payload_of(seed, 3000)));
+      }
+      co_await all.meet(env);
+      if (env.core() == 0) {
+        co_await turn_over(env, front, 1000);
+        over = true;
+        EXPECT_GT(front.stats().compacted_segments, 200U);
+      } else {
+        while (!over) EXPECT_EQ((co_await get_bytes(front, key, 0, 3000)).value(), payload_of(seed, 3000));
+        EXPECT_EQ(front.stats().reread, 0U);
+      }
+    };
+    LookUpWatch watch(world, all);
+    world.node.start([&](Env& env) { return all.run(env, body); });
+    const auto ended = [&] {
+      if (world.node.running()) watch.look();
+      return !world.node.running();
+    };
+    ASSERT_TRUE(world.simulation.run_until(ended, Duration::seconds(3600))) << world.node.describe_waiting();
+    EXPECT_GE(watch.longest, Duration::milliseconds(3));
+    EXPECT_LE(watch.recycled_most, 1U);  // its new header was being written
+  }
 }
 
 // Writers of every core put and erase blobs of their own, so that the little space there is goes round all

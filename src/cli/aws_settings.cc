@@ -8,10 +8,12 @@
 #include <optional>
 
 #include "base/ascii.h"
+#include "io/file.h"
 
 namespace fb {
 namespace {
 
+constexpr size_t kFileBytesMax = kMiB;
 constexpr std::string_view kDefaultProfile = "default";
 constexpr std::string_view kDefaultRegion = "us-east-1";
 
@@ -105,6 +107,17 @@ AwsFiles aws_file_paths(const EnvironmentLookup& environment) {
   if (paths.credentials.empty()) paths.credentials = home + "/.aws/credentials";
   if (paths.config.empty()) paths.config = home + "/.aws/config";
   return paths;
+}
+
+Task<AwsFiles> read_aws_files(Env& env, const EnvironmentLookup& environment) {
+  const AwsFiles paths = aws_file_paths(environment);
+  AwsFiles files;
+  for (const auto& [path, text] :
+       {std::pair(&paths.credentials, &files.credentials), std::pair(&paths.config, &files.config)}) {
+    if (path->empty()) continue;
+    if (auto read = co_await read_small_file(env, *path, kFileBytesMax)) *text = std::move(*read);
+  }
+  co_return files;
 }
 
 ConfigResult<AwsSettings> resolve_aws_settings(const AwsFlags& flags, const EnvironmentLookup& environment,

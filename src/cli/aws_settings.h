@@ -6,6 +6,7 @@
 
 #include "base/config.h"
 #include "base/secret.h"
+#include "io/env.h"
 
 namespace fb {
 
@@ -38,9 +39,11 @@ struct AwsFiles {
   std::string config;
 };
 AwsFiles aws_file_paths(const EnvironmentLookup& environment);
+// What they hold; "" where there is none.
+Task<AwsFiles> read_aws_files(Env& env, const EnvironmentLookup& environment);
 
-// Flags win over variables, variables over the files, of which `text` holds the content ("" where there is
-// none). Credentials from variables count unless --profile is given.
+// Flags win over variables, variables over the files, of which `text` holds the content. Credentials from
+// variables count unless --profile is given.
 ConfigResult<AwsSettings> resolve_aws_settings(const AwsFlags& flags, const EnvironmentLookup& environment,
                                                const AwsFiles& text);
 

@@ -3,16 +3,35 @@
 
 #include <fmt/format.h>
 
+#include <memory>
+
+#include "cli/process.h"
 #include "cli/s3_client.h"
 #include "cli/store_at_rest.h"
 #include "cli/usage.h"
-#include "io/runtime.h"
 
 namespace fb {
 namespace {
 
-constexpr int kExitFailed = 1;
-constexpr int kExitUsage = 2;
+constexpr std::string_view kAbout =
+    "Show where the bytes of a store are: live, garbage, free, reserved; pages and journal of the "
+    "namespace.\n\n"
+    "  fractalbits df                                          of the server that runs on this machine\n"
+    "  fractalbits df --mgmt-url http://127.0.0.1:18080        of one that runs there\n"
+    "  fractalbits df --data-dir ./fractalbits-data            of one that is stopped\n\n"
+    "A stopped store is opened as a start would open it, which redoes what its journal holds.";
+constexpr std::string_view kMore =
+    "The names in the JSON are those of the metrics, without `fractalbits_`.\n"
+    "Exit status: 0 shown, 1 it could not be found out, 2 wrong usage.";
+
+struct DfOptions {
+  std::string data_dir;
+  std::string device;    // that the store is on; empty: none
+  std::string mgmt_url;  // empty: the data directory
+  bool json = false;
+};
+
+constexpr const char* kOwnServer = "http://127.0.0.1:18080";
 constexpr uint64_t kPageMemoryBytes = 64 * kMiB;
 constexpr Duration kAnswerTimeout = Duration::seconds(60);
 
@@ -35,10 +54,8 @@ Task<CommandOutcome> look_at_directory(Env& env, const DfOptions& options) {
 
 // The metrics are open to all who reach the port: any key will do.
 Task<CommandOutcome> ask_server(Env& env, const DfOptions& options) {
-  const auto endpoint = S3Endpoint::parse(options.mgmt_url);
-  if (!endpoint) co_return CommandOutcome{kExitUsage, "--mgmt-url: " + endpoint.error()};
-  if (endpoint->tls)
-    co_return CommandOutcome{kExitUsage, "--mgmt-url: the management port speaks plain HTTP"};
+  const auto endpoint = S3Endpoint::parse_management(options.mgmt_url);
+  if (!endpoint) co_return CommandOutcome{kExitUsage, endpoint.error()};
   const AwsSettings nobody{
       .access_key = "fractalbits-df", .secret_key = Secret("fractalbits-df"), .region = "us-east-1"};
   const TlsContext tls;
@@ -56,21 +73,29 @@ Task<CommandOutcome> ask_server(Env& env, const DfOptions& options) {
   co_return outcome_of(usage, options.json);
 }
 
+// What is shown is the table, or the JSON.
+int run_df(DfOptions options) {
+  if (options.data_dir.empty() && options.mgmt_url.empty()) options.mgmt_url = kOwnServer;
+  return finish(run_on_core([&](Env& env) -> Task<CommandOutcome> {
+    if (options.mgmt_url.empty()) co_return co_await look_at_directory(env, options);
+    co_return co_await ask_server(env, options);
+  }));
+}
+
 }  // namespace
 
-CommandOutcome run_df(const DfOptions& options) {
-  RuntimeOptions runtime;
-  runtime.on_notice = [](Env&, std::string_view) {};
-  CommandOutcome outcome;
-  const auto ran = run_cores(runtime, [&](Env& env) -> Task<void> {
-    if (options.mgmt_url.empty()) {
-      outcome = co_await look_at_directory(env, options);
-    } else {
-      outcome = co_await ask_server(env, options);
-    }
-  });
-  if (!ran) return {kExitFailed, fmt::format("cannot start: {}", ran.error().to_string())};
-  return outcome;
+void add_df_command(CommandLine& line) {
+  const auto options = std::make_shared<DfOptions>();
+  CommandOptions df = line.add("df", kAbout, kMore, [options] { return run_df(*options); });
+  auto& directory =
+      df.text("--data-dir", options->data_dir, "DIR", "The data directory of a server that is stopped.");
+  auto& device =
+      df.text("--device", options->device, "PATH", "The device that the store is on, if it is on one.");
+  CommandOptions::need(device, directory);
+  auto& server = df.text("--mgmt-url", options->mgmt_url, "URL",
+                         "The management port of a server that runs. Default: http://127.0.0.1:18080.");
+  CommandOptions::exclude(server, directory);
+  df.flag("--json", options->json, "One object, in bytes and counts.");
 }
 
 }  // namespace fb

@@ -4,22 +4,44 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 #include <system_error>
 #include <vector>
 
 #include "bss/aligned_bytes.h"
 #include "bss/device.h"
 #include "bss/segment_dump.h"
-#include "cli/fsck_command.h"
+#include "cli/process.h"
 #include "cli/store_place.h"
 #include "io/file.h"
-#include "io/runtime.h"
 
 namespace fb {
 namespace {
 
-constexpr int kExitFailed = 1;
+constexpr std::string_view kAbout =
+    "Show what a segment of the blob store says: headers, batches, entries, and what is "
+    "not intact. It is only "
+    "read, and may be damaged.\n\n"
+    "  fractalbits dump-segment ./fractalbits-data/blobs/shard-0003/segment-00000000\n"
+    "  fractalbits dump-segment --device /dev/sdb blobs/shard-0003/segment-00000000";
+constexpr std::string_view kMore =
+    "Exit status: 0 all is intact, 1 it could not be read, 2 wrong usage, 4 something is damaged.";
+
+struct DumpOptions {
+  std::string file;
+  std::string device;  // that the file is on; empty: a file of the file system
+};
+
 constexpr size_t kReadBytes = kMiB;
+
+// From the disk itself; one that was cut short is no file for direct I/O.
+Task<Result<File>> open_segment(Env& env, const std::string& path) {
+  FB_CO_TRY(File file, co_await File::open(env, path, {.direct = true}));
+  const auto stat = co_await file.stat();
+  if (!stat || stat->size_bytes % kDirectIoAlignment == 0) co_return file;
+  FB_CO_CHECK(co_await file.close());
+  co_return co_await File::open(env, path, {});
+}
 
 // All of it, as far as it can be read: what the device refuses is zeros, and told.
 Task<Result<void>> read_all(File& file, std::span<std::byte> bytes,
@@ -41,7 +63,7 @@ Task<Result<void>> read_all(File& file, std::span<std::byte> bytes,
 
 Task<CommandOutcome> dump_segment_file(Env& env, const std::string& path,
                                        const std::function<void(std::string_view)>& line) {
-  auto opened = co_await File::open(env, path, {.direct = true});
+  auto opened = co_await open_segment(env, path);
   if (!opened) {
     const int number = opened.error().os_errno();
     const std::string why =
@@ -70,6 +92,8 @@ Task<CommandOutcome> dump_segment_file(Env& env, const std::string& path,
   co_return outcome;
 }
 
+namespace {
+
 // Looked at beside a server that may be running: its table is read as it is on the device.
 Task<CommandOutcome> dump_segment_of_device(Env& env, const std::string& path, const std::string& device_path,
                                             const std::function<void(std::string_view)>& line) {
@@ -81,20 +105,18 @@ Task<CommandOutcome> dump_segment_of_device(Env& env, const std::string& path, c
   co_return outcome;
 }
 
-CommandOutcome run_dump_segment(const std::string& path, const std::string& device_path,
-                                const std::function<void(std::string_view)>& line) {
-  RuntimeOptions runtime;
-  runtime.on_notice = [](Env&, std::string_view) {};
-  CommandOutcome outcome;
-  const auto ran = run_cores(runtime, [&](Env& env) -> Task<void> {
-    if (device_path.empty()) {
-      outcome = co_await dump_segment_file(env, path, line);
-    } else {
-      outcome = co_await dump_segment_of_device(env, path, device_path, line);
-    }
+}  // namespace
+
+void add_dump_command(CommandLine& line) {
+  const auto options = std::make_shared<DumpOptions>();
+  CommandOptions dump = line.add("dump-segment", kAbout, kMore, [options] {
+    return finish_check(run_on_core([&](Env& env) -> Task<CommandOutcome> {
+      if (options->device.empty()) co_return co_await dump_segment_file(env, options->file, print_line);
+      co_return co_await dump_segment_of_device(env, options->file, options->device, print_line);
+    }));
   });
-  if (!ran) return {kExitFailed, fmt::format("cannot start: {}", ran.error().to_string())};
-  return outcome;
+  dump.positional("FILE", options->file, "A file segment-* of a data directory, or of the device.");
+  dump.text("--device", options->device, "PATH", "The device that the file is on, if it is on one.");
 }
 
 }  // namespace fb

@@ -5,15 +5,14 @@
 #include <string>
 #include <string_view>
 
-#include "cli/mv_command.h"
+#include "cli/command_line.h"
+#include "cli/command_outcome.h"
 
 namespace fb {
 
 // `fractalbits dump-segment FILE`: what a segment of the blob store says, damaged or not. Status kExitDamaged
 // where something in it is not intact; the outcome's message is the summary.
-// `device_path` empty: a file of the file system.
-CommandOutcome run_dump_segment(const std::string& path, const std::string& device_path,
-                                const std::function<void(std::string_view)>& line);
+void add_dump_command(CommandLine& line);
 Task<CommandOutcome> dump_segment_file(Env& env, const std::string& path,
                                        const std::function<void(std::string_view)>& line);
 

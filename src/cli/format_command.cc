@@ -3,16 +3,23 @@
 
 #include <fmt/format.h>
 
+#include <memory>
+
 #include "base/units.h"
 #include "bss/device_make.h"
+#include "cli/process.h"
 #include "io/file.h"
-#include "io/runtime.h"
 
 namespace fb {
 namespace {
 
-constexpr int kExitFailed = 1;
-constexpr int kExitUsage = 2;
+constexpr std::string_view kAbout =
+    "Make a block device, or a file, ready to hold a store. Nothing is done to one on which anything is "
+    "found, or that is mounted or in use.\n\n"
+    "  fractalbits format --device /dev/nvme1n1\n"
+    "  fractalbits server --device /dev/nvme1n1\n\n"
+    "  fractalbits format --device ./store.fractalbits --size 100GiB      a file, made now";
+constexpr std::string_view kMore = "Exit status: 0 it is ready, 1 it was refused or failed, 2 wrong usage.";
 
 std::string gibibytes(uint64_t bytes) {
   return fmt::format("{:.1f} GiB", static_cast<double>(bytes) / static_cast<double>(kGiB));
@@ -26,6 +33,22 @@ Task<std::optional<FileStat>> look_at(Env& env, const std::string& path) {
   (void)co_await opened->close();
   if (!stat) co_return std::nullopt;
   co_return *stat;
+}
+
+// A bar where a person is looking, nothing else.
+FormatProgress format_progress() {
+  if (!errors_are_terminal()) return {};
+  return [shown = -1](uint64_t done, uint64_t total) mutable {
+    constexpr int kWidth = 40;
+    const int percent = total == 0 ? 100 : static_cast<int>(done * 100 / total);
+    if (percent == shown) return;
+    shown = percent;
+    const auto filled = static_cast<size_t>(percent * kWidth / 100);
+    print_error(fmt::format("\r  [{}{}] {:3} %  {:.1f} of {:.1f} GiB", std::string(filled, '#'),
+                            std::string(kWidth - filled, '.'), percent, static_cast<double>(done) / kGiB,
+                            static_cast<double>(total) / kGiB));
+    if (done == total) print_error("\n");
+  };
 }
 
 }  // namespace
@@ -61,14 +84,22 @@ Task<CommandOutcome> format_device(Env& env, const FormatOptions& options,
                      superblock.extent_bytes / kKiB, made->zeroed ? ", written with zeros" : "")};
 }
 
-CommandOutcome run_format(const FormatOptions& options, const FormatProgress& on_progress) {
-  RuntimeOptions runtime;
-  runtime.on_notice = [](Env&, std::string_view) {};
-  CommandOutcome outcome;
-  const auto ran = run_cores(
-      runtime, [&](Env& env) -> Task<void> { outcome = co_await format_device(env, options, on_progress); });
-  if (!ran) return {kExitFailed, fmt::format("cannot start: {}", ran.error().to_string())};
-  return outcome;
+void add_format_command(CommandLine& line) {
+  const auto options = std::make_shared<FormatOptions>();
+  CommandOptions format = line.add("format", kAbout, kMore, [options] {
+    return finish(run_on_core([&](Env& env) -> Task<CommandOutcome> {
+      co_return co_await format_device(env, *options, format_progress());
+    }));
+  });
+  auto& device = format.text("--device", options->device, "PATH", "The block device or file.");
+  CommandOptions::require(device);
+  format.bytes("--size", options->size_bytes, "Of a file to be made.");
+  format.flag("--force", options->force,
+              "Destroy what is on it. One that is mounted, or in use, is refused all the same.");
+  format.flag("--zero", options->zero,
+              "Write zeros over all of a block device, too. Of a file that is always done: a file system is "
+              "slow with blocks that were never written.");
+  format.flag("--no-zero", options->no_zero, "Not of a file either.");
 }
 
 }  // namespace fb

@@ -4,7 +4,8 @@
 #include <functional>
 #include <string>
 
-#include "cli/mv_command.h"
+#include "cli/command_line.h"
+#include "cli/command_outcome.h"
 
 namespace fb {
 
@@ -22,7 +23,7 @@ struct FormatOptions {
 inline constexpr uint64_t kFormatBytesMin = uint64_t{1} << 30;
 
 using FormatProgress = std::function<void(uint64_t done, uint64_t total)>;
-CommandOutcome run_format(const FormatOptions& options, const FormatProgress& on_progress);
+void add_format_command(CommandLine& line);
 Task<CommandOutcome> format_device(Env& env, const FormatOptions& options, const FormatProgress& on_progress);
 
 }  // namespace fb

@@ -3,17 +3,28 @@
 
 #include <fmt/format.h>
 
+#include <memory>
+
 #include "cli/fsck.h"
+#include "cli/process.h"
 #include "cli/s3_client.h"
 #include "cli/store_at_rest.h"
-#include "io/file.h"
-#include "io/runtime.h"
 
 namespace fb {
 namespace {
 
-constexpr int kExitFailed = 1;
-constexpr int kExitUsage = 2;
+constexpr std::string_view kAbout =
+    "Check a store: every page of the namespace, what is counted, and that the content of every object is "
+    "there.\n\n"
+    "  fractalbits fsck --data-dir ./fractalbits-data          of a server that is stopped\n"
+    "  fractalbits fsck --mgmt-url http://127.0.0.1:18080      of one that runs, beside its traffic\n\n"
+    "A stopped store is opened as a start would open it, which redoes what its journal holds; nothing else "
+    "is "
+    "changed. A running\n"
+    "one is asked with the root key, found where the AWS CLI finds credentials.";
+constexpr std::string_view kMore =
+    "Exit status: 0 nothing is wrong, 1 the check could not be made, 2 wrong usage, 4 something is damaged.";
+
 constexpr Duration kLiveTimeout = Duration::minutes(24 * 60);
 
 CommandOutcome outcome_of(std::string report) {
@@ -23,17 +34,9 @@ CommandOutcome outcome_of(std::string report) {
 }
 
 Task<CommandOutcome> ask_server(Env& env, const FsckOptions& options, const EnvironmentLookup& environment) {
-  const AwsFiles paths = aws_file_paths(environment);
-  AwsFiles files;
-  for (const auto& [path, text] :
-       {std::pair(paths.credentials, &files.credentials), std::pair(paths.config, &files.config)}) {
-    if (path.empty()) continue;
-    if (auto read = co_await read_small_file(env, path, kMiB)) *text = std::move(*read);
-  }
-  const auto endpoint = S3Endpoint::parse(options.mgmt_url);
-  if (!endpoint) co_return CommandOutcome{kExitUsage, "--mgmt-url: " + endpoint.error()};
-  if (endpoint->tls)
-    co_return CommandOutcome{kExitUsage, "--mgmt-url: the management port speaks plain HTTP"};
+  const AwsFiles files = co_await read_aws_files(env, environment);
+  const auto endpoint = S3Endpoint::parse_management(options.mgmt_url);
+  if (!endpoint) co_return CommandOutcome{kExitUsage, endpoint.error()};
   const auto settings = resolve_aws_settings(options.aws, environment, files);
   if (!settings) co_return CommandOutcome{kExitUsage, settings.error()};
   const TlsContext tls;
@@ -71,19 +74,25 @@ Task<CommandOutcome> check_directory(Env& env, const FsckOptions& options) {
   co_return outcome;
 }
 
-CommandOutcome run_fsck(const FsckOptions& options, const EnvironmentLookup& environment) {
-  RuntimeOptions runtime;
-  runtime.on_notice = [](Env&, std::string_view) {};
-  CommandOutcome outcome;
-  const auto ran = run_cores(runtime, [&](Env& env) -> Task<void> {
-    if (options.mgmt_url.empty()) {
-      outcome = co_await check_directory(env, options);
-    } else {
-      outcome = co_await ask_server(env, options, environment);
-    }
+void add_fsck_command(CommandLine& line) {
+  const auto options = std::make_shared<FsckOptions>();
+  CommandOptions fsck = line.add("fsck", kAbout, kMore, [options] {
+    return finish_check(run_on_core([&](Env& env) -> Task<CommandOutcome> {
+      if (options->mgmt_url.empty()) co_return co_await check_directory(env, *options);
+      co_return co_await ask_server(env, *options, environment);
+    }));
   });
-  if (!ran) return {kExitFailed, fmt::format("cannot start: {}", ran.error().to_string())};
-  return outcome;
+  auto& directory = fsck.text("--data-dir", options->data_dir, "DIR",
+                              "The server's data directory. Default: ./fractalbits-data.");
+  auto& device =
+      fsck.text("--device", options->device, "PATH", "The device that the store is on, if it is on one.");
+  auto& server =
+      fsck.text("--mgmt-url", options->mgmt_url, "URL", "The management port of a server that runs.");
+  CommandOptions::exclude(server, directory);
+  CommandOptions::exclude(server, device);
+  fsck.bytes("--memory", options->memory_bytes, "Memory for pages, of a stopped store. Default: 1GiB.");
+  fsck.text("--profile", options->aws.profile, "NAME",
+            "The profile of ~/.aws/credentials with the root key. [AWS_PROFILE]");
 }
 
 }  // namespace fb

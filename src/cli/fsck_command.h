@@ -3,7 +3,10 @@
 
 #include <string>
 
-#include "cli/mv_command.h"
+#include "base/units.h"
+#include "cli/aws_settings.h"
+#include "cli/command_line.h"
+#include "cli/command_outcome.h"
 
 namespace fb {
 
@@ -11,17 +14,15 @@ namespace fb {
 // over its management port.
 
 struct FsckOptions {
-  std::string data_dir;
+  std::string data_dir = "./fractalbits-data";
   std::string device;    // that the store is on; empty: none
   std::string mgmt_url;  // empty: the data directory
-  uint64_t memory_bytes = 0;
+  uint64_t memory_bytes = kGiB;
   AwsFlags aws;
 };
 
-inline constexpr int kExitDamaged = 4;
-
+void add_fsck_command(CommandLine& line);
 // `message` is the report where there is one.
-CommandOutcome run_fsck(const FsckOptions& options, const EnvironmentLookup& environment);
 Task<CommandOutcome> check_directory(Env& env, const FsckOptions& options);
 
 }  // namespace fb

@@ -7,12 +7,12 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <memory>
 
+#include "cli/process.h"
 #include "cli/s3_client.h"
 #include "http/error.h"
 #include "io/error.h"
-#include "io/file.h"
-#include "io/runtime.h"
 #include "s3/encoding.h"
 #include "s3/error.h"
 #include "s3/uri.h"
@@ -20,13 +20,25 @@
 namespace fb {
 namespace {
 
-constexpr int kExitFailed = 1;
-constexpr int kExitUsage = 2;
+constexpr std::string_view kAbout =
+    "Rename an object, or a directory with everything beneath it, in one step.";
+
+constexpr std::string_view kMore =
+    "Whatever the size, who lists or reads meanwhile sees all of it under the old name or all of it under "
+    "the new:\n\n"
+    "  fractalbits mv s3://photos/new.jpg s3://photos/2026/first.jpg\n"
+    "  fractalbits mv s3://lake/jobs/17/_temporary/ s3://lake/tables/events/\n\n"
+    "A directory is a name that ends with '/'; then both must. An object replaces the one that is there, "
+    "unless\n--no-clobber; a directory only takes a name under which nothing lies. Names are literal: "
+    "nothing in them is\ndecoded or expanded.\n\n"
+    "Endpoint and credentials are found where the AWS CLI finds them: in flags, in AWS_ENDPOINT_URL, "
+    "AWS_ACCESS_KEY_ID and\nAWS_SECRET_ACCESS_KEY, in ~/.aws/credentials and ~/.aws/config.\n\n"
+    "It is safe to interrupt and to repeat. The exit status is 0 when renamed, 3 when the source is not "
+    "there, 4 when the\ndestination is taken, 2 when the command line is wrong, 1 for anything else.";
 
 constexpr int kAttemptsMax = 5;
 constexpr Duration kAttemptTimeout = Duration::seconds(60);
 constexpr Duration kBackoffFirst = Duration::milliseconds(200);
-constexpr size_t kAwsFileBytesMax = 1 << 20;
 constexpr size_t kTokenBytes = 16;
 
 struct S3Url {
@@ -158,19 +170,10 @@ Task<CommandOutcome> send_until_answered(Env& env, const Move& move, const MvOpt
   }
 }
 
-Task<std::string> read_if_there(Env& env, const std::string& path) {
-  if (path.empty()) co_return std::string();
-  auto text = co_await read_small_file(env, path, kAwsFileBytesMax);
-  co_return text ? std::move(*text) : std::string();
-}
-
 }  // namespace
 
 Task<CommandOutcome> move_objects(Env& env, const MvOptions& options, const EnvironmentLookup& environment) {
-  const AwsFiles paths = aws_file_paths(environment);
-  AwsFiles files;
-  files.credentials = co_await read_if_there(env, paths.credentials);
-  files.config = co_await read_if_there(env, paths.config);
+  const AwsFiles files = co_await read_aws_files(env, environment);
   const auto move = plan_move(options, environment, files);
   if (!move) co_return CommandOutcome{kExitUsage, move.error()};
   TlsContext tls;
@@ -182,14 +185,27 @@ Task<CommandOutcome> move_objects(Env& env, const MvOptions& options, const Envi
   co_return co_await send_until_answered(env, *move, options, tls);
 }
 
-CommandOutcome run_mv(const MvOptions& options, const EnvironmentLookup& environment) {
-  RuntimeOptions runtime;
-  runtime.on_notice = [](Env&, std::string_view) {};  // how I/O is done is of no interest here
-  CommandOutcome outcome;
-  const auto ran = run_cores(
-      runtime, [&](Env& env) -> Task<void> { outcome = co_await move_objects(env, options, environment); });
-  if (!ran) return {kExitFailed, fmt::format("cannot start: {}", ran.error().to_string())};
-  return outcome;
+void add_mv_command(CommandLine& line) {
+  const auto options = std::make_shared<MvOptions>();
+  CommandOptions mv = line.add("mv", kAbout, kMore, [options] {
+    return finish(run_on_core([&](Env& env) -> Task<CommandOutcome> {
+      co_return co_await move_objects(env, *options, environment);
+    }));
+  });
+  mv.positional("SOURCE", options->source, "What to rename: s3://BUCKET/KEY or s3://BUCKET/DIRECTORY/.");
+  mv.positional("DESTINATION", options->destination, "Its new name, in the same bucket.");
+  mv.flag("-n,--no-clobber", options->no_clobber,
+          "Do not replace an object that is there: end with status 4.");
+  mv.flag("-q,--quiet", options->quiet, "Say nothing when it is done.");
+  mv.text("--endpoint-url", options->aws.endpoint_url, "URL",
+          "Where S3 is. Default: http://127.0.0.1:8080, where `fractalbits server` listens. "
+          "[AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL]");
+  mv.text("--profile", options->aws.profile, "NAME",
+          "The profile of ~/.aws/credentials and ~/.aws/config to use. [AWS_PROFILE]");
+  mv.text("--region", options->aws.region, "NAME",
+          "What the signature is made for. Default: us-east-1. [AWS_REGION, AWS_DEFAULT_REGION]");
+  mv.text("--ca-bundle", options->aws.ca_bundle, "FILE",
+          "The authorities to trust, in PEM. Default: the system's. [AWS_CA_BUNDLE]");
 }
 
 }  // namespace fb

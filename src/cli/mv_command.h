@@ -4,7 +4,8 @@
 #include <string>
 
 #include "cli/aws_settings.h"
-#include "io/env.h"
+#include "cli/command_line.h"
+#include "cli/command_outcome.h"
 
 namespace fb {
 
@@ -18,18 +19,12 @@ struct MvOptions {
   AwsFlags aws;
 };
 
-// Beside those of every command (server_command.h).
+// Beside those of every command.
 inline constexpr int kExitNoSource = 3;
 inline constexpr int kExitDestinationTaken = 4;
 
-struct CommandOutcome {
-  int status = 0;
-  std::string message;  // one line; for standard output where the status is 0, else for standard error
-};
-
-// On a core of its own, until it is done.
-CommandOutcome run_mv(const MvOptions& options, const EnvironmentLookup& environment);
-// The same on an environment that is there.
+void add_mv_command(CommandLine& line);
+// On an environment that is there.
 Task<CommandOutcome> move_objects(Env& env, const MvOptions& options, const EnvironmentLookup& environment);
 
 }  // namespace fb

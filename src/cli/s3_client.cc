@@ -68,6 +68,13 @@ ConfigResult<S3Endpoint> S3Endpoint::parse(std::string_view url) {
   return endpoint;
 }
 
+ConfigResult<S3Endpoint> S3Endpoint::parse_management(std::string_view url) {
+  auto endpoint = parse(url);
+  if (!endpoint) return std::unexpected("--mgmt-url: " + endpoint.error());
+  if (endpoint->tls) return std::unexpected("--mgmt-url: the management port speaks plain HTTP");
+  return endpoint;
+}
+
 Task<Result<Socket>> S3Client::connect(Instant deadline, std::string& message) {
   const auto addresses = look_up_host(endpoint_.host, endpoint_.port);
   if (!addresses) {

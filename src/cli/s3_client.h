@@ -20,6 +20,8 @@ struct S3Endpoint {
   uint16_t port = 80;
 
   static ConfigResult<S3Endpoint> parse(std::string_view url);
+  // Of --mgmt-url: the management port of a server.
+  static ConfigResult<S3Endpoint> parse_management(std::string_view url);
   std::string url() const { return (tls ? "https://" : "http://") + authority; }
 };
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "cli/command_line.h"
+
 namespace fb {
 
-// `fractalbits` and its sub-commands. The exit status: 0 done, 1 failed (the reason is on standard error), 2
-// the command line or configuration is wrong; a command may have more.
-int run_program(int argc, char** argv);
+// `fractalbits server`: settings from flags, environment variables and a file, then the server until a signal
+// ends it.
+void add_server_command(CommandLine& line);
 
 }  // namespace fb

@@ -4,9 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 
+#include "cli/process.h"
 #include "cli/store_at_rest.h"
-#include "io/runtime.h"
 #include "nss/partition_front.h"
 #include "rss/embedded_registry.h"
 #include "tier/keys.h"
@@ -14,7 +15,13 @@
 namespace fb {
 namespace {
 
-constexpr int kExitFailed = 1;
+constexpr std::string_view kAbout =
+    "Say where in the cloud bucket the content of large objects is: a line of JSON for each of them, with "
+    "its "
+    "pieces in order.\n\n"
+    "  fractalbits tier-map --data-dir ./fractalbits-data       of a server that is stopped\n\n"
+    "The store is opened as a start would open it, which redoes what its journal holds.";
+constexpr std::string_view kMore = "Exit status: 0 shown, 1 it could not be read, 2 wrong usage.";
 constexpr uint32_t kKeysAtATime = 1000;
 
 std::string json_text(std::string_view text) {
@@ -121,16 +128,17 @@ Task<CommandOutcome> map_directory(Env& env, const TierMapOptions& options,
                                                     options.data_dir, mapped.error().to_string())};
 }
 
-CommandOutcome run_tier_map(const TierMapOptions& options,
-                            const std::function<void(std::string_view)>& print) {
-  RuntimeOptions runtime;
-  runtime.on_notice = [](Env&, std::string_view) {};
-  CommandOutcome outcome;
-  const auto take = [&](const MappedObject& object) { print(json_object(object)); };
-  const auto ran = run_cores(
-      runtime, [&](Env& env) -> Task<void> { outcome = co_await map_directory(env, options, take); });
-  if (!ran) return {kExitFailed, fmt::format("cannot start: {}", ran.error().to_string())};
-  return outcome;
+void add_tier_map_command(CommandLine& line) {
+  const auto options = std::make_shared<TierMapOptions>();
+  CommandOptions map = line.add("tier-map", kAbout, kMore, [options] {
+    const auto take = [](const MappedObject& object) { print_line(json_object(object)); };
+    return finish(run_on_core(
+        [&](Env& env) -> Task<CommandOutcome> { co_return co_await map_directory(env, *options, take); }));
+  });
+  map.text("--data-dir", options->data_dir, "DIR",
+           "The server's data directory. Default: ./fractalbits-data.");
+  map.text("--device", options->device, "PATH", "The device that holds the store, if one does.");
+  map.text("--tier-prefix", options->prefix, "TEXT", "As the server has it.");
 }
 
 }  // namespace fb

@@ -7,14 +7,15 @@
 #include <vector>
 
 #include "base/units.h"
-#include "cli/mv_command.h"
+#include "cli/command_line.h"
+#include "cli/command_outcome.h"
 #include "cli/store_tuning.h"
 #include "io/env.h"
 
 namespace fb {
 
 struct TierMapOptions {
-  std::string data_dir;
+  std::string data_dir = "./fractalbits-data";
   std::string device;  // empty: none
   std::string prefix;  // --tier-prefix of the server
   uint64_t namespace_memory_bytes = 256 * kMiB;
@@ -37,8 +38,7 @@ struct MappedObject {
 // Of a server that is stopped.
 Task<CommandOutcome> map_directory(Env& env, const TierMapOptions& options,
                                    const std::function<void(const MappedObject&)>& take);
-// Prints a line of JSON for each.
-CommandOutcome run_tier_map(const TierMapOptions& options,
-                            const std::function<void(std::string_view)>& print);
+// `fractalbits tier-map`: a line of JSON for each.
+void add_tier_map_command(CommandLine& line);
 
 }  // namespace fb

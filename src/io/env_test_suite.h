@@ -10,7 +10,7 @@
 
 #include "io/env.h"
 
-// One suite of Env's behaviour for all environments: the tests stand in env_conformance_test.cc, and each
+// One suite of Env's behaviour for all environments: the tests stand in env_*_test.cc, and each
 // environment instantiates EnvTest with a fixture of its own (real ones in runtime_test.cc).
 
 namespace fb {

@@ -25,7 +25,7 @@ std::string body_of(uint64_t seed, size_t size) {
 }
 
 // A journal in memory, whose writer and reader are one core.
-class MemoryJournal final : public JournalClient {
+class MemoryJournal : public JournalClient {
  public:
   explicit MemoryJournal(Env& env) : env_(env) {}
   Bounds bounds() const override { return {.next_sequence = frames.size() + 1, .epoch = epoch}; }
@@ -59,6 +59,8 @@ class MemoryJournal final : public JournalClient {
   Task<Result<std::vector<Frame>>> read(const CallContext&, uint64_t) override { co_return frames; }
   Task<Result<void>> trim(const CallContext&, uint64_t) override { co_return Result<void>(); }
 
+  size_t taken() const { return frames.size() + submitted_.size(); }
+
   std::vector<Frame> frames;
   uint64_t epoch = 1;
   size_t fail_at = SIZE_MAX;
@@ -66,6 +68,27 @@ class MemoryJournal final : public JournalClient {
  private:
   Env& env_;
   std::deque<Frame> submitted_;
+};
+
+// One whose writes end in the order that a test says.
+class HeldJournal final : public MemoryJournal {
+ public:
+  explicit HeldJournal(Env& env) : MemoryJournal(env), ended_(env) {}
+  void end_write(uint64_t sequence, bool written = true) {
+    writes_[sequence] = written;
+    ended_.notify_all();
+  }
+  Task<Result<void>> wait_durable(uint64_t sequence) override {
+    for (uint64_t each = 1; each <= sequence; ++each) {
+      while (!writes_.contains(each)) co_await ended_.wait();
+      if (!writes_[each]) co_return JournalError::unavailable;
+    }
+    co_return co_await MemoryJournal::wait_durable(sequence);
+  }
+
+ private:
+  Notification ended_;
+  std::map<uint64_t, bool> writes_;
 };
 
 std::vector<std::string> bodies_of(const std::vector<JournalClient::Frame>& frames, uint64_t from = 0) {
@@ -298,6 +321,106 @@ TEST(JournalBuffer, AFailedWriteFailsEveryWaiter) {
     CO_CHECK((co_await port.reserve({}, 10)).error().is(JournalError::unavailable));
     co_await scope.join();
     *room = JournalPort::Reservation();
+    co_await buffer.drain(env);
+  });
+}
+
+using Numbers = std::vector<uint64_t>;
+
+// Records that are worth a frame each, appended one by one, over a journal whose writes a test ends.
+struct FrameRun {
+  FrameRun(Env& env_in, JournalBuffer& buffer)
+      : env(env_in), journal(env_in), port(buffer.attach(env_in)), scope(env_in) {
+    scope.spawn(&JournalBuffer::run, std::ref(env), std::ref(buffer), std::ref(journal));
+  }
+  Task<void> reserve(uint64_t records) {
+    auto reserved = co_await port.reserve({}, records * JournalBuffer::record_bytes(kBodyBytes));
+    CO_CHECK_OK(reserved);
+    room = std::move(*reserved);
+  }
+  static std::string body(uint64_t number) { return body_of(number, kBodyBytes); }
+  static Task<void> append_one(FrameRun& self, uint64_t number) {
+    const Lsn lsn = self.port.append(self.room, JournalRecordKind::change, as_span(body(number)));
+    const Result<void> waited = co_await self.port.wait_durable(lsn.position);
+    if (!waited) EXPECT_TRUE(waited.error().is(JournalError::unavailable)) << waited.error().to_string();
+    (waited ? self.durable : self.failed).push_back(number);
+  }
+  Task<void> append(uint64_t number) {
+    scope.spawn(&FrameRun::append_one, std::ref(*this), number);
+    co_await settle();
+  }
+  Task<void> end_write(uint64_t sequence, bool written = true) {
+    journal.end_write(sequence, written);
+    co_await settle();
+  }
+  // Until nothing goes on any more.
+  Task<void> settle() { (void)co_await sleep_for(env, Duration::milliseconds(10)); }
+
+  static constexpr size_t kBodyBytes = JournalBuffer::kFrameBytesWorth;
+  Env& env;
+  HeldJournal journal;
+  JournalPort& port;
+  Scope scope;
+  JournalPort::Reservation room;
+  Numbers durable, failed;  // in the order in which they were told
+};
+
+// Whatever the order in which the frames' writes end.
+TEST(JournalBuffer, FramesInFlightAreAcknowledgedInOrder) {
+  World world;
+  JournalBuffer buffer({.ring_bytes = 8u << 20});
+  world.run([&](Env& env) -> Task<void> {
+    FrameRun run(env, buffer);
+    co_await run.reserve(5);
+    for (uint64_t number = 1; number <= 5; ++number) {
+      co_await run.append(number);
+      EXPECT_EQ(run.journal.taken(), std::min<uint64_t>(number, 4));
+    }
+    co_await run.end_write(3);
+    EXPECT_EQ(run.durable, Numbers());
+    co_await run.end_write(1);
+    EXPECT_EQ(run.durable, Numbers({1}));
+    EXPECT_EQ(run.journal.taken(), 5U);
+    co_await run.end_write(2);
+    EXPECT_EQ(run.durable, Numbers({1, 2, 3}));
+    co_await run.end_write(5);
+    EXPECT_EQ(run.durable, Numbers({1, 2, 3}));
+    co_await run.end_write(4);
+    EXPECT_EQ(run.durable, Numbers({1, 2, 3, 4, 5}));
+    EXPECT_EQ(run.failed, Numbers());
+    std::vector<std::string> bodies;
+    for (const uint64_t number : run.durable) bodies.push_back(FrameRun::body(number));
+    EXPECT_EQ(bodies_of(run.journal.frames), bodies);
+    buffer.stop();
+    co_await run.scope.join();
+    co_await buffer.drain(env);
+  });
+}
+
+// Also those whose own writes went well, and what had not been written yet. What is before it stays durable.
+TEST(JournalBuffer, AFailedFrameFailsThoseBehindIt) {
+  World world;
+  JournalBuffer buffer({.ring_bytes = 8u << 20});
+  world.run([&](Env& env) -> Task<void> {
+    FrameRun run(env, buffer);
+    co_await run.reserve(7);
+    for (uint64_t number = 1; number <= 6; ++number) co_await run.append(number);
+    co_await run.end_write(1);
+    EXPECT_EQ(run.journal.taken(), 5U);
+    co_await run.end_write(3, false);
+    co_await run.end_write(4);
+    EXPECT_EQ(run.durable, Numbers({1}));
+    EXPECT_EQ(run.failed, Numbers());
+    co_await run.end_write(2);
+    EXPECT_EQ(run.durable, Numbers({1, 2}));
+    std::ranges::sort(run.failed);
+    EXPECT_EQ(run.failed, Numbers({3, 4, 5, 6}));
+    co_await run.append(7);
+    EXPECT_EQ(run.failed, Numbers({3, 4, 5, 6, 7}));
+    EXPECT_EQ(run.journal.taken(), 5U);
+    EXPECT_EQ(run.journal.frames.size(), 2U);
+    co_await run.scope.join();
+    run.room = {};
     co_await buffer.drain(env);
   });
 }

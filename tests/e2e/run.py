@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -20,7 +21,8 @@ VERSIONS = {
 
 def version(command):
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=harness.client_environment("/nonexistent"))
+        with tempfile.TemporaryDirectory() as home:  # some clients make folders there even to say their version
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=harness.client_environment(home))
         return (done.stdout or done.stderr).strip().split("\n")[0]
     except OSError:
         return "not installed"

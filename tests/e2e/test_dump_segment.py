@@ -41,6 +41,12 @@ class DumpSegment(unittest.TestCase):
             self.assertEqual(4, status, text)
             self.assertIn(": damaged\n", text)
             self.assertIn("\ndamaged: 1 batches, 1 entries; 1 headers, 1 payloads ", text)
+            os.truncate(path, at + 100_001)
+            status, text, said = dump(path)
+            self.assertEqual((4, ""), (status, said), text)
+            self.assertIn("bytes, less than a block\n", text)
+            os.truncate(path, 100)
+            self.assertEqual(4, dump(path)[0])
 
     def test_usage(self):
         self.assertEqual(2, dump()[0])

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "io/env.h"
+
+namespace fb {
+
+// Exit statuses of every command; one may have more.
+inline constexpr int kExitFailed = 1;
+inline constexpr int kExitUsage = 2;
+// Of those that look for damage.
+inline constexpr int kExitDamaged = 4;
+
+struct CommandOutcome {
+  int status = 0;
+  std::string message;  // one line; for standard output where the status is 0, else for standard error
+};
+
+// On a core of its own, until it is done.
+CommandOutcome run_on_core(const std::function<Task<CommandOutcome>(Env&)>& command);
+
+}  // namespace fb
