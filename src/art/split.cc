@@ -80,10 +80,6 @@ Cut best_cut(const PageView& page, const std::vector<Item>& items, uint32_t inde
   return best;
 }
 
-}  // namespace
-
-namespace {
-
 bool may_share(const PageView& page) {
   const Block root = page.block(page.root());
   return root.node() && root.kind != BlockKind::range && root.value_offset() == 0;
