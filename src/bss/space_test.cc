@@ -86,10 +86,15 @@ Task<void> erase_one(Env& env, BlobFront& front, BlobId id, Duration after) {
   CO_ASSERT_OK(co_await front.erase({}, std::span(&extent, 1)));
 }
 
-Task<void> overwrite_one(Env& env, BlobFront& front, BlobId* id) {
-  const BlobId old = std::exchange(*id, front.new_blob());
-  co_await put_one(env, front, *id);
-  co_await erase_one(env, front, old, {});
+// At random, each in turn, so many times.
+Task<void> overwrite(Env& env, BlobFront& front, std::span<BlobId> ids, uint64_t seed, size_t times) {
+  std::mt19937_64 random(seed);
+  for (size_t i = 0; i < times; ++i) {
+    BlobId& id = ids[random() % ids.size()];
+    const BlobId old = std::exchange(id, front.new_blob());
+    co_await put_one(env, front, id);
+    co_await erase_one(env, front, old, {});
+  }
 }
 
 // Puts that wait together go out in one batch for each idle writer, and erases that keep coming in few.
@@ -175,7 +180,6 @@ TEST_F(BlobSpaceTest, NearlyFullForLong) {
 // A tombstone goes when no segment holds what it hides any more, also where blobs are erased while compaction
 // moves them: else there would be more of them the longer a store is in use.
 TEST_F(BlobSpaceTest, TombstonesGoWithWhatTheyHide) {
-  std::mt19937_64 random(7);
   options_.shard_count = 1;
   options_.capacity_bytes = 64 * options_.segment_bytes;
   with_store([&](Env& env, BlobFront& front) -> Task<void> {
@@ -186,12 +190,13 @@ TEST_F(BlobSpaceTest, TombstonesGoWithWhatTheyHide) {
       co_await put_one(env, front, ids.back());
     }
     constexpr size_t kRounds = 12;  // the whole store so many times
-    for (size_t i = 0; i < kRounds * kBlobs / 16; ++i) {
-      std::set<size_t> chosen;
-      while (chosen.size() < 16) chosen.insert(random() % kBlobs);
+    constexpr size_t kWriters = 100;
+    {
       Scope scope(env);
-      for (const size_t index : chosen)
-        scope.spawn(&overwrite_one, std::ref(env), std::ref(front), &ids[index]);
+      const size_t share = kBlobs / kWriters;
+      for (size_t i = 0; i < kWriters; ++i)
+        scope.spawn(&overwrite, std::ref(env), std::ref(front), std::span(ids).subspan(i * share, share), i,
+                    kRounds * share);
       co_await scope.join();
     }
     EXPECT_GT(front.stats().compacted_segments, 100U);
