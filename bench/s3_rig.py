@@ -27,6 +27,18 @@ def pinned(core, command):
     return ["taskset", "-c", str(core), *command]
 
 
+def run_load(operation, port, bucket, cpus, context=lambda: "", **flags):
+    """One run of the load; a run with errors ends everything, and says `context`. Flags: --connections and so on, True for a switch."""
+    command = pinned(cpus, [LOAD, operation, "--port", str(port), "--bucket", bucket])
+    for name, value in flags.items():
+        command += [f"--{name.replace('_', '-')}"] + ([] if value is True else [str(value)])
+    environment = {**os.environ, "FRACTALBITS_ACCESS_KEY": harness.ACCESS_KEY, "FRACTALBITS_SECRET_KEY": harness.SECRET_KEY}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)}: {done.stdout}{done.stderr}\n{context()}")
+    return json.loads(done.stdout.strip().split("\n")[-1])
+
+
 def cpu_seconds(pid):
     """User and system time of a process, its kernel workers for I/O included (they are its threads)."""
     with open(f"/proc/{pid}/stat") as file:
@@ -71,19 +83,12 @@ class Rig:
         shutil.rmtree(os.path.join(self.folder, store), ignore_errors=True)
 
     def load(self, operation, port=None, cpus="1", **flags):
-        """One run of the load; a run with errors ends everything. Flags: --connections and so on, True for a switch."""
+        """One run of the load on the server that runs, or on a peer's port."""
         server = self.running
         flags = {"connections": self.options.connections, "seconds": self.options.seconds, **flags}
         if server and server.tls and port is None:
             flags["tls"] = harness.certificate()[0]
-        command = pinned(cpus, [LOAD, operation, "--port", str(port or server.port), "--bucket", BUCKET])
-        for name, value in flags.items():
-            command += [f"--{name.replace('_', '-')}"] + ([] if value is True else [str(value)])
-        environment = {**os.environ, "FRACTALBITS_ACCESS_KEY": harness.ACCESS_KEY, "FRACTALBITS_SECRET_KEY": harness.SECRET_KEY}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment)
-        if done.returncode != 0:
-            sys.exit(f"{' '.join(command)}: {done.stdout}{done.stderr}\n{server.output() if server else ''}")
-        return json.loads(done.stdout.strip().split("\n")[-1])
+        return run_load(operation, port or server.port, BUCKET, cpus, lambda: server.output() if server else "", **flags)
 
     def fill(self, objects, size=4096):
         return self.load("put", objects=objects, size=size, once=True)

@@ -7,7 +7,6 @@ through the first server, alternately; then 64 connections put and get objects o
 one without, in pairs. Servers are on core 0 there, the load on core 1.
 """
 import contextlib
-import json
 import math
 import os
 import statistics
@@ -56,12 +55,7 @@ def large(cloud, server, size, pairs):
 
 
 def rate(server, operation):
-    command = ["taskset", "-c", "1", s3_rig.LOAD, operation, "--port", str(server.port), "--bucket", "bucket", "--seconds", str(SMALL_SECONDS)]
-    keys = {"FRACTALBITS_ACCESS_KEY": ACCESS_KEY, "FRACTALBITS_SECRET_KEY": SECRET_KEY}
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **keys})
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(command)}: {done.stdout}{done.stderr}")
-    return json.loads(done.stdout.strip().split("\n")[-1])["rps"]
+    return s3_rig.run_load(operation, server.port, "bucket", "1", server.output, seconds=SMALL_SECONDS)["rps"]
 
 
 def small(plain, tier):
