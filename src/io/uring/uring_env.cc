@@ -32,6 +32,12 @@ constexpr uint64_t kFromRing = 0;   // the kernel picks a buffer
 constexpr uint64_t kPolling = 1;    // there was none: waiting until the socket has data
 constexpr uint64_t kIntoSpare = 2;  // receiving into a spare buffer
 
+// A drive that waits for the end of a turn before it gets its next reads, or for what a whole queue of ended
+// ones gives the core to do, stands still meanwhile. So reads go out so many at a time, and are handed out so
+// many a turn: what else came, new requests among it, has its turn in between.
+constexpr unsigned kReadsPerSubmission = 8;
+constexpr int kReadsPerTurn = 16;
+
 constexpr size_t kRegisteredBytesMin = 1 * kMiB;   // less is not worth registering
 constexpr size_t kFixedBufferBytesMax = 1 * kGiB;  // the kernel's bound for one
 constexpr int64_t kNanosecondsPerSecond = 1'000'000'000;
@@ -138,6 +144,11 @@ bool UringEnv::start(IoRequest& request) {
     return false;
   prepare(request, *sqe);
   sqe->user_data = reinterpret_cast<uintptr_t>(&request);
+  if (request.kind == IoKind::read && ++reads_prepared_ == kReadsPerSubmission) {
+    reads_prepared_ = 0;
+    ++stats_.io_enters;
+    io_uring_submit(&ring_);  // where it is refused, the turn's end tries again
+  }
   return true;
 }
 
@@ -354,7 +365,8 @@ void UringEnv::visit_kernel(bool may_wait, Instant wait_until) {
   flush_backlog();
   const bool polling = polled_ring_ != nullptr && polled_ring_->busy();
   if (polling) look_at_polled();
-  if (may_wait && !polling && backlog_.empty()) {
+  reads_prepared_ = 0;
+  if (may_wait && !polling && backlog_.empty() && ended_reads_.empty()) {
     __kernel_timespec wait{};
     __kernel_timespec* wait_limit = nullptr;
     if (!wait_until.is_never()) {
@@ -390,6 +402,10 @@ void UringEnv::take_completions() {
     ++count;
   }
   io_uring_cq_advance(&ring_, count);
+  for (int i = 0; i < kReadsPerTurn && !ended_reads_.empty(); ++i) {
+    IoRequest& request = ended_reads_.pop();
+    finish(request, request.result);
+  }
 }
 
 // ---- completion
@@ -405,6 +421,9 @@ void UringEnv::on_completion(const io_uring_cqe& cqe) {
   if (result < 0 && begin_again(request, result)) [[unlikely]]
     return;
   switch (request.kind) {
+    case IoKind::read:
+      request.result = result;
+      return ended_reads_.push(request);
     case IoKind::receive:
       note_socket_has_data(request.handle, (cqe.flags & IORING_CQE_F_SOCK_NONEMPTY) != 0);
       return finish(request, result);

@@ -24,7 +24,7 @@ struct UringOptions {
 };
 
 // The environment on io_uring: one ring a core, one io_uring_enter a turn, which submits everything new and
-// takes everything that has ended. Nothing is allocated for an operation: the kernel's user_data is the
+// takes everything that has ended; of many reads more than one, so that the drive always has some. Nothing is allocated for an operation: the kernel's user_data is the
 // IoRequest itself.
 //
 // An operation passes through: SQE (or the backlog, where the queue is full and the kernel takes no more) ->
@@ -93,6 +93,7 @@ class UringEnv final : public LoopEnv {
   UringOptions uring_options_;
   io_uring ring_{};
   bool ring_made_ = false;
+  unsigned reads_prepared_ = 0;  // since the last submission
   std::unique_ptr<SubmissionScratch[]> scratch_;
   ReceiveBuffers receive_buffers_;
   const std::byte* registered_begin_ = nullptr;
@@ -100,6 +101,7 @@ class UringEnv final : public LoopEnv {
   RequestList backlog_;                     // found no SQE
   std::vector<IoRequest*> unsent_cancels_;  // the same for cancellations
   std::vector<unsigned> unsent_wakes_;      // and for wake-ups of cores
+  RequestList ended_reads_;                 // kept for the next turns
   RequestList buffer_waiters_;              // receives for which neither ring nor spare buffer was left
   // By handle: whether the last receive left data in the socket. Where it did not, trying at once would be in
   // vain, and the kernel is told to wait first.
