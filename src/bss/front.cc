@@ -22,7 +22,7 @@ BlobFront::BlobFront(Env& env, BlobStore& store)
     : env_(env),
       store_(store),
       pool_(env, {.arena_bytes = 0, .limit_bytes = kEnginePoolBytes}),
-      cache_(env, store.options().cache_bytes, store.options().cache_payload_bytes_max),
+      cache_(env, store.options().cache_bytes),
       scrub_turn_(env, 1),
       compaction_turn_(env, kCompactionTurns),
       context_{.env = env,

@@ -25,9 +25,7 @@ struct BlobStoreOptions {
 
   uint64_t capacity_bytes = 0;    // 0: what the file system has, but for a twentieth
   uint32_t writes_in_flight = 4;  // batches a shard, 1 to kWritesInFlightMax
-  // Per core. The cache takes payloads up to cache_payload_bytes_max; 0 switches it off.
-  size_t cache_bytes = 64 * kMiB;
-  uint32_t cache_payload_bytes_max = 64 * kKiB;
+  size_t cache_bytes = 64 * kMiB;  // per core; 0 switches the cache off
   // Bytes written to a shard between two of its checkpoints: at least this, and more where they are large.
   uint64_t checkpoint_interval_bytes = 16 * kMiB;
   // A segment is worth compacting when less than this share of it is live, or when space gets short.

@@ -211,7 +211,7 @@ class Shard {
     uint32_t end = 0;
     uint64_t blocks_bytes() const { return align_up(end - begin, kBlockBytes); }
   };
-  static Extent extent_to_read(const BlobCache& cache, uint32_t payload, uint32_t offset, uint32_t length);
+  static Extent pieces_of(uint32_t payload, uint32_t offset, uint32_t length);
   enum class Verdict : uint8_t { intact, damaged, table_damaged, unreadable, timed_out };
   static Task<Verdict> read_extent(CoreContext& core, const CallContext& context, Segment& segment,
                                    const IndexEntry& entry, Extent extent, Buffer& buffer);

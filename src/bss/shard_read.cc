@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "base/assert.h"
@@ -115,10 +116,9 @@ bool Shard::get_cached(CoreContext& core, const BlobKey& key, uint32_t offset, u
   return false;
 }
 
-// The pieces that a range touches; all of them where the payload goes into the cache.
-Shard::Extent Shard::extent_to_read(const BlobCache& cache, uint32_t payload, uint32_t offset,
-                                    uint32_t length) {
-  if (piece_count(payload) == 0 || cache.takes(payload)) return {.begin = 0, .end = payload};
+// Those that a range touches; a payload without pieces is one.
+Shard::Extent Shard::pieces_of(uint32_t payload, uint32_t offset, uint32_t length) {
+  if (piece_count(payload) == 0) return {.begin = 0, .end = payload};
   return {.begin = static_cast<uint32_t>(align_down(offset, kPieceBytes)),
           .end = static_cast<uint32_t>(
               std::min<uint64_t>(align_up(uint64_t{offset} + length, kPieceBytes), payload))};
@@ -175,8 +175,9 @@ Task<Shard::Verdict> Shard::read_extent(CoreContext& core, const CallContext& co
 Task<Result<BlobData>> Shard::read(CoreContext& core, const CallContext& context, const BlobKey& key,
                                    uint32_t offset, uint32_t length) {
   Buffer buffer;
-  bool buffer_is_of_cache = false;
+  bool for_cache = false;
   bool whole = false;
+  std::optional<bool> wanted;  // by the cache
   for (int attempt = 0; attempt < kReadAttemptsMax;) {
     Hold hold(*this, core);
     BlobCache::Origin origin{.erases = erases_of(key).load(std::memory_order_acquire)};
@@ -195,12 +196,16 @@ Task<Result<BlobData>> Shard::read(CoreContext& core, const CallContext& context
     origin.checksum = entry.checksum;
     const uint32_t payload = entry.length();
     if (offset > payload || length > payload - offset) co_return BlobError::too_large;
-    const Extent extent =
-        whole ? Extent{.begin = 0, .end = payload} : extent_to_read(core.cache, payload, offset, length);
-    if (buffer.capacity() < extent.blocks_bytes()) {
+    Extent extent = whole ? Extent{.begin = 0, .end = payload} : pieces_of(payload, offset, length);
+    if (!wanted) wanted = core.cache.wants(key, payload, extent.end - extent.begin);
+    if (*wanted && !buffer) {
       buffer = core.cache.allocate(payload);
-      buffer_is_of_cache = static_cast<bool>(buffer);
-      if (!buffer) buffer = core.env.buffers().try_allocate(extent.blocks_bytes());
+      for_cache = static_cast<bool>(buffer);
+    }
+    for_cache &= buffer.capacity() >= payload;
+    if (for_cache) extent = {.begin = 0, .end = payload};
+    if (buffer.capacity() < extent.blocks_bytes()) {
+      buffer = core.env.buffers().try_allocate(extent.blocks_bytes());
       if (!buffer) {
         hold.give_back();
         FB_CO_TRY(buffer, co_await wait_for_buffer(core, context, extent.blocks_bytes()));
@@ -216,7 +221,7 @@ Task<Result<BlobData>> Shard::read(CoreContext& core, const CallContext& context
       core.stats.reread += attempt < kReadAttemptsMax;
       continue;
     }
-    if (buffer_is_of_cache && core.cache.takes(payload)) {
+    if (for_cache) {
       // The owner's is emptied by an erase, and must not be filled behind one; of others' the origin tells.
       IndexEntry now;
       if (!owned_by(core) || look(core, key, now, nullptr) == Sight::found)

@@ -136,6 +136,31 @@ TEST_F(BlobStoreTest, ARangeReadsThePiecesItTouches) {
   }
 }
 
+// And not before: one that is read once displaces nothing.
+TEST_F(BlobStoreTest, ALargePayloadIsCachedOnceItHasBeenRead) {
+  options_.shard_count = 1;
+  options_.segment_bytes = 4 * kMiB;
+  const std::string bytes = payload_of(1, 900'000);
+  with_store([&](Env& env, BlobFront& front) -> Task<void> {
+    const BlobKey key{.id = front.new_blob(), .block = 0};
+    CO_ASSERT_OK(co_await put_bytes(env, front, key, bytes));
+    BlobData cached;
+    // A range, most of it, and then a range for which all of it is read.
+    for (const auto& [offset, count] : {std::pair{0U, 10U}, {1U, 899'999U}, {3 * kPieceBytes, 10U}}) {
+      EXPECT_FALSE(front.get_cached(key, offset, count, &cached));
+      EXPECT_EQ((co_await get_bytes(front, key, offset, count)).value(), bytes.substr(offset, count));
+    }
+    const uint64_t before = env.stats().file_reads;
+    EXPECT_EQ((co_await get_bytes(front, key, 0, 900'000)).value(), bytes);
+    EXPECT_EQ((co_await get_bytes(front, key, 899'990, 10)).value(), bytes.substr(899'990));
+    EXPECT_EQ(env.stats().file_reads, before);
+    EXPECT_EQ(front.stats().cache_hits, 2U);
+    const BlobExtent extent{.id = key.id, .block_count = 1};
+    CO_ASSERT_OK(co_await front.erase({}, std::span(&extent, 1)));
+    EXPECT_TRUE((co_await get_bytes(front, key, 0, 10)).error().is(BlobError::not_found));
+  });
+}
+
 TEST_F(BlobStoreTest, APayloadThatChangedInMemoryIsRefused) {
   with_store([&](Env& env, BlobFront& front) -> Task<void> {
     const BlobWrite write{.id = front.new_blob(),

@@ -142,23 +142,25 @@ void BufferPool::give_back_to_arena(std::byte* memory, size_t size_class) {
   arena_free_[size_class].push_back(static_cast<uint32_t>(unit));
 }
 
+Buffer::Block* BufferPool::block_of_arena(std::byte* memory, size_t size_class) {
+  if (spare_blocks_.empty()) {
+    blocks_.push_back(std::make_unique<Buffer::Block>());
+    spare_blocks_.push_back(blocks_.back().get());
+  }
+  Buffer::Block* block = spare_blocks_.back();
+  spare_blocks_.pop_back();
+  *block = {.pool = this,
+            .memory = memory,
+            .references = 1,
+            .size_class = static_cast<uint8_t>(size_class),
+            .in_arena = true};
+  return block;
+}
+
 Buffer::Block* BufferPool::take(size_t size_class) {
   used_bytes_ += class_bytes(size_class);
   ++buffers_out_;
-  if (std::byte* memory = take_from_arena(size_class)) {
-    if (spare_blocks_.empty()) {
-      blocks_.push_back(std::make_unique<Buffer::Block>());
-      spare_blocks_.push_back(blocks_.back().get());
-    }
-    Buffer::Block* block = spare_blocks_.back();
-    spare_blocks_.pop_back();
-    *block = {.pool = this,
-              .memory = memory,
-              .references = 1,
-              .size_class = static_cast<uint8_t>(size_class),
-              .in_arena = true};
-    return block;
-  }
+  if (std::byte* memory = take_from_arena(size_class)) return block_of_arena(memory, size_class);
   std::vector<Buffer::Block*>& cached = heap_free_[size_class];
   if (!cached.empty()) {
     Buffer::Block* block = cached.back();
@@ -221,6 +223,25 @@ Buffer BufferPool::try_allocate(size_t size_bytes) {
   const size_t size_class = class_of(size_bytes);
   if (first_waiter_ != nullptr || !fits(size_class)) return {};
   return Buffer(take(size_class));
+}
+
+Buffer BufferPool::try_allocate_in_arena(size_t size_bytes) {
+  const size_t size_class = class_of(size_bytes);
+  if (first_waiter_ != nullptr || !fits(size_class)) return {};
+  std::byte* memory = take_from_arena(size_class);
+  if (memory == nullptr) return {};
+  used_bytes_ += class_bytes(size_class);
+  ++buffers_out_;
+  return Buffer(block_of_arena(memory, size_class));
+}
+
+size_t BufferPool::arena_free_bytes(size_t offset, size_t length) const {
+  size_t free_bytes = 0;
+  for (size_t unit = offset / kBufferSizeMin; unit < (offset + length) / kBufferSizeMin; ++unit) {
+    if (const uint8_t one_more = arena_free_class_[unit]; one_more != 0)
+      free_bytes += class_bytes(one_more - 1U);
+  }
+  return free_bytes;
 }
 
 Task<Buffer> BufferPool::allocate(size_t size_bytes) {

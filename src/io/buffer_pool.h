@@ -34,6 +34,11 @@ class BufferPool {
   // `size_bytes` from 1 to kBufferSizeMax, rounded up to a power of two. Contents are not cleared.
   Buffer try_allocate(size_t size_bytes);
   Task<Buffer> allocate(size_t size_bytes);
+  // As try_allocate(), but for the heap: empty where no piece of the arena is large enough.
+  Buffer try_allocate_in_arena(size_t size_bytes);
+  // Of the arena's bytes [offset, offset + length), both multiples of kBufferSizeMin, those in free pieces
+  // that begin there.
+  size_t arena_free_bytes(size_t offset, size_t length) const;
 
   size_t used_bytes() const { return used_bytes_; }
   size_t limit_bytes() const { return options_.limit_bytes; }
@@ -54,6 +59,7 @@ class BufferPool {
   static size_t class_bytes(size_t size_class) { return kBufferSizeMin << size_class; }
   bool fits(size_t size_class) const { return used_bytes_ + class_bytes(size_class) <= options_.limit_bytes; }
   Buffer::Block* take(size_t size_class);
+  Buffer::Block* block_of_arena(std::byte* memory, size_t size_class);
   std::byte* take_from_arena(size_t size_class);
   void give_back_to_arena(std::byte* memory, size_t size_class);
   void release(Buffer::Block* block) noexcept;
