@@ -202,14 +202,21 @@ def mixed(rig):
 def paced(rig):
     rig.server()
     rig.fill(OBJECTS)
+    rates = {}
     for operation in ("get", "put"):
         top = statistics.median(rig.load(operation, objects=OBJECTS, random=True)["rps"] for _ in range(3))
+        rates[operation] = 0.7 * top
         p99, p50 = [], []
         for _ in range(rig.options.rounds):
-            result = rig.load(operation, objects=OBJECTS, random=True, rate=0.7 * top)
+            result = rig.load(operation, objects=OBJECTS, random=True, rate=rates[operation])
             p99.append(result["p99_us"])
             p50.append(result["p50_us"])
         report(f"{operation.upper()} at 70 % of {top:,.0f}/s, open loop, p99 (us)", p99, p50, "p50, target 4")
+    rig.stop()
+    with rig.nginx(os.urandom(KIB4)) as port:  # what the machine and the generator make of it
+        results = [rig.load("raw", port=port, path="/object", rate=rates["get"]) for _ in range(rig.options.rounds)]
+    report("nginx at the rate of GET, open loop, p99 (us)", [result["p99_us"] for result in results],
+           [result["p50_us"] for result in results], "p50")
 
 
 def idle(rig):
@@ -258,6 +265,7 @@ def cores(rig):
         return rig.load(operation, objects=OBJECTS, cpus="0-1")["rps"]
     rig.server()
     rig.fill(OBJECTS)
+    rates = {}
     for operation in ("get", "put"):
         pairs(rig, f"{operation.upper()} 4 KiB, two threads (requests/s)", lambda: with_threads(2, operation),
               lambda: with_threads(1, operation), "one thread, load on both cores; reported")

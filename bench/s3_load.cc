@@ -41,6 +41,7 @@ namespace {
 
 constexpr size_t kInputBytes = 256 * kKiB;
 constexpr size_t kIndexBytes = 8;
+constexpr size_t kLatenciesReserved = 4'000'000;
 constexpr size_t kListVariants = 1000;
 constexpr size_t kListKeys = 1000;
 constexpr Duration kAnswerTimeout = Duration::seconds(30);
@@ -145,10 +146,15 @@ class Load {
       idle.spawn(&Load::stay_idle, std::ref(*this), &stop_idle);
       while (idle_connected_ + failed_ < i + 1) (void)co_await sleep_for(env_, Duration::microseconds(50));
     }
+    // Before the clock starts: what it takes to connect is nobody's latency.
+    for (unsigned i = 0; i < options_.connections; ++i) scope.spawn(&Load::open_connection, std::ref(*this));
+    co_await scope.join();
+    latencies_us_.reserve(kLatenciesReserved);
     started_ = env_.now();
     cpu_us_before_ = cpu_us();
     ends_ = options_.once ? Instant::never() : started_ + Duration::seconds(options_.seconds);
-    for (unsigned i = 0; i < options_.connections; ++i) scope.spawn(&Load::run_connection, std::ref(*this));
+    for (const auto& connection : connections_)
+      scope.spawn(&Load::run_connection, std::ref(*this), std::ref(*connection));
     co_await scope.join();
     finished_ = env_.now();
     stop_idle.cancel();
@@ -314,20 +320,22 @@ class Load {
     (void)co_await connection->socket.close();
   }
 
-  static Task<void> run_connection(Load& self) {
-    std::unique_ptr<Connection> connection = co_await self.connect();
-    if (connection == nullptr) co_return;
+  static Task<void> open_connection(Load& self) {
+    if (auto connection = co_await self.connect()) self.connections_.push_back(std::move(connection));
+  }
+
+  static Task<void> run_connection(Load& self, Connection& connection) {
     Request request;
     while (self.next(request)) {
       if (request.due > self.env_.now()) (void)co_await sleep_until(self.env_, request.due);
-      const Result<void> done = co_await self.exchange(*connection, request);
+      const Result<void> done = co_await self.exchange(connection, request);
       if (!done) {
         self.fail(done.error().to_string());
         break;
       }
       self.latencies_us_.push_back(static_cast<uint32_t>((self.env_.now() - request.due).microseconds()));
     }
-    (void)co_await connection->socket.close();
+    (void)co_await connection.socket.close();
   }
 
   Task<Result<void>> exchange(Connection& connection, const Request& request) {
@@ -447,6 +455,7 @@ class Load {
   uint64_t body_bytes_ = 0;
   uint64_t failed_ = 0;
   unsigned idle_connected_ = 0;
+  std::vector<std::unique_ptr<Connection>> connections_;
   std::string first_error_;
   std::vector<uint32_t> latencies_us_;
 };

@@ -106,6 +106,7 @@ struct Segment {
   uint64_t settled_to = kSegmentDataOffset;
   bool has_gaps = false;        // batches overtook the zeros, or were there before them
   bool wholly_settled = false;  // zeroed from end to end, and synced: for the generations to come, too
+  bool empty() const { return live_bytes == 0 && tombstones == 0; }
   bool settled(uint64_t offset, uint64_t bytes) const {
     return offset >= settled_from && offset + bytes <= settled_to;
   }
@@ -294,6 +295,8 @@ class Shard {
   bool wants_settling(const Segment& segment) const;
   Segment* pick_victim() const;
   Task<bool> compact(Segment& victim);
+  Task<Result<uint64_t>> scan_step(Segment& victim, uint64_t from, std::vector<ScannedBatch>& out);
+  uint64_t compaction_share() const;
   Task<bool> move_entries(Segment& victim, std::vector<WriteOp>& moves, uint64_t bytes);
   Task<Buffer> finish_moves(std::span<WriteOp> moves);
   static Task<Result<void>> read_moves(Segment& victim, std::span<WriteOp> moves, const Buffer& payloads,

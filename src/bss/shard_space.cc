@@ -21,8 +21,15 @@ constexpr Duration kRecyclePoll = Duration::milliseconds(1);
 constexpr Duration kCompactionRetry = Duration::milliseconds(20);
 constexpr uint64_t kDenseEntryBytes = 64;  // of a descriptor, in a full batch
 constexpr uint64_t kLooseBlocks = 3;       // of descriptors that are not full
-constexpr uint64_t kMoveBytesMax = kMiB;
-constexpr uint64_t kMoveReadBytesMax = kBufferSizeMax;  // with gaps
+// What compaction reads for descriptors, moves, and reads for that with the gaps between, at a time. At the drive
+// puts wait behind it: so little, unless they would soon wait for space.
+struct CompactionStep {
+  uint64_t scan_bytes, move_bytes, read_bytes;
+};
+constexpr CompactionStep kStep{.scan_bytes = 256 * kKiB, .move_bytes = 256 * kKiB, .read_bytes = 512 * kKiB};
+constexpr CompactionStep kHurriedStep{
+    .scan_bytes = kMiB, .move_bytes = kMiB, .read_bytes = kBufferSizeMax};
+static_assert(kStep.scan_bytes >= 2 * kDescriptorBytesMax);
 constexpr uint64_t kMoveGapBytesMax = 64 * kKiB;        // rather another read
 // Of a segment: what is worth compacting where space gets short, and where puts wait for it.
 constexpr unsigned kUrgentGainPercent = 12;
@@ -284,7 +291,7 @@ Segment* Shard::pick_victim() const {
         segment->cut_short || tail > std::min<uint64_t>(kBatchBytesMax, segment_room() / 2);
     const uint64_t spread = segment->end - kSegmentDataOffset + (tail_counts ? tail : 0);
     const uint64_t dense = dense_bytes(*segment);
-    const bool empty = segment->live_bytes == 0 && segment->tombstones == 0;
+    const bool empty = segment->empty();
     const uint64_t gain = empty ? segment_room() : spread > dense ? spread - dense : 0;
     if (gain < kBlockBytes || gain * 100 < segment_room() * percent) continue;
     if (empty) return segment.get();
@@ -322,19 +329,39 @@ Task<void> Shard::run_compactor(Shard& self) {
   }
 }
 
+// Of the turns of all shards, for one step.
+uint64_t Shard::compaction_share() const { return space_is_getting_short() ? 1 : 2; }
+
+// The batches that begin in the next bytes of a victim; where to go on.
+Task<Result<uint64_t>> Shard::scan_step(Segment& victim, uint64_t from, std::vector<ScannedBatch>& out) {
+  const Semaphore::Units turn = co_await context_.compaction_turn.acquire(compaction_share());
+  const uint64_t bytes = space_is_getting_short() ? kHurriedStep.scan_bytes : kStep.scan_bytes;
+  const uint64_t end = std::min(from + bytes, victim.end);
+  FB_CO_CHECK(co_await scan_to(victim, from, end, true, out));
+  if (end == victim.end) co_return end;
+  if (!out.empty()) co_return out.back().offset + out.back().bytes;
+  co_return end - kDescriptorBytesMax;  // one that begins behind that would have been cut off
+}
+
 // True where the segment is free afterwards.
 Task<bool> Shard::compact(Segment& victim) {
-  if (victim.live_bytes != 0 || victim.tombstones != 0) {
-    std::vector<ScannedBatch> batches;
-    if (!co_await scan(victim, kSegmentDataOffset, true, batches)) co_return false;
-    std::vector<WriteOp> moves;
-    uint64_t bytes = 0;
+  std::vector<ScannedBatch> batches;
+  std::vector<WriteOp> moves;
+  uint64_t bytes = 0;
+  for (uint64_t at = kSegmentDataOffset; at < victim.end && !victim.empty();) {
+    const Instant begun = env().now();
+    batches.clear();
+    const Result<uint64_t> next = co_await scan_step(victim, at, batches);
+    if (!next || stopping_) co_return false;
+    at = *next;
+    co_await pause_compaction(begun);
     for (const ScannedBatch& batch : batches) {
       for (const DescriptorEntry& entry : batch.entries) {
         const auto move = move_of(entry, batch.offset, victim);
         if (!move) continue;
-        if (moves.size() == kBatchEntriesMax || bytes + payload_bytes(move->length) > kMoveBytesMax) {
-          if (!co_await move_entries(victim, moves, bytes)) co_return false;
+        const uint64_t limit = space_is_getting_short() ? kHurriedStep.move_bytes : kStep.move_bytes;
+        if (moves.size() == kBatchEntriesMax || bytes + payload_bytes(move->length) > limit) {
+          if (!moves.empty() && !co_await move_entries(victim, moves, bytes)) co_return false;
           moves.clear();
           bytes = 0;
         }
@@ -342,8 +369,8 @@ Task<bool> Shard::compact(Segment& victim) {
         moves.push_back(*move);
       }
     }
-    if (!moves.empty() && !co_await move_entries(victim, moves, bytes)) co_return false;
   }
+  if (!moves.empty() && !co_await move_entries(victim, moves, bytes)) co_return false;
   if (victim.live_bytes != 0) co_return false;
   // Nothing in the index leads there any more. Other cores that have seen what did are counted when they have
   // looked.
@@ -431,11 +458,12 @@ Task<Buffer> Shard::finish_moves(std::span<WriteOp> moves) {
 
 Task<bool> Shard::move_entries(Segment& victim, std::vector<WriteOp>& moves, uint64_t bytes) {
   if (stopping_) co_return false;
-  Semaphore::Units turn = co_await context_.compaction_turn.acquire(space_is_getting_short() ? 1 : 2);
+  Semaphore::Units turn = co_await context_.compaction_turn.acquire(compaction_share());
   const Instant begun = env().now();
-  const Buffer payloads = co_await context_.pool.allocate(kMoveReadBytesMax);
+  const uint64_t with_gaps = space_is_getting_short() ? kHurriedStep.read_bytes : kStep.read_bytes;
+  const Buffer payloads = co_await context_.pool.allocate(std::max(bytes, with_gaps));
   ++victim.readers;
-  Result<void> read = co_await read_moves(victim, moves, payloads, kMoveReadBytesMax - bytes);
+  Result<void> read = co_await read_moves(victim, moves, payloads, with_gaps - std::min(bytes, with_gaps));
   if (!read) read = co_await read_moves(victim, moves, payloads, 0);  // what lies between may be the reason
   --victim.readers;
   const bool intact =
