@@ -97,6 +97,38 @@ Task<void> overwrite(Env& env, BlobFront& front, std::span<BlobId> ids, uint64_t
   }
 }
 
+// Of compaction's time its pauses are the larger part, where space is plenty: also while it looks for what is
+// live, of which there is little here.
+TEST_F(BlobSpaceTest, CompactionPausesWhileItScans) {
+  options_.shard_count = 1;
+  options_.segment_bytes = 4 * kMiB;
+  options_.capacity_bytes = 16 * options_.segment_bytes;
+  std::map<unsigned, Duration> took;
+  for (const unsigned percent : {100U, 20U}) {
+    options_.compaction_time_percent = percent;
+    options_.directory = fmt::format("/blobs-{}", percent);
+    with_store([&](Env& env, BlobFront& front) -> Task<void> {
+      std::vector<BlobExtent> erased;
+      for (int i = 0; i < 1200; ++i) {  // more than a segment
+        const BlobId id = front.new_blob();
+        co_await put_one(env, front, id);
+        if (i % 100 != 0) erased.push_back({.id = id, .block_count = 1});
+      }
+      EXPECT_EQ(front.stats().compacted_segments, 0U);
+      CO_ASSERT_OK(co_await front.erase({}, erased));
+      const Instant begun = env.now();
+      while (front.stats().compacted_segments == 0 && env.now() - begun < Duration::seconds(60))
+        (void)co_await sleep_for(env, Duration::microseconds(100));
+      EXPECT_EQ(front.stats().compacted_segments, 1U);
+      EXPECT_LE(front.stats().compacted_bytes, 20 * kBlockBytes);
+      took[percent] = env.now() - begun;
+    });
+  }
+  GTEST_LOG_(INFO) << took[100].microseconds() << " us without pauses, " << took[20].microseconds()
+                   << " us with them";
+  EXPECT_GE(took[20].ns, 3 * took[100].ns);
+}
+
 // Puts that wait together go out in one batch for each idle writer, and erases that keep coming in few.
 TEST_F(BlobSpaceTest, BatchesShareWhatIsQueued) {
   options_.shard_count = 1;
