@@ -167,7 +167,8 @@ Task<S3Result<StoredContent>> store_content(Services services, ContentSource& so
   if (!size && block.length >= threshold)
     co_return co_await move_to_cloud(services, nullptr, std::move(block), source, limits);
   locator.kind = Locator::Kind::blob;
-  locator.blob = services.blobs.new_blob();
+  locator.blob =
+      size.value_or(0) > kBlobBlockSizeMax ? services.blobs.new_blob_of(*size) : services.blobs.new_blob();
   StoredContent unnamed(services, locator);  // frees what is stored on any failure below
 
   for (uint32_t number = 0;; ++number) {

@@ -118,12 +118,41 @@ uint16_t BlobFront::shard_for_new_blob() {
   return static_cast<uint16_t>(current_->number());
 }
 
-// The number contains the core, so that every core may name blobs in every shard.
 BlobId BlobFront::new_blob() {
   FB_ASSERT(!own_.empty());
+  return new_blob_in(shard_for_new_blob());
+}
+
+// Of the first shard and those that its further runs of blocks would go to, as far as they are this core's.
+bool BlobFront::has_room_for(const Shard& first, uint64_t size_bytes) const {
+  constexpr uint64_t kRunBytes = uint64_t{kBlocksPerRun} * kBlobBlockSizeMax;
+  const uint64_t count = shards_.size();
+  for (uint64_t step = 0; step < count && step * kRunBytes < size_bytes; ++step) {
+    const uint64_t rounds = size_bytes / (count * kRunBytes);
+    const uint64_t rest = size_bytes % (count * kRunBytes);
+    const uint64_t in_rest = std::min(kRunBytes, rest - std::min(rest, step * kRunBytes));
+    const uint64_t needed = rounds * kRunBytes + in_rest;
+    const Shard* shard = shards_[(first.number() + step) % count].get();
+    if (shard != nullptr && !shard->has_room_for_blocks(needed)) return false;
+  }
+  return true;
+}
+
+// Where the shard that is being filled has not the room, the emptiest that has.
+BlobId BlobFront::new_blob_of(uint64_t size_bytes) {
+  const uint16_t usual = shard_for_new_blob();
+  if (shards_[usual] == nullptr || has_room_for(*shards_[usual], size_bytes)) return new_blob_in(usual);
+  const auto rank = [&](const Shard* shard) {
+    return std::tuple(has_room_for(*shard, size_bytes), !shard->refuses_puts(), shard->available_bytes());
+  };
+  return new_blob_in(static_cast<uint16_t>((*std::ranges::max_element(own_, {}, rank))->number()));
+}
+
+// The number contains the core, so that every core may name blobs in every shard.
+BlobId BlobFront::new_blob_in(uint16_t shard) {
   FB_ASSERT(last_blob_number_ < kBlobNumberOfCoreMax);
   return {.volume = store_.superblock().volume,
-          .shard = shard_for_new_blob(),
+          .shard = shard,
           .incarnation = store_.options().incarnation,
           .number = uint64_t{env_.core()} << kBlobNumberCoreShift | ++last_blob_number_};
 }

@@ -156,6 +156,8 @@ class Shard {
   uint64_t live_bytes() const { return live_bytes_; }
   uint64_t capacity_bytes() const { return segments_max_ * segment_room(); }
   uint64_t available_bytes() const;
+  // In blocks of 1 MiB, with what they leave unused at the end of each segment.
+  bool has_room_for_blocks(uint64_t content_bytes) const;
   BlobUsage usage() const;
   BlobIndex& index() { return index_; }
 

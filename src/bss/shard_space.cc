@@ -21,16 +21,15 @@ constexpr Duration kRecyclePoll = Duration::milliseconds(1);
 constexpr Duration kCompactionRetry = Duration::milliseconds(20);
 constexpr uint64_t kDenseEntryBytes = 64;  // of a descriptor, in a full batch
 constexpr uint64_t kLooseBlocks = 3;       // of descriptors that are not full
-// What compaction reads for descriptors, moves, and reads for that with the gaps between, at a time. At the drive
-// puts wait behind it: so little, unless they would soon wait for space.
+// What compaction reads for descriptors, moves, and reads for that with the gaps between, at a time. At the
+// drive puts wait behind it: so little, unless they would soon wait for space.
 struct CompactionStep {
   uint64_t scan_bytes, move_bytes, read_bytes;
 };
 constexpr CompactionStep kStep{.scan_bytes = 256 * kKiB, .move_bytes = 256 * kKiB, .read_bytes = 512 * kKiB};
-constexpr CompactionStep kHurriedStep{
-    .scan_bytes = kMiB, .move_bytes = kMiB, .read_bytes = kBufferSizeMax};
+constexpr CompactionStep kHurriedStep{.scan_bytes = kMiB, .move_bytes = kMiB, .read_bytes = kBufferSizeMax};
 static_assert(kStep.scan_bytes >= 2 * kDescriptorBytesMax);
-constexpr uint64_t kMoveGapBytesMax = 64 * kKiB;        // rather another read
+constexpr uint64_t kMoveGapBytesMax = 64 * kKiB;  // rather another read
 // Of a segment: what is worth compacting where space gets short, and where puts wait for it.
 constexpr unsigned kUrgentGainPercent = 12;
 constexpr unsigned kLastGainPercent = 2;
@@ -78,6 +77,13 @@ uint64_t Shard::available_bytes() const {
   const uint64_t capacity = capacity_bytes();
   const uint64_t reserve = kReservedSegments * segment_room();
   return capacity > live_bytes_ + reserve ? capacity - live_bytes_ - reserve : 0;
+}
+
+bool Shard::has_room_for_blocks(uint64_t content_bytes) const {
+  constexpr uint64_t kStored = kBlobBlockSizeMax + 2 * kBlockBytes;  // with descriptor and table
+  const uint64_t blocks = (content_bytes + kBlobBlockSizeMax - 1) / kBlobBlockSizeMax;
+  const uint64_t of_segment = std::max<uint64_t>(1, segment_room() / kStored);
+  return available_bytes() >= blocks * segment_room() / of_segment;
 }
 
 BlobUsage Shard::usage() const {

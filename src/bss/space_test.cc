@@ -209,6 +209,33 @@ TEST_F(BlobSpaceTest, NearlyFullForLong) {
   with_store([&](Env&, BlobFront& front) -> Task<void> { co_await check(front); });
 }
 
+// Content of many blocks goes where all of it has room, not where the last put went.
+TEST_F(BlobSpaceTest, LargeContentGoesWhereItHasRoom) {
+  options_.segment_bytes = 16 * kMiB;                         // 15 blocks of 1 MiB
+  options_.capacity_bytes = 2 * 10 * options_.segment_bytes;  // 105 of them in each shard
+  with_store([&](Env& env, BlobFront& front) -> Task<void> {
+    const auto put_in = [&](uint16_t shard, int count) -> Task<void> {
+      for (int i = 0; i < count; ++i) {
+        BlobKey key{.id = front.new_blob()};
+        key.id.shard = shard;
+        CO_ASSERT_OK(co_await put_bytes(env, front, key, payload_of(key.id.number, kBlobBlockSizeMax)));
+      }
+    };
+    co_await put_in(1, 50);
+    co_await put_in(0, 46);
+    EXPECT_EQ(front.new_blob().shard, 0);
+    co_await put_in(0, 13);
+    CO_ASSERT(front.new_blob().shard == 0);  // puts go on there until a segment is full
+    EXPECT_EQ(front.new_blob_of(40 * kMiB).shard, 0);
+    BlobKey key{.id = front.new_blob_of(54 * kMiB)};
+    EXPECT_EQ(key.id.shard, 1);
+    for (; key.block < 54; ++key.block)
+      CO_ASSERT_OK(co_await put_bytes(env, front, key, payload_of(key.block, kBlobBlockSizeMax)));
+    EXPECT_EQ(front.new_blob_of(kBlobBlockSizeMax * kGiB).shard,
+              0);  // nowhere has that; then where most is left
+  });
+}
+
 // A tombstone goes when no segment holds what it hides any more, also where blobs are erased while compaction
 // moves them: else there would be more of them the longer a store is in use.
 TEST_F(BlobSpaceTest, TombstonesGoWithWhatTheyHide) {

@@ -52,6 +52,7 @@ class BlobFront final : public BlobClient {
   Task<Result<void>> close();
 
   BlobId new_blob() override;
+  BlobId new_blob_of(uint64_t size_bytes) override;
   Task<Result<void>> put(const CallContext& context, const BlobWrite& write) override;
   Task<Result<BlobData>> get(const CallContext& context, BlobKey key, uint32_t offset,
                              uint32_t length) override;
@@ -79,7 +80,9 @@ class BlobFront final : public BlobClient {
     uint32_t length;
     uint64_t checksum;
   };
+  BlobId new_blob_in(uint16_t shard);
   uint16_t shard_for_new_blob();
+  bool has_room_for(const Shard& first, uint64_t size_bytes) const;
   bool ours(const BlobId& id) const {
     return id.volume == store_.superblock().volume && id.shard < store_.superblock().shard_count;
   }

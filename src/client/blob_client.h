@@ -70,6 +70,9 @@ class BlobClient {
   // A new name, in a shard of this core where one has room, of the incarnation given to the engine at start.
   // After BlobError::full another name may stand for a place that has room.
   virtual BlobId new_blob() = 0;
+  // For content of so many bytes, over several blocks: in a shard that has room for all of it, where there is
+  // one. Nothing is set aside.
+  virtual BlobId new_blob_of(uint64_t /*size_bytes*/) { return new_blob(); }
   // Durable (in the configured mode) when it returns. The same key with the same content again is success.
   virtual Task<Result<void>> put(const CallContext& context, const BlobWrite& write) = 0;
   // Bytes [offset, offset + length) of one block, verified against the index's checksum before they are given

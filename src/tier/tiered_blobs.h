@@ -17,6 +17,7 @@ class TieredBlobs final : public BlobClient {
   TieredBlobs(BlobClient& local, CloudRequests& requests, Guard& guard, TierShared& shared);
 
   BlobId new_blob() override { return local_.new_blob(); }
+  BlobId new_blob_of(uint64_t size_bytes) override { return local_.new_blob_of(size_bytes); }
   Task<Result<void>> put(const CallContext& context, const BlobWrite& write) override {
     return local_.put(context, write);
   }
