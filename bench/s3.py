@@ -17,6 +17,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 from s3_rig import BUCKET, HERE, Rig, harness, line, report, report_value
@@ -202,35 +203,54 @@ def mixed(rig):
 def paced(rig):
     rig.server()
     rig.fill(OBJECTS)
-    rates = {}
     for operation in ("get", "put"):
         top = statistics.median(rig.load(operation, objects=OBJECTS, random=True)["rps"] for _ in range(3))
-        rates[operation] = 0.7 * top
         p99, p50 = [], []
         for _ in range(rig.options.rounds):
-            result = rig.load(operation, objects=OBJECTS, random=True, rate=rates[operation])
+            result = rig.load(operation, objects=OBJECTS, random=True, rate=0.7 * top)
             p99.append(result["p99_us"])
             p50.append(result["p50_us"])
         report(f"{operation.upper()} at 70 % of {top:,.0f}/s, open loop, p99 (us)", p99, p50, "p50, target 4")
     rig.stop()
     with rig.nginx(os.urandom(KIB4)) as port:  # what the machine and the generator make of it
-        results = [rig.load("raw", port=port, path="/object", rate=rates["get"]) for _ in range(rig.options.rounds)]
-    report("nginx at the rate of GET, open loop, p99 (us)", [result["p99_us"] for result in results],
+        top = statistics.median(rig.load("raw", port=port, path="/object")["rps"] for _ in range(3))
+        results = [rig.load("raw", port=port, path="/object", rate=0.7 * top) for _ in range(rig.options.rounds)]
+    report(f"nginx at 70 % of {top:,.0f}/s, open loop, p99 (us)", [result["p99_us"] for result in results],
            [result["p50_us"] for result in results], "p50")
 
 
+def highest_during(value, run):
+    """What `run` gives, and the highest that `value` was meanwhile."""
+    ended = threading.Event()
+    seen = [value()]
+
+    def sample():
+        while not ended.wait(0.1):
+            seen.append(value())
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    try:
+        return run(), max(seen)
+    finally:
+        ended.set()
+        sampler.join()
+
+
 def idle(rig):
-    server = rig.server()
+    server = rig.server(store="idle")
     rig.fill(OBJECTS)
     before = server.resident_bytes()
     rate = rig.load("get", objects=OBJECTS)["rps"]
     base = server.resident_bytes()
     loaded = []
     peers = []
+    highest = 0
     for _ in range(rig.options.rounds):
-        loaded.append(rig.load("get", objects=OBJECTS, idle=IDLE_CONNECTIONS)["rps"])
+        result, bytes_used = highest_during(server.resident_bytes, lambda: rig.load("get", objects=OBJECTS, idle=IDLE_CONNECTIONS))
+        highest = max(highest, bytes_used)
+        loaded.append(result["rps"])
         peers.append(rig.load("get", objects=OBJECTS)["rps"])
-    report_value(f"memory of {IDLE_CONNECTIONS:,} idle connections (bytes each)", (server.resident_bytes() - base) / IDLE_CONNECTIONS,
+    report_value(f"memory of {IDLE_CONNECTIONS:,} idle connections (bytes each)", (highest - base) / IDLE_CONNECTIONS,
                  "target 8192; what the kernel holds is not counted", 0)
     report(f"GET 4 KiB beside {IDLE_CONNECTIONS:,} idle connections", loaded, peers, "without them, target 0.95")
     report_value("memory at 64 connections under load (MiB)", base / MIB1, f"{before / MIB1:,.0f} before, {rate:,.0f} GET/s", 0)
@@ -265,7 +285,6 @@ def cores(rig):
         return rig.load(operation, objects=OBJECTS, cpus="0-1")["rps"]
     rig.server()
     rig.fill(OBJECTS)
-    rates = {}
     for operation in ("get", "put"):
         pairs(rig, f"{operation.upper()} 4 KiB, two threads (requests/s)", lambda: with_threads(2, operation),
               lambda: with_threads(1, operation), "one thread, load on both cores; reported")

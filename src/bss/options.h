@@ -23,8 +23,8 @@ struct BlobStoreOptions {
   uint32_t shard_count = 16;
   uint64_t segment_bytes = 0;  // 0: 64 MiB, less on a small file system
 
-  uint64_t capacity_bytes = 0;    // 0: what the file system has, but for a twentieth
-  uint32_t writes_in_flight = 4;  // batches a shard, 1 to kWritesInFlightMax
+  uint64_t capacity_bytes = 0;     // 0: what the file system has, but for a twentieth
+  uint32_t writes_in_flight = 4;   // batches a shard, 1 to kWritesInFlightMax
   size_t cache_bytes = 64 * kMiB;  // per core; 0 switches the cache off
   // Bytes written to a shard between two of its checkpoints: at least this, and more where they are large.
   uint64_t checkpoint_interval_bytes = 16 * kMiB;

@@ -135,7 +135,7 @@ constexpr std::array kTable = {
                 .environment = "FRACTALBITS_CACHE_SIZE",
                 .value_name = "BYTES",
                 .default_value = "256MiB",
-                .help = "Memory for small objects that are read again and again; 0 switches it off."},
+                .help = "Memory for content that is read again and again; 0 switches it off."},
     SettingInfo{
         .name = "requests.memory",
         .flag = "--request-memory",

@@ -24,8 +24,8 @@ struct UringOptions {
 };
 
 // The environment on io_uring: one ring a core, one io_uring_enter a turn, which submits everything new and
-// takes everything that has ended; of many reads more than one, so that the drive always has some. Nothing is allocated for an operation: the kernel's user_data is the
-// IoRequest itself.
+// takes everything that has ended; of many reads more than one, so that the drive always has some. Nothing is
+// allocated for an operation: the kernel's user_data is the IoRequest itself.
 //
 // An operation passes through: SQE (or the backlog, where the queue is full and the kernel takes no more) ->
 // kernel -> CQE -> complete(). Some take a second round: an open that was refused O_DIRECT, an interrupted
