@@ -338,12 +338,17 @@ Task<void> Shard::run_compactor(Shard& self) {
 // Of the turns of all shards, for one step.
 uint64_t Shard::compaction_share() const { return space_is_getting_short() ? 1 : 2; }
 
-// The batches that begin in the next bytes of a victim; where to go on.
+// The batches that begin in the next bytes of a victim; where to go on. In a hurry the turns are for moves
+// only: the next victim is looked through while others are moved.
 Task<Result<uint64_t>> Shard::scan_step(Segment& victim, uint64_t from, std::vector<ScannedBatch>& out) {
-  const Semaphore::Units turn = co_await context_.compaction_turn.acquire(compaction_share());
-  const uint64_t bytes = space_is_getting_short() ? kHurriedStep.scan_bytes : kStep.scan_bytes;
-  const uint64_t end = std::min(from + bytes, victim.end);
+  const bool hurried = space_is_getting_short();
+  Semaphore::Units turn;
+  if (!hurried) turn = co_await context_.compaction_turn.acquire(compaction_share());
+  const Instant begun = env().now();
+  const uint64_t end = std::min(from + (hurried ? kHurriedStep : kStep).scan_bytes, victim.end);
   FB_CO_CHECK(co_await scan_to(victim, from, end, true, out));
+  turn.reset();
+  if (!hurried) co_await pause_compaction(begun);
   if (end == victim.end) co_return end;
   if (!out.empty()) co_return out.back().offset + out.back().bytes;
   co_return end - kDescriptorBytesMax;  // one that begins behind that would have been cut off
@@ -355,12 +360,10 @@ Task<bool> Shard::compact(Segment& victim) {
   std::vector<WriteOp> moves;
   uint64_t bytes = 0;
   for (uint64_t at = kSegmentDataOffset; at < victim.end && !victim.empty();) {
-    const Instant begun = env().now();
     batches.clear();
     const Result<uint64_t> next = co_await scan_step(victim, at, batches);
     if (!next || stopping_) co_return false;
     at = *next;
-    co_await pause_compaction(begun);
     for (const ScannedBatch& batch : batches) {
       for (const DescriptorEntry& entry : batch.entries) {
         const auto move = move_of(entry, batch.offset, victim);
