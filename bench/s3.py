@@ -201,22 +201,18 @@ def mixed(rig):
 
 
 def paced(rig):
+    def p99(name, remark, *arguments, **flags):
+        top = statistics.median(rig.load(*arguments, **flags)["rps"] for _ in range(3))
+        results = [rig.load(*arguments, rate=0.7 * top, **flags) for _ in range(rig.options.rounds)]
+        report(f"{name} at 70 % of {top:,.0f}/s, open loop, p99 (us)", [result["p99_us"] for result in results],
+               [result["p50_us"] for result in results], remark)
     rig.server()
     rig.fill(OBJECTS)
     for operation in ("get", "put"):
-        top = statistics.median(rig.load(operation, objects=OBJECTS, random=True)["rps"] for _ in range(3))
-        p99, p50 = [], []
-        for _ in range(rig.options.rounds):
-            result = rig.load(operation, objects=OBJECTS, random=True, rate=0.7 * top)
-            p99.append(result["p99_us"])
-            p50.append(result["p50_us"])
-        report(f"{operation.upper()} at 70 % of {top:,.0f}/s, open loop, p99 (us)", p99, p50, "p50, target 4")
+        p99(operation.upper(), "p50, target 4", operation, objects=OBJECTS, random=True)
     rig.stop()
     with rig.nginx(os.urandom(KIB4)) as port:  # what the machine and the generator make of it
-        top = statistics.median(rig.load("raw", port=port, path="/object")["rps"] for _ in range(3))
-        results = [rig.load("raw", port=port, path="/object", rate=0.7 * top) for _ in range(rig.options.rounds)]
-    report(f"nginx at 70 % of {top:,.0f}/s, open loop, p99 (us)", [result["p99_us"] for result in results],
-           [result["p50_us"] for result in results], "p50")
+        p99("nginx", "p50", "raw", port=port, path="/object")
 
 
 def highest_during(value, run):

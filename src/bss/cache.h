@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/units.h"
+#include "client/blob_checksum.h"
 #include "client/blob_client.h"
 #include "io/buffer_pool.h"
 
@@ -22,7 +23,7 @@ namespace fb::bss {
 // whole payload where a range was asked for never costs more than twice the bytes (rent or buy).
 class BlobCache {
  public:
-  static constexpr uint32_t kSmallBytesMax = 64 * kKiB;
+  static constexpr uint32_t kSmallBytesMax = kPieceBytes;  // they are read whole in any case
 
   // `budget_bytes` 0: off. Rounded down to multiples of 2 MiB.
   BlobCache(Env& env, size_t budget_bytes);

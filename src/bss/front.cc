@@ -127,11 +127,12 @@ BlobId BlobFront::new_blob() {
 bool BlobFront::has_room_for(const Shard& first, uint64_t size_bytes) const {
   constexpr uint64_t kRunBytes = uint64_t{kBlocksPerRun} * kBlobBlockSizeMax;
   const uint64_t count = shards_.size();
+  const uint64_t full_rounds = size_bytes / (count * kRunBytes);
+  uint64_t rest = size_bytes % (count * kRunBytes);
   for (uint64_t step = 0; step < count && step * kRunBytes < size_bytes; ++step) {
-    const uint64_t rounds = size_bytes / (count * kRunBytes);
-    const uint64_t rest = size_bytes % (count * kRunBytes);
-    const uint64_t in_rest = std::min(kRunBytes, rest - std::min(rest, step * kRunBytes));
-    const uint64_t needed = rounds * kRunBytes + in_rest;
+    const uint64_t of_rest = std::min(kRunBytes, rest);
+    const uint64_t needed = full_rounds * kRunBytes + of_rest;
+    rest -= of_rest;
     const Shard* shard = shards_[(first.number() + step) % count].get();
     if (shard != nullptr && !shard->has_room_for_blocks(needed)) return false;
   }

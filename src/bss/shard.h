@@ -298,7 +298,6 @@ class Shard {
   Segment* pick_victim() const;
   Task<bool> compact(Segment& victim);
   Task<Result<uint64_t>> scan_step(Segment& victim, uint64_t from, std::vector<ScannedBatch>& out);
-  uint64_t compaction_share() const;
   Task<bool> move_entries(Segment& victim, std::vector<WriteOp>& moves, uint64_t bytes);
   Task<Buffer> finish_moves(std::span<WriteOp> moves);
   static Task<Result<void>> read_moves(Segment& victim, std::span<WriteOp> moves, const Buffer& payloads,
@@ -322,7 +321,6 @@ class Shard {
   void adopt_checkpoint(const Checkpoint& checkpoint, std::vector<Inherited>& inherited);
   Task<Result<void>> scan_to(Segment& segment, uint64_t from, uint64_t end, bool whole,
                              std::vector<ScannedBatch>& out);
-  Task<Result<void>> scan(Segment& segment, uint64_t from, bool whole, std::vector<ScannedBatch>& out);
   static Task<void> scan_into(Shard& self, Segment* segment, uint64_t from, bool whole,
                               std::vector<ScannedBatch>* out, std::optional<Error>* error);
   Task<bool> payloads_match(const ScannedBatch& batch);

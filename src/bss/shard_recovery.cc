@@ -236,11 +236,6 @@ void Shard::adopt_checkpoint(const Checkpoint& checkpoint, std::vector<Inherited
     index_.erase(index_.find(entry.number, entry.incarnation, entry.block));
 }
 
-Task<Result<void>> Shard::scan(Segment& segment, uint64_t from, bool whole, std::vector<ScannedBatch>& out) {
-  const bool ends_here = segment.state == Segment::State::sealed;
-  co_return co_await scan_to(segment, from, ends_here ? segment.end : segment_bytes(), whole, out);
-}
-
 Task<Result<void>> Shard::scan_to(Segment& segment, uint64_t from, uint64_t end, bool whole,
                                   std::vector<ScannedBatch>& out) {
   SegmentScanner scanner(*this, segment, end);
@@ -279,7 +274,9 @@ Task<Result<void>> Shard::scan_to(Segment& segment, uint64_t from, uint64_t end,
 Task<void> Shard::scan_into(Shard& self, Segment* segment, uint64_t from, bool whole,
                             std::vector<ScannedBatch>* out, std::optional<Error>* error) {
   std::vector<ScannedBatch> found;
-  const Result<void> scanned = co_await self.scan(*segment, from, whole, found);
+  const bool ends_here = segment->state == Segment::State::sealed;
+  const uint64_t end = ends_here ? segment->end : self.segment_bytes();
+  const Result<void> scanned = co_await self.scan_to(*segment, from, end, whole, found);
   if (!scanned) *error = scanned.error();
   std::ranges::move(found, std::back_inserter(*out));
 }

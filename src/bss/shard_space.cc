@@ -24,10 +24,14 @@ constexpr uint64_t kLooseBlocks = 3;       // of descriptors that are not full
 // What compaction reads for descriptors, moves, and reads for that with the gaps between, at a time. At the
 // drive puts wait behind it: so little, unless they would soon wait for space.
 struct CompactionStep {
+  uint64_t turns;  // of kCompactionTurns
   uint64_t scan_bytes, move_bytes, read_bytes;
 };
-constexpr CompactionStep kStep{.scan_bytes = 256 * kKiB, .move_bytes = 256 * kKiB, .read_bytes = 512 * kKiB};
-constexpr CompactionStep kHurriedStep{.scan_bytes = kMiB, .move_bytes = kMiB, .read_bytes = kBufferSizeMax};
+constexpr CompactionStep kStep{
+    .turns = 2, .scan_bytes = 256 * kKiB, .move_bytes = 256 * kKiB, .read_bytes = 512 * kKiB};
+constexpr CompactionStep kHurriedStep{
+    .turns = 1, .scan_bytes = kMiB, .move_bytes = kMiB, .read_bytes = kBufferSizeMax};
+const CompactionStep& step_of(bool hurried) { return hurried ? kHurriedStep : kStep; }
 static_assert(kStep.scan_bytes >= 2 * kDescriptorBytesMax);
 constexpr uint64_t kMoveGapBytesMax = 64 * kKiB;  // rather another read
 // Of a segment: what is worth compacting where space gets short, and where puts wait for it.
@@ -335,17 +339,14 @@ Task<void> Shard::run_compactor(Shard& self) {
   }
 }
 
-// Of the turns of all shards, for one step.
-uint64_t Shard::compaction_share() const { return space_is_getting_short() ? 1 : 2; }
-
 // The batches that begin in the next bytes of a victim; where to go on. In a hurry the turns are for moves
 // only: the next victim is looked through while others are moved.
 Task<Result<uint64_t>> Shard::scan_step(Segment& victim, uint64_t from, std::vector<ScannedBatch>& out) {
   const bool hurried = space_is_getting_short();
   Semaphore::Units turn;
-  if (!hurried) turn = co_await context_.compaction_turn.acquire(compaction_share());
+  if (!hurried) turn = co_await context_.compaction_turn.acquire(kStep.turns);
   const Instant begun = env().now();
-  const uint64_t end = std::min(from + (hurried ? kHurriedStep : kStep).scan_bytes, victim.end);
+  const uint64_t end = std::min(from + step_of(hurried).scan_bytes, victim.end);
   FB_CO_CHECK(co_await scan_to(victim, from, end, true, out));
   turn.reset();
   if (!hurried) co_await pause_compaction(begun);
@@ -368,8 +369,8 @@ Task<bool> Shard::compact(Segment& victim) {
       for (const DescriptorEntry& entry : batch.entries) {
         const auto move = move_of(entry, batch.offset, victim);
         if (!move) continue;
-        const uint64_t limit = space_is_getting_short() ? kHurriedStep.move_bytes : kStep.move_bytes;
-        if (moves.size() == kBatchEntriesMax || bytes + payload_bytes(move->length) > limit) {
+        const uint64_t bytes_max = step_of(space_is_getting_short()).move_bytes;
+        if (moves.size() == kBatchEntriesMax || bytes + payload_bytes(move->length) > bytes_max) {
           if (!moves.empty() && !co_await move_entries(victim, moves, bytes)) co_return false;
           moves.clear();
           bytes = 0;
@@ -467,12 +468,13 @@ Task<Buffer> Shard::finish_moves(std::span<WriteOp> moves) {
 
 Task<bool> Shard::move_entries(Segment& victim, std::vector<WriteOp>& moves, uint64_t bytes) {
   if (stopping_) co_return false;
-  Semaphore::Units turn = co_await context_.compaction_turn.acquire(compaction_share());
+  const CompactionStep& step = step_of(space_is_getting_short());
+  Semaphore::Units turn = co_await context_.compaction_turn.acquire(step.turns);
   const Instant begun = env().now();
-  const uint64_t with_gaps = space_is_getting_short() ? kHurriedStep.read_bytes : kStep.read_bytes;
-  const Buffer payloads = co_await context_.pool.allocate(std::max(bytes, with_gaps));
+  const uint64_t read_bytes = std::max(bytes, step.read_bytes);
+  const Buffer payloads = co_await context_.pool.allocate(read_bytes);
   ++victim.readers;
-  Result<void> read = co_await read_moves(victim, moves, payloads, with_gaps - std::min(bytes, with_gaps));
+  Result<void> read = co_await read_moves(victim, moves, payloads, read_bytes - bytes);
   if (!read) read = co_await read_moves(victim, moves, payloads, 0);  // what lies between may be the reason
   --victim.readers;
   const bool intact =

@@ -109,7 +109,7 @@ size_t BufferPool::class_of(size_t size_bytes) {
 }
 
 // Splits the smallest free piece that is large enough; null where there is none.
-std::byte* BufferPool::take_from_arena(size_t size_class) {
+std::byte* BufferPool::find_in_arena(size_t size_class) {
   for (size_t from = size_class; from < kClassCount; ++from) {
     std::vector<uint32_t>& free = arena_free_[from];
     while (!free.empty()) {
@@ -142,7 +142,9 @@ void BufferPool::give_back_to_arena(std::byte* memory, size_t size_class) {
   arena_free_[size_class].push_back(static_cast<uint32_t>(unit));
 }
 
-Buffer::Block* BufferPool::block_of_arena(std::byte* memory, size_t size_class) {
+Buffer::Block* BufferPool::take_from_arena(size_t size_class) {
+  std::byte* memory = find_in_arena(size_class);
+  if (memory == nullptr) return nullptr;
   if (spare_blocks_.empty()) {
     blocks_.push_back(std::make_unique<Buffer::Block>());
     spare_blocks_.push_back(blocks_.back().get());
@@ -157,10 +159,7 @@ Buffer::Block* BufferPool::block_of_arena(std::byte* memory, size_t size_class) 
   return block;
 }
 
-Buffer::Block* BufferPool::take(size_t size_class) {
-  used_bytes_ += class_bytes(size_class);
-  ++buffers_out_;
-  if (std::byte* memory = take_from_arena(size_class)) return block_of_arena(memory, size_class);
+Buffer::Block* BufferPool::take_from_heap(size_t size_class) {
   std::vector<Buffer::Block*>& cached = heap_free_[size_class];
   if (!cached.empty()) {
     Buffer::Block* block = cached.back();
@@ -174,6 +173,18 @@ Buffer::Block* BufferPool::take(size_t size_class) {
                            .references = 1,
                            .size_class = static_cast<uint8_t>(size_class),
                            .in_arena = false};
+}
+
+// Null only where it must be from the arena.
+Buffer::Block* BufferPool::take(size_t size_class, From from) {
+  Buffer::Block* block = take_from_arena(size_class);
+  if (block == nullptr) {
+    if (from == From::arena) return nullptr;
+    block = take_from_heap(size_class);
+  }
+  used_bytes_ += class_bytes(size_class);
+  ++buffers_out_;
+  return block;
 }
 
 void BufferPool::release(Buffer::Block* block) noexcept {
@@ -228,11 +239,7 @@ Buffer BufferPool::try_allocate(size_t size_bytes) {
 Buffer BufferPool::try_allocate_in_arena(size_t size_bytes) {
   const size_t size_class = class_of(size_bytes);
   if (first_waiter_ != nullptr || !fits(size_class)) return {};
-  std::byte* memory = take_from_arena(size_class);
-  if (memory == nullptr) return {};
-  used_bytes_ += class_bytes(size_class);
-  ++buffers_out_;
-  return Buffer(block_of_arena(memory, size_class));
+  return Buffer(take(size_class, From::arena));
 }
 
 size_t BufferPool::arena_free_bytes(size_t offset, size_t length) const {

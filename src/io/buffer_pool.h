@@ -58,9 +58,11 @@ class BufferPool {
   static size_t class_of(size_t size_bytes);
   static size_t class_bytes(size_t size_class) { return kBufferSizeMin << size_class; }
   bool fits(size_t size_class) const { return used_bytes_ + class_bytes(size_class) <= options_.limit_bytes; }
-  Buffer::Block* take(size_t size_class);
-  Buffer::Block* block_of_arena(std::byte* memory, size_t size_class);
-  std::byte* take_from_arena(size_t size_class);
+  enum class From : uint8_t { arena, arena_or_heap };
+  Buffer::Block* take(size_t size_class, From from = From::arena_or_heap);
+  Buffer::Block* take_from_heap(size_t size_class);
+  std::byte* find_in_arena(size_t size_class);
+  Buffer::Block* take_from_arena(size_t size_class);
   void give_back_to_arena(std::byte* memory, size_t size_class);
   void release(Buffer::Block* block) noexcept;
   void wake_waiters();
