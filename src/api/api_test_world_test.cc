@@ -3,6 +3,7 @@
 #include "api/api_test_world.h"
 
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <random>

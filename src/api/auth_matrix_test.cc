@@ -3,6 +3,8 @@
 // has learned nothing.
 #include "api/api_test_world.h"
 
+#include <gtest/gtest.h>
+
 namespace fb::api {
 namespace {
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Requests that meet: each answer must be one that some order of them allows, and nothing may leak or hang.
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include <set>
 

@@ -2,6 +2,7 @@
 // Writes under If-Match and If-None-Match: every operation against every condition and every state of its
 // key, and races of them, which must come out as if one had followed the other.
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include "api/api_test_world.h"
 

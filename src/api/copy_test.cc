@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/api_test_world.h"
+
+#include <gtest/gtest.h>
+
 #include "io/scope.h"
 #include "s3/time.h"
 

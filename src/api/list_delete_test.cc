@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Buckets, lists and deletions.
+#include <gtest/gtest.h>
 #include <algorithm>
 #include <set>
 

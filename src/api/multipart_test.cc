@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Multipart uploads from their creation to the object, its parts and its checksums.
 #include "api/api_test_world.h"
+
+#include <gtest/gtest.h>
+
 #include "client/record.h"
 #include "s3/hash.h"
 #include "s3/object_metadata.h"

@@ -2,6 +2,8 @@
 // What the API says over HTTP: when a body is asked for, what follows a refusal, and a store that is full.
 #include "api/api_test_world.h"
 
+#include <gtest/gtest.h>
+
 namespace fb::api {
 namespace {
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // PutObject, GetObject, HeadObject: contents, ranges, conditions, headers, checksums, refusals.
 #include "api/api_test_world.h"
+
+#include <gtest/gtest.h>
+
 #include "s3/time.h"
 
 namespace fb::api {

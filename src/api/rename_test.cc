@@ -2,6 +2,7 @@
 // RenameObject: of objects and of directories, its conditions, its client tokens, and what meets it on the
 // way.
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include "api/api_test_world.h"
 #include "io/scope.h"

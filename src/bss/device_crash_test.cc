@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Blobs, pages and journal on a device: crashes at every change of it, the making of the device included.
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include "bss/device_test_world.h"
 #include "bss/page_file_test_world.h"

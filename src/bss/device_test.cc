@@ -2,6 +2,7 @@
 #include "bss/device.h"
 
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <map>

@@ -2,6 +2,7 @@
 #include "bss/metadata_store.h"
 
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include "bss/device_test_world.h"
 #include "bss/page_file_test_world.h"

@@ -2,6 +2,8 @@
 // The page store on the simulated disk: crashes at every change, flushes left out, media faults.
 #include "bss/page_file_test_world.h"
 
+#include <gtest/gtest.h>
+
 namespace fb {
 namespace {
 

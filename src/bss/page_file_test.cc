@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bss/page_file.h"
 
+#include <gtest/gtest.h>
+
 #include "base/checksum.h"
 #include "bss/page_file_test_world.h"
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bss/record_file.h"
 
+#include <gtest/gtest.h>
+
 #include "bss/test_world.h"
 
 namespace fb {

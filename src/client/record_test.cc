@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/record.h"
 
+#include <gtest/gtest.h>
+
 #include "client/record_format.h"
 
 namespace fb {

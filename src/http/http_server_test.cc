@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "http/http_server.h"
 
+#include <gtest/gtest.h>
+
 #include "http/error.h"
 #include "http/http_test_env.h"
 

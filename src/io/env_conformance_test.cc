@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What every environment promises of time, calls between cores, and waiting.
+#include <gtest/gtest.h>
 #include <algorithm>
 #include <array>
 #include <cstring>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What every environment promises of names, folders and locks of files.
+#include <gtest/gtest.h>
 #include <string>
 #include <vector>
 

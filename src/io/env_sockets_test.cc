@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What every environment promises of sockets.
+#include <gtest/gtest.h>
 #include <array>
 #include <optional>
 #include <string>

@@ -2,6 +2,7 @@
 // Compaction: trees that erases have left sparse take, after a walk, about as many pages as if what is left
 // had been put into a new store, and hold the same; beside others' changes, with a hundredth of the data in
 // memory, and over a crash at every change of the disk.
+#include <gtest/gtest.h>
 #include <algorithm>
 
 #include "base/checksum.h"

@@ -5,6 +5,8 @@
 // the one change whole that was under way; the tree is sound; and no blob is lost, leaked or named twice.
 #include "nss/partition_workload.h"
 
+#include <gtest/gtest.h>
+
 namespace fb {
 namespace {
 

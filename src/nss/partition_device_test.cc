@@ -3,6 +3,8 @@
 // making of the device included, under everything that the namespace does.
 #include "nss/partition_workload.h"
 
+#include <gtest/gtest.h>
+
 namespace fb {
 namespace {
 

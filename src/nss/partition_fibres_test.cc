@@ -3,6 +3,7 @@
 // that the namespace does to keys, at once, to few keys that lie between many others in little memory, over
 // kills, power losses and orderly ends. Each answer is held against all others (folder_history.h): some order
 // must explain them all, and what is found after a crash.
+#include <gtest/gtest.h>
 #include <random>
 
 #include "nss/folder_history.h"

@@ -3,6 +3,8 @@
 // two, the tree knows.
 #include "nss/nss_test_world.h"
 
+#include <gtest/gtest.h>
+
 namespace fb {
 namespace {
 

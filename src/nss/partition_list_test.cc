@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Listings over trees of many small pages: every mistake that others made (each a test), any delimiter
 // against a model, keys of every kind, and listings while keys come, go and are renamed.
+#include <gtest/gtest.h>
 #include <algorithm>
 #include <random>
 #include <set>

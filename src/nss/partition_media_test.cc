@@ -3,6 +3,7 @@
 // over the store's files. Never wrong bytes; every loss is NamespaceError::damaged to who asks for it, or
 // refused at the start; all else is intact.
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include <random>
 

@@ -3,6 +3,7 @@
 #include "nss/partition_workload.h"
 
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 namespace fb {
 namespace {

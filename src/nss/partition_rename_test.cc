@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Renames of keys and of prefixes through a front: errors, conditions, what moves and what stays, what goes
 // with them in the same record.
+#include <gtest/gtest.h>
 #include <set>
 
 #include "nss/nss_test_world.h"

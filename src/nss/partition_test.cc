@@ -2,6 +2,7 @@
 #include "nss/partition.h"
 
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include <map>
 #include <random>

@@ -2,6 +2,7 @@
 // A partition on real cores: each has a front, and all change, read, list and rename the same trees at once,
 // in little memory and with checkpoints all the while. Run it under ThreadSanitizer.
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <atomic>

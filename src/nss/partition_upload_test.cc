@@ -4,6 +4,8 @@
 // has listed. What loses the race is freed while the process runs, without a sweep.
 #include "nss/partition_workload.h"
 
+#include <gtest/gtest.h>
+
 namespace fb {
 namespace {
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What checkpoints wait for, and that the simulator would notice if they did not: the story is told with the
 // wait, where nothing may be wrong, and without it, where something must be wrong soon.
+#include <gtest/gtest.h>
 #include <random>
 
 #include "nss/nss_test_world.h"

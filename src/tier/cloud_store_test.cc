@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Objects there and back over a cloud that fails in every way, in the simulator.
 #include "tier/keys.h"
+
+#include <gtest/gtest.h>
+
 #include "tier/tier_test_world.h"
 
 namespace fb::tier {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tier/credentials.h"
 
+#include <gtest/gtest.h>
+
 #include "s3/time.h"
 #include "tier/tier_test_world.h"
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whose the prefix is: starts that are refused, copies of a store, and a crash between the two writes.
 #include "io/file.h"
+
+#include <gtest/gtest.h>
+
 #include "tier/tier_test_world.h"
 
 namespace fb::tier {

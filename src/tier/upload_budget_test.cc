@@ -2,6 +2,8 @@
 // Memory for uploads, where clients are slow and others wait for it.
 #include "tier/upload_budget.h"
 
+#include <gtest/gtest.h>
+
 #include "http/error.h"
 #include "tier/tier_test_world.h"
 

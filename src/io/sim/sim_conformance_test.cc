@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/env_test_suite.h"
+
+#include <gtest/gtest.h>
+
 #include "io/file.h"
 #include "io/sim/simulation.h"
 
