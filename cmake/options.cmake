@@ -26,3 +26,7 @@ if(FB_FUZZ)
   target_link_options(fb_options INTERFACE -fsanitize=address,undefined)
   target_compile_definitions(fb_options INTERFACE FB_SANITIZE=1)
 endif()
+# A test may leave a safeguard out (src/base/safeguard.h). Never in a build that serves users.
+if(FB_SAFEGUARDS_SWITCHABLE)
+  target_compile_definitions(fb_options INTERFACE FB_SAFEGUARDS_SWITCHABLE=1)
+endif()

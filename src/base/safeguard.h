@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string_view>
+
+// A safeguard is a step that only a rare fault needs: a wipe, a second look, a refusal. A test that passes
+// with and without it proves nothing about it. So code asks `if (FB_SAFEGUARD(name))`, which is the constant
+// true in every build that serves users; builds with FB_SAFEGUARDS_SWITCHABLE (the presets debug, asan, tsan
+// and safeguards) let a test leave one out by name and expect to be told. docs/testing.md says how.
+
+// One line each. Ask only in .cc files.
+#define FB_SAFEGUARDS(X)                                                                         \
+  /* src/bss, blobs */                                                                           \
+  X(sync_before_believing) /* recovery: what it read becomes durable before it counts as such */ \
+  /* src/bss, journal */                                                                         \
+  X(wipe_ahead_segment) /* recovery: stale groups of the segment that is kept ahead go, too */   \
+  /* src/nss */                                                                                  \
+  /* src/io/sim, sim */
+
+namespace fb {
+
+enum class Safeguard : unsigned {
+#define FB_SAFEGUARD_ENUMERATOR(name) name,
+  FB_SAFEGUARDS(FB_SAFEGUARD_ENUMERATOR)
+#undef FB_SAFEGUARD_ENUMERATOR
+};
+
+std::optional<Safeguard> safeguard_named(std::string_view name);
+std::string_view name_of(Safeguard safeguard);
+
+#ifdef FB_SAFEGUARDS_SWITCHABLE
+inline constexpr bool kSafeguardsSwitchable = true;
+bool safeguard_stands(Safeguard safeguard);
+#define FB_SAFEGUARD(name) (::fb::safeguard_stands(::fb::Safeguard::name))
+#else
+inline constexpr bool kSafeguardsSwitchable = false;
+#define FB_SAFEGUARD(name) (static_cast<void>(::fb::Safeguard::name), true)
+#endif
+
+// Leaves one safeguard out of the whole process while it lives. One at a time, and only where they are
+// switchable: a caller asks kSafeguardsSwitchable before, else it fails an assertion.
+class SafeguardLeftOut {
+ public:
+  explicit SafeguardLeftOut(Safeguard safeguard);
+  ~SafeguardLeftOut();
+  SafeguardLeftOut(const SafeguardLeftOut&) = delete;
+  SafeguardLeftOut& operator=(const SafeguardLeftOut&) = delete;
+};
+
+}  // namespace fb
