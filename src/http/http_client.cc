@@ -13,12 +13,12 @@
 namespace fb {
 namespace {
 
-// A head at its limits, and room behind it for what comes with it.
-constexpr size_t kRoomBehindHead = 16 * kKiB;
 constexpr size_t kTextPieceBytes = 16 * kKiB;
+constexpr size_t kStagingBytes = 16 * kKiB;
 
-size_t input_bytes(const HttpLimits& limits) {
-  return limits.request_line_bytes + limits.header_section_bytes + kRoomBehindHead;
+// The parser refuses a head before it is as long.
+size_t head_bytes_max(const HttpLimits& limits) {
+  return limits.request_line_bytes + limits.header_section_bytes + 4;
 }
 
 uint64_t total_bytes(std::span<const iovec> vectors) {
@@ -33,8 +33,7 @@ HttpClient::HttpClient(Stream& stream, const HttpLimits& limits)
     : stream_(stream),
       limits_(limits),
       parser_(fields_, limits_),
-      input_(std::make_unique_for_overwrite<std::byte[]>(input_bytes(limits))),
-      window_(input_.get()) {}
+      head_memory_(std::max(head_bytes_max(limits), kStagingBytes)) {}
 
 void HttpClient::write_head(const HttpClientRequest& request) {
   FB_ASSERT(body_ == Body::none);
@@ -94,23 +93,12 @@ Task<Result<void>> HttpClient::end_body(const IoLimits& limits) {
   co_return co_await stream_.send_all({&vector, 1}, limits);
 }
 
-// Appends to a head of which a part is there, moved to the front of the input first.
-Task<Result<void>> HttpClient::receive_more(const IoLimits& limits) {
-  if (window_ != input_.get()) {
-    std::memmove(input_.get(), window_, window_size_);
-    window_ = input_.get();
-    parser_.reset();
-  }
-  FB_ASSERT(window_size_ < input_bytes(limits_), window_size_);
-  const std::span<std::byte> room(window_ + window_size_, input_bytes(limits_) - window_size_);
-  FB_CO_TRY(const size_t count, co_await stream_.receive(room, limits));
-  if (count == 0) co_return IoError::connection_lost;
-  window_size_ += count;
-  co_return Result<void>();
-}
-
-// The next head, interim ones included.
+// The next head, interim ones included. Begins at the front of the memory for heads, and what is left of the
+// response before with it.
 Task<Result<void>> HttpClient::parse_head(const IoLimits& limits) {
+  std::byte* const start = head_memory_.span().data();
+  if (!window_.empty()) std::memmove(start, window_.data(), window_.size());
+  window_ = head_memory_.span().first(window_.size());
   parser_.reset();
   for (;;) {
     const ParseState state = parser_.parse(window_text());
@@ -120,10 +108,12 @@ Task<Result<void>> HttpClient::parse_head(const IoLimits& limits) {
       if (status == 431) co_return HttpError::head_too_large;
       co_return status == 501 || status == 505 ? HttpError::unsupported : HttpError::malformed;
     }
-    FB_CO_CHECK(co_await receive_more(limits));
+    const std::span<std::byte> room = head_memory_.span().subspan(window_.size());
+    FB_CO_TRY(const size_t count, co_await stream_.receive(room, limits));
+    if (count == 0) co_return IoError::connection_lost;
+    window_ = head_memory_.span().first(window_.size() + count);
   }
   consume(parser_.head_size());
-  staging_start_ = static_cast<size_t>(window_ - input_.get());
   co_return Result<void>();
 }
 
@@ -173,11 +163,11 @@ Task<Result<size_t>> HttpClient::read_body(std::span<std::byte> into, const IoLi
         body_ = Body::none;
         break;
       }
-      if (window_size_ == 0) {
-        window_ = input_.get() + staging_start_;
-        const std::span<std::byte> room(window_, input_bytes(limits_) - staging_start_);
-        FB_CO_TRY(window_size_, co_await stream_.receive(room, limits));
-        if (window_size_ == 0) co_return HttpError::body_incomplete;
+      if (window_.empty()) {
+        if (!staging_) staging_ = InputArray(kStagingBytes);
+        FB_CO_TRY(const size_t received, co_await stream_.receive(staging_.span(), limits));
+        if (received == 0) co_return HttpError::body_incomplete;
+        window_ = staging_.span().first(received);
       }
       FB_CO_TRY(const size_t framing_bytes, decoder_.consume(window_text()));
       consume(framing_bytes);
@@ -187,9 +177,9 @@ Task<Result<size_t>> HttpClient::read_body(std::span<std::byte> into, const IoLi
                          : body_ == Body::chunked ? decoder_.payload_due()
                                                   : into.size();
     const std::span<std::byte> to = into.first(std::min<uint64_t>(due, into.size()));
-    size_t count = std::min(to.size(), window_size_);
+    size_t count = std::min(to.size(), window_.size());
     if (count != 0) {
-      std::memcpy(to.data(), window_, count);
+      std::memcpy(to.data(), window_.data(), count);
       consume(count);
     } else {
       FB_CO_TRY(count, co_await stream_.receive(to, limits));

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <array>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -10,6 +9,7 @@
 
 #include "http/chunked_body.h"
 #include "http/http_parser.h"
+#include "http/input_memory.h"
 #include "io/stream.h"
 
 namespace fb {
@@ -35,7 +35,7 @@ struct HttpClientRequest {
 //
 // Each operation takes its own bounds. Errors are those of the stream, and HttpError::malformed,
 // head_too_large, unsupported, body_incomplete. After any error the connection is to be closed. Views of a
-// head are valid until the next request.
+// head are valid until the next request: its memory is written by nothing else.
 class HttpClient {
  public:
   explicit HttpClient(Stream& stream, const HttpLimits& limits = {});
@@ -65,23 +65,20 @@ class HttpClient {
 
   void write_head(const HttpClientRequest& request);
   Task<Result<void>> parse_head(const IoLimits& limits);
-  Task<Result<void>> receive_more(const IoLimits& limits);
   void begin_body();
-  std::string_view window_text() const { return {reinterpret_cast<const char*>(window_), window_size_}; }
-  void consume(size_t count) {
-    window_ += count;
-    window_size_ -= count;
+  std::string_view window_text() const {
+    return {reinterpret_cast<const char*>(window_.data()), window_.size()};
   }
+  void consume(size_t count) { window_ = window_.subspan(count); }
 
   Stream& stream_;
   const HttpLimits limits_;
   std::array<HeaderField, kHeaderCountMax> fields_;
   ResponseParser parser_;
-  std::unique_ptr<std::byte[]> input_;
-  std::byte* window_;
-  size_t window_size_ = 0;
-  size_t staging_start_ = 0;  // behind the head
-  bool head_parsed_ = false;  // and not given to the caller yet
+  InputArray head_memory_;       // written by parse_head() only
+  InputArray staging_;           // for the framing of a chunked body; none before it is needed
+  std::span<std::byte> window_;  // of one of them: received and not yet consumed
+  bool head_parsed_ = false;     // and not given to the caller yet
   std::string request_head_;
   std::string chunk_line_;
   bool request_chunked_ = false;

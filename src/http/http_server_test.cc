@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include "http/error.h"
 #include "http/http_test_env.h"
 
 namespace fb {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "http/error.h"
 #include "http/http_client.h"
 #include "http/http_server.h"
 #include "io/runtime.h"
@@ -41,10 +42,43 @@ inline std::string pattern_text(size_t size) {
   return text;
 }
 
+// A handler keeps views of its request's head across every wait. This one looks at all of them again at the
+// end: they lead to the same places, and the same bytes stand there.
+class HeadWitness {
+ public:
+  explicit HeadWitness(const HttpExchange& exchange) : exchange_(exchange), views_(views_of(exchange)) {
+    for (const std::string_view view : views_) texts_.emplace_back(view);
+  }
+  ~HeadWitness() {
+    const std::vector<std::string_view> now = views_of(exchange_);
+    EXPECT_EQ(now.size(), views_.size());
+    for (size_t i = 0; i < views_.size(); ++i) {
+      EXPECT_EQ(now[i].data(), views_[i].data()) << i << " moved";
+      EXPECT_TRUE(views_[i] == texts_[i]) << i << " changed: " << texts_[i];
+    }
+  }
+  HeadWitness(const HeadWitness&) = delete;
+
+ private:
+  static std::vector<std::string_view> views_of(const HttpExchange& exchange) {
+    const RequestHead& head = exchange.request();
+    std::vector<std::string_view> views{head.method, head.target, head.path, head.query};
+    for (const HeaderField& field : head.headers) {
+      views.push_back(field.name);
+      views.push_back(field.value);
+    }
+    return views;
+  }
+
+  const HttpExchange& exchange_;
+  std::vector<std::string_view> views_;
+  std::vector<std::string> texts_;
+};
+
 class TestHandler final : public HttpHandler {
  public:
   Task<void> handle(HttpExchange& exchange) override {
-    // The path stays valid: it is the exchange's.
+    const HeadWitness witness(exchange);
     const std::string_view path = exchange.request().path;
     ++handled;
     if (path == "/hello") {

@@ -9,9 +9,7 @@
 namespace fb {
 namespace {
 
-constexpr size_t kInputBytesMin = kPooledBytesSize;
-// The staging room for a chunked body behind the head.
-constexpr size_t kStagingBytesMin = 8 * kKiB;
+constexpr size_t kStagingBytes = InputArrays::kArrayBytesMin;
 // A shorter rest of a chunk is received together with the framing behind it.
 constexpr size_t kDirectReceiveMin = 8 * kKiB;
 constexpr size_t kDrainPieceBytes = 16 * kKiB;
@@ -35,18 +33,31 @@ void RequestInput::ensure_memory() {
 }
 
 void RequestInput::release_memory() {
-  pooled_.reset();
+  FB_ASSERT(!held_.held());
+  (void)incoming_.drop();
   if (memory_ != nullptr) pool_.give_back(std::move(memory_));
-  window_ = nullptr;
-  window_size_ = 0;
-  window_pooled_ = false;
+}
+
+// Its bytes that nobody consumed begin the next request.
+void RequestInput::end_request() {
+  if (!held_.held()) return;
+  FB_ASSERT(held_.contains(parser_head().method));
+  ReceivedBytes received = held_.end();
+  const std::span<std::byte> rest = std::exchange(window_, {});
+  if (staging_) {
+    memory_->arrays.give_back(received.drop());
+    received = ReceivedBytes(std::move(staging_));
+  }
+  received.keep_only(rest);
+  incoming_ = std::move(received);
+  memory_->parser.reset();
 }
 
 Task<RequestInput::Head> RequestInput::read_head(const bool& stopping) {
-  if (memory_ != nullptr) memory_->parser.reset();
+  end_request();
   if (!first_request_) head_deadline_ = env_.now() + limits_.head_timeout;  // of a head that was pipelined
   for (;;) {
-    if (window_size_ == 0) {
+    if (incoming_.empty()) {
       release_memory();
       if (stopping) co_return Head::closed;
       watch_.idle = true;
@@ -54,25 +65,22 @@ Task<RequestInput::Head> RequestInput::read_head(const bool& stopping) {
       const IoLimits io_limits{.cancel = &watch_.receive_cancel};
       if (socket_ != nullptr) {
         auto received = co_await socket_->receive_pooled_operation(io_limits);
-        if (received) pooled_ = std::move(*received);
+        if (received) incoming_ = ReceivedBytes(std::move(*received));
       } else {
         auto received = co_await stream_.receive_pooled(io_limits);
-        if (received) pooled_ = std::move(*received);
+        if (received) incoming_ = ReceivedBytes(std::move(*received));
       }
       watch_.idle = false;
       watch_.receive_deadline = Instant::never();
-      if (pooled_.bytes().empty()) {
+      if (incoming_.empty()) {
         if (watch_.timed_out) ++stats_.timeouts;
         co_return Head::closed;
       }
-      window_ = pooled_.bytes().data();
-      window_size_ = pooled_.bytes().size();
-      window_pooled_ = true;
       if (!first_request_) head_deadline_ = env_.now() + limits_.head_timeout;
       ensure_memory();
       memory_->parser.reset();
     }
-    const ParseState state = memory_->parser.parse(window_text());
+    const ParseState state = memory_->parser.parse(incoming_.text());
     if (state == ParseState::failed) co_return Head::refused;
     if (state == ParseState::complete) {
       accept_head();
@@ -90,34 +98,23 @@ Task<RequestInput::Head> RequestInput::read_head(const bool& stopping) {
   }
 }
 
-// Appends to a head of which a part is there; the parser goes on where it stopped unless the bytes had to
-// move.
+// Appends to a head of which a part is there.
 Task<Result<void>> RequestInput::receive_more_head() {
-  std::byte* const start = memory_->input.get();
-  if (window_pooled_) {
-    memory_->reserve_input(std::max(kInputBytesMin, 2 * window_size_), 0);
-    std::memcpy(memory_->input.get(), window_, window_size_);
-    pooled_.reset();
-    window_pooled_ = false;
-    window_ = memory_->input.get();
-    memory_->parser.reset();
-  } else if (window_ != start) {
-    std::memmove(start, window_, window_size_);
-    window_ = start;
-    memory_->parser.reset();
-  }
-  if (window_size_ == memory_->input_capacity) {
-    // The parser refuses a head before the buffer could double beyond twice its limits.
-    FB_ASSERT(window_size_ <= 2 * (limits_.request_line_bytes + limits_.header_section_bytes), window_size_);
-    memory_->reserve_input(2 * window_size_, window_size_);
-    window_ = memory_->input.get();
-    memory_->parser.reset();
-  }
-  const std::span<std::byte> room(window_ + window_size_, memory_->input_capacity - window_size_);
-  FB_CO_TRY(const size_t count, co_await receive(room));
+  if (incoming_.room().empty()) make_room_for_head();
+  FB_CO_TRY(const size_t count, co_await receive(incoming_.room()));
   if (count == 0) co_return HttpError::connection_lost;
-  window_size_ += count;
+  incoming_.add_received(count);
   co_return Result<void>();
+}
+
+// The bytes move, so that the parser begins again.
+void RequestInput::make_room_for_head() {
+  const size_t size = incoming_.bytes().size();
+  // The parser refuses a head before the array could double beyond twice its limits.
+  FB_ASSERT(size <= 2 * (limits_.request_line_bytes + limits_.header_section_bytes), size);
+  InputArrays& arrays = memory_->arrays;
+  arrays.give_back(incoming_.move_to(arrays.take(std::max(InputArrays::kArrayBytesMin, 2 * size))));
+  memory_->parser.reset();
 }
 
 Task<Result<size_t>> RequestInput::receive(std::span<std::byte> into) {
@@ -126,7 +123,7 @@ Task<Result<size_t>> RequestInput::receive(std::span<std::byte> into) {
   co_return co_await stream_.receive(into, io_limits);
 }
 
-// The head is whole: steps behind it and looks at what the body needs.
+// The head is whole: from here on it stands still.
 void RequestInput::accept_head() {
   const RequestParser& parsed = memory_->parser;
   const size_t head_bytes = parsed.head_size();
@@ -137,20 +134,19 @@ void RequestInput::accept_head() {
   body_waited_ = {};
   body_failed_ = false;
   draining_ = false;
-  if (window_pooled_ && (chunked_ || left_ > window_size_ - head_bytes)) move_request_into_memory();
-  consume(head_bytes);
-  if (!window_pooled_) staging_start_ = static_cast<size_t>(window_ - memory_->input.get());
+  const bool whole = !chunked_ && left_ <= incoming_.bytes().size() - head_bytes;
+  if (incoming_.is_pooled() && !whole) move_into_array();
+  held_.hold(std::move(incoming_), head_bytes);
+  window_ = held_.behind();
 }
 
-void RequestInput::move_request_into_memory() {
-  memory_->reserve_input(std::max(kInputBytesMin, window_size_ + kStagingBytesMin), 0);
-  std::byte* const to = memory_->input.get();
-  std::memcpy(to, window_, window_size_);
-  env_.stats().bytes_copied += window_size_ - memory_->parser.head_size();
-  memory_->parser.rebase(reinterpret_cast<const char*>(window_), reinterpret_cast<const char*>(to));
-  window_ = to;
-  window_pooled_ = false;
-  pooled_.reset();
+// Before a handler sees the head.
+void RequestInput::move_into_array() {
+  const char* const from = incoming_.text().data();
+  InputArrays& arrays = memory_->arrays;
+  arrays.give_back(incoming_.move_to(arrays.take(incoming_.bytes().size())));
+  memory_->parser.rebase(from, incoming_.text().data());
+  env_.stats().bytes_copied += incoming_.bytes().size() - memory_->parser.head_size();
 }
 
 std::optional<uint64_t> RequestInput::body_left() const {
@@ -179,16 +175,16 @@ Task<Result<size_t>> RequestInput::read_body(std::span<std::byte> into, bool som
   size_t filled = 0;
   while (filled < into.size() && !body_done()) {
     if (chunked_ && decoder_.payload_due() == 0) {
-      if (some && filled != 0 && window_size_ == 0) break;
+      if (some && filled != 0 && window_.empty()) break;
       if (const auto skipped = co_await skip_framing(); !skipped) co_return body_error(skipped.error());
       continue;
     }
     const uint64_t due = chunked_ ? decoder_.payload_due() : left_;
     const std::span<std::byte> to = into.subspan(filled, std::min<uint64_t>(due, into.size() - filled));
     size_t count = 0;
-    if (window_size_ != 0) {
-      count = std::min(to.size(), window_size_);
-      std::memcpy(to.data(), window_, count);
+    if (!window_.empty()) {
+      count = std::min(to.size(), window_.size());
+      std::memcpy(to.data(), window_.data(), count);
       env_.stats().bytes_copied += count;
       consume(count);
     } else {
@@ -222,36 +218,24 @@ Task<Result<size_t>> RequestInput::read_body(std::span<std::byte> into, bool som
 // Up to the next payload byte, or the end of the body.
 Task<Result<void>> RequestInput::skip_framing() {
   while (decoder_.payload_due() == 0 && !decoder_.done()) {
-    if (window_size_ == 0) FB_CO_CHECK(co_await receive_framing());
+    if (window_.empty()) FB_CO_CHECK(co_await receive_framing());
     FB_CO_TRY(const size_t consumed, decoder_.consume(window_text()));
     consume(consumed);
   }
   co_return Result<void>();
 }
 
-// Receives into the room behind the head.
 Task<Result<void>> RequestInput::receive_framing() {
-  FB_ASSERT(window_size_ == 0);
-  FB_ASSERT(!window_pooled_);
-  FB_ASSERT(memory_->input_capacity >= staging_start_);
-  if (memory_->input_capacity - staging_start_ < kStagingBytesMin) {
-    const std::unique_ptr<std::byte[]> old = std::move(memory_->input);
-    memory_->input_capacity = staging_start_ + kStagingBytesMin;
-    memory_->input = std::make_unique_for_overwrite<std::byte[]>(memory_->input_capacity);
-    std::memcpy(memory_->input.get(), old.get(), staging_start_);
-    const size_t head_start = staging_start_ - memory_->parser.head_size();
-    memory_->parser.rebase(reinterpret_cast<const char*>(old.get() + head_start),
-                           reinterpret_cast<const char*>(memory_->input.get() + head_start));
-  }
-  window_ = memory_->input.get() + staging_start_;
+  FB_ASSERT(window_.empty());
+  if (!staging_) staging_ = memory_->arrays.take(kStagingBytes);
   const Instant before = env_.now();
   if (!draining_) watch_.receive_deadline = before + limits_.body_idle_timeout;
-  const auto received = co_await receive({window_, memory_->input_capacity - staging_start_});
+  const auto received = co_await receive(staging_.span());
   if (!draining_) watch_.receive_deadline = Instant::never();
   if (!received) co_return received.error();
   if (*received == 0) co_return HttpError::body_incomplete;
   body_waited_ = body_waited_ + (env_.now() - before);
-  window_size_ = *received;
+  window_ = staging_.span().first(*received);
   co_return Result<void>();
 }
 

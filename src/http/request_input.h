@@ -14,13 +14,14 @@
 
 namespace fb {
 
-// The receiving half of a server's connection: heads, then bodies, out of one window of received bytes.
+// The receiving half of a server's connection: heads, then bodies.
 //
-// The window lies in the environment's pooled memory where the head was received there, and a request that
-// came whole (nearly all of them) is parsed and read there. Otherwise it lies in RequestMemory::input: the
-// head at its front, behind it what came with the head, and room for the framing of a chunked body. A pooled
+// A head is received into the environment's pooled memory, and a request that came whole (nearly all of them)
+// is parsed and read there. Any other is moved, once, into an array before its handler sees it: a pooled
 // buffer is never held while the rest of a request is waited for, because slow clients could then hold all of
-// them.
+// them. From then on the head stands still until the request has ended (http/input_memory.h). Body bytes that
+// came with the head are read out of its memory; the framing of a chunked body is received into `staging_`,
+// which is another array.
 class RequestInput {
  public:
   enum class Head : uint8_t {
@@ -33,7 +34,10 @@ class RequestInput {
   // `socket` is the stream itself where it is a plain socket, else null.
   RequestInput(Stream& stream, Socket* socket, ConnectionWatch& watch, const HttpLimits& limits,
                RequestMemoryPool& pool, HttpStats& stats);
-  ~RequestInput() { release_memory(); }
+  ~RequestInput() {
+    end_request();
+    release_memory();
+  }
 
   // The next request. `stopping` is looked at before the connection goes idle.
   Task<Head> read_head(const bool& stopping);
@@ -52,7 +56,7 @@ class RequestInput {
   bool body_done() const { return chunked_ ? decoder_.done() : left_ == 0; }
   bool body_failed() const { return body_failed_; }
   // Nothing has arrived behind the head yet.
-  bool body_untouched() const { return body_read_bytes_ == 0 && window_size_ == 0; }
+  bool body_untouched() const { return body_read_bytes_ == 0 && window_.empty(); }
   uint64_t body_read_bytes() const { return body_read_bytes_; }
   // Reads and drops the rest of the body, up to the limits. True where it was reached.
   Task<bool> drain_body();
@@ -63,18 +67,19 @@ class RequestInput {
  private:
   Task<Result<size_t>> receive(std::span<std::byte> into);
   Task<Result<void>> receive_more_head();
+  void make_room_for_head();
   Task<Result<void>> receive_framing();
   Task<Result<void>> skip_framing();
   void accept_head();
-  void move_request_into_memory();
+  void move_into_array();
+  void end_request();
   void release_memory();
   Error body_error(const Error& error);
   bool too_slow() const;
-  std::string_view window_text() const { return {reinterpret_cast<const char*>(window_), window_size_}; }
-  void consume(size_t count) {
-    window_ += count;
-    window_size_ -= count;
+  std::string_view window_text() const {
+    return {reinterpret_cast<const char*>(window_.data()), window_.size()};
   }
+  void consume(size_t count) { window_ = window_.subspan(count); }
 
   Env& env_;
   Stream& stream_;
@@ -85,11 +90,10 @@ class RequestInput {
   HttpStats& stats_;
 
   std::unique_ptr<RequestMemory> memory_;
-  PooledBytes pooled_;
-  std::byte* window_ = nullptr;  // received and not yet consumed
-  size_t window_size_ = 0;
-  bool window_pooled_ = false;
-  size_t staging_start_ = 0;  // in memory_->input, behind the head
+  ReceivedBytes incoming_;       // of a head that is not whole; empty while a request is in progress
+  HeldHead held_;                // while a request is in progress
+  InputArray staging_;           // for the framing of its body; none before it is needed
+  std::span<std::byte> window_;  // of held_ or staging_: received behind the head and not yet consumed
   bool first_request_ = true;
   Instant head_deadline_;
 

@@ -9,12 +9,14 @@
 #include <vector>
 
 #include "base/header_writer.h"
+#include "base/poison.h"
 #include "http/http_parser.h"
+#include "http/input_memory.h"
 
 namespace fb {
 
-// What a connection needs only while a request is on its way: the parsed fields, the response's head, an
-// input buffer for what does not fit into the environment's. Reused from request to request and from
+// A connection needs this only while a request is on its way: the parsed fields, the response's head, arrays
+// for input that does not fit into the environment's buffers. Reused from request to request and from
 // connection to connection of one core, so that a steady state allocates nothing and an idle connection holds
 // none of it.
 struct RequestMemory {
@@ -26,11 +28,7 @@ struct RequestMemory {
   HeaderWriter headers;
   std::string response_head;
   std::vector<iovec> vectors;
-  std::unique_ptr<std::byte[]> input;
-  size_t input_capacity = 0;
-
-  // Room for `capacity` bytes; the first `used` are kept. True where they moved.
-  bool reserve_input(size_t capacity, size_t used);
+  InputArrays arrays;
 };
 
 class RequestMemoryPool {
@@ -40,8 +38,8 @@ class RequestMemoryPool {
   void give_back(std::unique_ptr<RequestMemory> memory);
 
  private:
-  static constexpr size_t kKeptMax = 256;
-  static constexpr size_t kInputBytesKeptMax = 32 * kKiB;
+  // With AddressSanitizer none is kept: a view that outlived its request is then a use after free.
+  static constexpr size_t kKeptMax = kPoisoning ? 0 : 256;
   const HttpLimits& limits_;
   std::vector<std::unique_ptr<RequestMemory>> free_;
 };

@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstdlib>
 
+#include "base/poison.h"
 #include "io/env.h"
 
 namespace fb {
@@ -85,6 +86,7 @@ struct BufferPool::WaitForTurn {
 BufferPool::BufferPool(Env& env, Options options) : env_(env), options_(options) {
   static_assert(kBufferSizeMin << (kClassCount - 1) == kBufferSizeMax);
   arena_ = map_arena(options_.arena_bytes);
+  poison_memory(arena_, options_.arena_bytes);
   const size_t units = options_.arena_bytes / kBufferSizeMin;
   const size_t units_max = kBufferSizeMax / kBufferSizeMin;
   arena_free_class_.assign(units, 0);
@@ -98,7 +100,9 @@ BufferPool::BufferPool(Env& env, Options options) : env_(env), options_(options)
 BufferPool::~BufferPool() {
   FB_ASSERT(buffers_out_ == 0 || env_.abandoned(), buffers_out_);
   free_cached_heap();
-  if (arena_ != nullptr) munmap(arena_, options_.arena_bytes);
+  if (arena_ == nullptr) return;
+  unpoison_memory(arena_, options_.arena_bytes);
+  munmap(arena_, options_.arena_bytes);
 }
 
 size_t BufferPool::class_of(size_t size_bytes) {
@@ -182,6 +186,7 @@ Buffer::Block* BufferPool::take(size_t size_class, From from) {
     if (from == From::arena) return nullptr;
     block = take_from_heap(size_class);
   }
+  unpoison_memory(block->memory, class_bytes(size_class));
   used_bytes_ += class_bytes(size_class);
   ++buffers_out_;
   return block;
@@ -192,6 +197,7 @@ void BufferPool::release(Buffer::Block* block) noexcept {
   FB_ASSERT(used_bytes_ >= bytes && buffers_out_ > 0, used_bytes_, buffers_out_);
   used_bytes_ -= bytes;
   --buffers_out_;
+  poison_memory(block->memory, bytes);
   if (block->in_arena) {
     give_back_to_arena(block->memory, block->size_class);
     spare_blocks_.push_back(block);

@@ -19,7 +19,7 @@ class Env;
 // Where the limit is reached, allocate() waits in order of arrival (back-pressure) and try_allocate() answers
 // an empty Buffer. Heap buffers given back are kept for reuse up to kCachedHeapBytesMax, and freed when no
 // buffer is out. A caller that holds one Buffer and needs another must use try_allocate() for it, or it could
-// wait for itself.
+// wait for itself. Memory of buffers that are not out is poisoned (base/poison.h).
 class BufferPool {
  public:
   struct Options {

@@ -7,6 +7,7 @@
 #include <random>
 #include <vector>
 
+#include "base/poison.h"
 #include "io/runtime.h"
 #include "io/scope.h"
 
@@ -37,6 +38,46 @@ TEST(BufferPool, RoundsUpAndAligns) {
     EXPECT_EQ(pool.used_bytes(), 0U);
     co_return;
   });
+}
+
+TEST(BufferPool, MemoryThatIsNotOutIsPoisoned) {
+  if (!kPoisoning) GTEST_SKIP() << "needs AddressSanitizer";
+  run({.arena_bytes = kBufferSizeMax, .limit_bytes = 8 * kMiB}, [](Env& env) -> Task<void> {
+    BufferPool& pool = env.buffers();
+    EXPECT_TRUE(is_poisoned(pool.arena().data()));
+    Buffer holder = pool.try_allocate(kBufferSizeMax);  // all of the arena: the next one is from the heap
+    for (const size_t size : {size_t{4096}, size_t{100'000}}) {
+      Buffer buffer = pool.try_allocate(size);
+      EXPECT_EQ(in_arena(pool, buffer), !holder);
+      const std::byte* const data = buffer.data();
+      const std::byte* const last = data + buffer.capacity() - 1;
+      EXPECT_FALSE(is_poisoned(data) || is_poisoned(last));
+      Buffer second = buffer;
+      buffer.reset();
+      EXPECT_FALSE(is_poisoned(data));
+      second.reset();
+      EXPECT_TRUE(is_poisoned(data) && is_poisoned(last));
+      buffer = pool.try_allocate(size);
+      EXPECT_EQ(buffer.data(), data);
+      EXPECT_FALSE(is_poisoned(data) || is_poisoned(last));
+      buffer.reset();
+      holder.reset();  // and now from the arena
+    }
+    EXPECT_TRUE(is_poisoned(pool.arena().data()));
+    co_return;
+  });
+}
+
+TEST(BufferPoolDeathTest, AStaleViewIsReported) {
+  if (!kPoisoning) GTEST_SKIP() << "needs AddressSanitizer";
+  const auto touch_a_buffer_given_back = [](Env& env) -> Task<void> {
+    const std::byte* const data = env.buffers().try_allocate(4096).data();
+    const std::byte stale = data[7];
+    EXPECT_EQ(stale, std::byte{0});
+    co_return;
+  };
+  EXPECT_DEATH(run({.arena_bytes = kBufferSizeMax, .limit_bytes = 8 * kMiB}, touch_a_buffer_given_back),
+               "use-after-poison");
 }
 
 TEST(BufferPool, TheArenaComesFirstAndMergesAgain) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/poison.h"
 #include "io/call_on.h"
 #include "io/env_test_bytes.h"
 #include "io/env_test_suite.h"
@@ -290,6 +291,27 @@ TEST_P(EnvTest, PooledBuffersRunOutAndComeBack) {
       const Result<PooledBytes> received = co_await pair.server->receive_pooled({});
       CO_ASSERT_OK(received);
       EXPECT_EQ(text_of(received->bytes()), "again");
+    }
+    co_await pair.close();
+  });
+}
+
+// Somebody who still looks at received bytes after they were given back is found by AddressSanitizer, in the
+// buffers of every environment.
+TEST_P(EnvTest, PooledBytesGivenBackArePoisoned) {
+  if (!kPoisoning) GTEST_SKIP() << "needs AddressSanitizer";
+  run([](Env& env) -> Task<void> {
+    Pair pair;
+    const Result<void> opened = co_await pair.open(env);
+    CO_ASSERT_OK(opened);
+    for (int round = 0; round < 3; ++round) {
+      EXPECT_TRUE(co_await send_text(*pair.client, "some bytes"));
+      Result<PooledBytes> received = co_await pair.server->receive_pooled({});
+      CO_ASSERT_OK(received);
+      const std::byte* const data = received->bytes().data();
+      EXPECT_FALSE(is_poisoned(data));
+      received->reset();
+      EXPECT_TRUE(is_poisoned(data));
     }
     co_await pair.close();
   });

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <ctime>
 
+#include "base/poison.h"
 #include "io/error.h"
 
 namespace fb {
@@ -148,11 +149,14 @@ int64_t PortableEnv::receive_pooled(IoRequest& request) {
   FB_ASSERT(!pooled_free_.empty());
   const uint32_t id = pooled_free_.back();
   std::byte* memory = pooled_[id].get();
+  unpoison_memory(memory, kPooledBytesSize);
   const int64_t count = socket_answer(::recv(request.handle, memory, kPooledBytesSize, MSG_DONTWAIT));
   if (count > 0) {
     pooled_free_.pop_back();
     request.pooled_data = memory;
     request.pooled_id = id;
+  } else {
+    poison_memory(memory, kPooledBytesSize);
   }
   return count;
 }
@@ -304,6 +308,7 @@ void PortableEnv::cancel(IoRequest& request) {
 
 void PortableEnv::release_pooled(uint32_t pooled_id) {
   FB_ASSERT(pooled_id < pooled_.size(), pooled_id, pooled_.size());
+  poison_memory(pooled_[pooled_id].get(), kPooledBytesSize);
   pooled_free_.push_back(pooled_id);
   while (!pool_waiters_.empty() && !pooled_free_.empty()) {
     IoRequest& request = pool_waiters_.pop();

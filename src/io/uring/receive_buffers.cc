@@ -5,6 +5,7 @@
 
 #include <cerrno>
 
+#include "base/poison.h"
 #include "io/error.h"
 
 namespace fb {
@@ -22,7 +23,10 @@ void* map(size_t bytes) {
 
 // The io_uring, which used both, has been closed before.
 ReceiveBuffers::~ReceiveBuffers() {
-  if (memory_ != nullptr) munmap(memory_, kMemoryBytes);
+  if (memory_ != nullptr) {
+    unpoison_memory(memory_, kMemoryBytes);
+    munmap(memory_, kMemoryBytes);
+  }
   if (ring_ != nullptr) munmap(ring_, kRingBytes);
 }
 
@@ -30,6 +34,7 @@ Result<void> ReceiveBuffers::register_with(io_uring& ring) {
   memory_ = static_cast<std::byte*>(map(kMemoryBytes));
   ring_ = static_cast<io_uring_buf_ring*>(map(kRingBytes));
   if (memory_ == nullptr || ring_ == nullptr) return io_error(ENOMEM);
+  poison_memory(memory_, kMemoryBytes);
   io_uring_buf_reg registration{};
   registration.ring_addr = reinterpret_cast<uintptr_t>(ring_);
   registration.ring_entries = kRingBuffers;
@@ -54,6 +59,7 @@ void ReceiveBuffers::taken(uint32_t id) {
   FB_ASSERT(id < kRingBuffers, id);
   ++out_;
   FB_ASSERT(out_ <= kRingBuffers, out_);
+  unpoison_memory(data(id), kPooledBytesSize);
 }
 
 std::optional<uint32_t> ReceiveBuffers::take_spare() {
@@ -77,6 +83,7 @@ bool ReceiveBuffers::give_back(uint32_t id) {
   }
   FB_ASSERT(out_ > 0);
   --out_;
+  poison_memory(data(id), kPooledBytesSize);
   io_uring_buf_ring_add(ring_, data(id), kPooledBytesSize, static_cast<uint16_t>(id),
                         io_uring_buf_ring_mask(kRingBuffers), 0);
   io_uring_buf_ring_advance(ring_, 1);

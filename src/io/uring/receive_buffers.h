@@ -16,7 +16,8 @@ namespace fb {
 
 // Memory for receive_pooled of one core: buffers of kPooledBytesSize that the kernel picks from a provided
 // buffer ring when data arrives. Where all of them are out, a bounded number of spare ones is made, each for
-// one receive. Ids below kRingBuffers are the ring's, the others spare.
+// one receive. Ids below kRingBuffers are the ring's, the others spare. Buffers of the ring are poisoned
+// while they are the kernel's (base/poison.h).
 class ReceiveBuffers {
  public:
   static constexpr uint32_t kRingBuffers = 512;  // a power of two
