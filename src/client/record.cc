@@ -467,6 +467,10 @@ std::string PartRecord::encode() const {
   write_content_field(writer, content);
   writer.field(RecordTag::part_md5, md5.size());
   writer.bytes().fixed(md5.data(), md5.size());
+  if (crc64nvme) {
+    writer.field(RecordTag::part_crc64nvme, crc64nvme->size());
+    writer.bytes().fixed(crc64nvme->data(), crc64nvme->size());
+  }
   return out;
 }
 
@@ -493,6 +497,9 @@ Result<PartRecord> PartRecord::decode(std::string_view bytes) {
       }
       case RecordTag::part_md5:
         valid = read_digest(field.value, record.md5);
+        break;
+      case RecordTag::part_crc64nvme:
+        valid = read_digest(field.value, record.crc64nvme.emplace());
         break;
       default:
         FB_CHECK(skip_unknown(field));

@@ -127,7 +127,8 @@ struct PartRecord {
   uint64_t size_bytes = 0;
   UnixTime last_modified;
   std::array<uint8_t, 16> md5{};
-  RecordChecksum checksum;
+  RecordChecksum checksum;                          // of the upload's algorithm, or else what the client sent
+  std::optional<std::array<uint8_t, 8>> crc64nvme;  // beside it, if the upload has no algorithm
   Locator content;
 
   std::string encode() const;

@@ -47,14 +47,10 @@ std::string_view to_string(BodyError error) {
       return "too_long";
     case BodyError::chunk_malformed:
       return "chunk_malformed";
-    case BodyError::chunk_size_invalid:
-      return "chunk_size_invalid";
     case BodyError::trailer_malformed:
       return "trailer_malformed";
     case BodyError::signature_mismatch:
       return "signature_mismatch";
-    case BodyError::decoded_length_invalid:
-      return "decoded_length_invalid";
   }
   return "unknown";
 }
@@ -121,15 +117,11 @@ S3Failure failure_of(BodyError error) {
       return {S3Error::IncompleteBody,
               "The body is longer than x-amz-decoded-content-length or than its last chunk."};
     case BodyError::chunk_malformed:
-      return {S3Error::InvalidRequest, "The aws-chunked framing of the body is not well-formed."};
-    case BodyError::chunk_size_invalid:
-      return S3Error::InvalidChunkSizeError;
+      return {S3Error::IncompleteBody, "The request body terminated unexpectedly"};
     case BodyError::trailer_malformed:
       return S3Error::MalformedTrailerError;
     case BodyError::signature_mismatch:
       return S3Error::SignatureDoesNotMatch;
-    case BodyError::decoded_length_invalid:
-      return {S3Error::InvalidArgument, "x-amz-decoded-content-length is not a valid length."};
   }
   return S3Error::InvalidRequest;
 }

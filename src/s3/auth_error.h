@@ -38,12 +38,10 @@ const ErrorDomain& error_domain(AuthError error);
 enum class BodyError {
   incomplete,  // 400 IncompleteBody: the body ended early, or holds less than x-amz-decoded-content-length
   too_long,    // 400 IncompleteBody: bytes behind the end, or more than x-amz-decoded-content-length
-  chunk_malformed,     // 400 InvalidRequest: a chunk's header line or line end is not well-formed
-  chunk_size_invalid,  // 403 InvalidChunkSizeError
+  chunk_malformed,     // 400 IncompleteBody: a chunk's header line, size or line end is not well-formed
   trailer_malformed,   // 400 MalformedTrailerError: bad syntax, not announced by x-amz-trailer, or announced
                        // and absent
   signature_mismatch,  // 403 SignatureDoesNotMatch: of a chunk or of the trailer
-  decoded_length_invalid,  // 400 InvalidArgument: x-amz-decoded-content-length is not one decimal number
 };
 std::string_view to_string(BodyError error);
 const ErrorDomain& error_domain(BodyError error);

@@ -7,7 +7,6 @@ namespace fb::s3 {
 namespace {
 
 constexpr std::string_view kAmzPrefix = "x-amz-";
-constexpr std::string_view kChecksumPrefix = "x-amz-checksum-";
 
 enum class Match : uint8_t { exact, prefix };
 struct HeaderRule {
@@ -68,10 +67,6 @@ S3Failure unsupported_header(const HeaderField& field) {
       .with("Value", field.value);
 }
 
-S3Failure invalid_value(std::string_view header) {
-  return {S3Error::InvalidRequest, fmt::format("Value for {} header is invalid.", header)};
-}
-
 S3Result<void> check_storage_class(const HeaderField& field) {
   if (field.value == "STANDARD") return {};
   if (std::ranges::find(kStorageClasses, field.value) != std::end(kStorageClasses))
@@ -98,26 +93,6 @@ S3Result<void> check_header(std::string_view name, const HeaderField& field, std
   return {};
 }
 
-// Calls use(kind, field) for each header that carries a checksum value.
-template <class Use>
-S3Result<void> for_each_checksum_header(const RequestHead& head, Use&& use) {
-  for (const HeaderField& field : head.headers) {
-    if (!starts_with_ignoring_case(field.name, kChecksumPrefix)) continue;
-    const std::string_view suffix = field.name.substr(kChecksumPrefix.size());
-    if (ascii_iequals(suffix, "algorithm") || ascii_iequals(suffix, "type") || ascii_iequals(suffix, "mode"))
-      continue;
-    const auto kind = checksum_kind_of_header(field.name);
-    if (!kind) return unsupported_header(field);
-    FB_CHECK(use(*kind, field));
-  }
-  return {};
-}
-
-S3Failure several_checksums() {
-  return {S3Error::InvalidRequest,
-          "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."};
-}
-
 }  // namespace
 
 S3Result<void> check_unsupported_headers(const RequestHead& head, std::string_view account_id) {
@@ -126,87 +101,6 @@ S3Result<void> check_unsupported_headers(const RequestHead& head, std::string_vi
     FB_CHECK(check_header(field.name.substr(kAmzPrefix.size()), field, account_id));
   }
   return {};
-}
-
-S3Result<std::optional<Md5Digest>> parse_content_md5(const RequestHead& head) {
-  if (!head.has_header("content-md5")) return std::optional<Md5Digest>();
-  const std::string_view text = head.header("content-md5");
-  Md5Digest digest;
-  const auto size = base64_decode(text, digest);
-  if (!size || *size != digest.size()) return S3Failure(S3Error::InvalidDigest).with("Content-MD5", text);
-  return std::optional(digest);
-}
-
-std::string_view to_string(ChecksumType type) {
-  return type == ChecksumType::full_object ? "FULL_OBJECT" : "COMPOSITE";
-}
-
-S3Result<DeclaredChecksum> parse_declared_checksum(const RequestHead& head) {
-  DeclaredChecksum declared;
-  FB_CHECK(for_each_checksum_header(head, [&](ChecksumKind kind, const HeaderField& field) -> S3Result<void> {
-    if (declared.value) return several_checksums();
-    declared.value = ChecksumValue::parse(kind, field.value);
-    if (!declared.value) return invalid_value(checksum_header(kind));
-    return {};
-  }));
-  const std::string_view trailer = head.header("x-amz-trailer");
-  if (!trailer.empty()) {
-    declared.trailer = checksum_kind_of_header(ascii_trim(trailer));
-    if (!declared.trailer) {
-      return S3Failure(S3Error::InvalidRequest,
-                       "The value specified in the x-amz-trailer header is not supported");
-    }
-    if (declared.value) return several_checksums();
-  }
-  return declared;
-}
-
-S3Result<ChecksumChoice> parse_checksum_choice(const RequestHead& head) {
-  ChecksumChoice choice;
-  if (const std::string_view text = head.header("x-amz-checksum-algorithm"); !text.empty()) {
-    choice.kind = checksum_kind_of_name(text);
-    if (!choice.kind) {
-      return S3Failure(
-          S3Error::InvalidRequest,
-          "Checksum algorithm provided is unsupported. Please try again with any of the valid types: "
-          "[CRC32, CRC32C, CRC64NVME, SHA1, SHA256]");
-    }
-  }
-  if (const std::string_view text = head.header("x-amz-checksum-type"); !text.empty()) {
-    if (ascii_iequals(text, to_string(ChecksumType::full_object))) {
-      choice.type = ChecksumType::full_object;
-    } else if (ascii_iequals(text, to_string(ChecksumType::composite))) {
-      choice.type = ChecksumType::composite;
-    } else {
-      return invalid_value("x-amz-checksum-type");
-    }
-  }
-  return choice;
-}
-
-S3Result<ChecksumType> resolve_checksum_type(ChecksumKind kind, std::optional<ChecksumType> asked) {
-  const ChecksumType type =
-      asked.value_or(can_be_composite(kind) ? ChecksumType::composite : ChecksumType::full_object);
-  const bool fits_kind = type == ChecksumType::composite ? can_be_composite(kind) : can_be_full_object(kind);
-  if (!fits_kind) {
-    return S3Failure(S3Error::InvalidRequest,
-                     fmt::format("The {} checksum type cannot be used with the {} checksum algorithm.",
-                                 to_string(type), checksum_name(kind)));
-  }
-  return type;
-}
-
-S3Result<std::optional<ObjectChecksum>> parse_object_checksum(const RequestHead& head) {
-  std::optional<ObjectChecksum> found;
-  FB_CHECK(for_each_checksum_header(head, [&](ChecksumKind kind, const HeaderField& field) -> S3Result<void> {
-    if (found) return several_checksums();
-    if (!ChecksumValue::parse(kind, field.value) && !CompositeValue::parse(kind, field.value)) {
-      return invalid_value(checksum_header(kind));
-    }
-    found = {kind, field.value};
-    return {};
-  }));
-  return found;
 }
 
 bool wants_checksums(const RequestHead& head) {

@@ -65,56 +65,6 @@ TEST(UnsupportedHeaders, UnknownOnesPass) {
   }
 }
 
-TEST(ContentMd5, Parses) {
-  const auto parse = [](std::string_view value) { return with({{"Content-MD5", value}}, parse_content_md5); };
-  EXPECT_FALSE(with({}, parse_content_md5)->has_value());
-  EXPECT_EQ((**parse("1B2M2Y8AsgTpgAmY7PhCfg=="))[0], 0xD4);
-  for (std::string_view text :
-       {"", "1B2M2Y8AsgTpgAmY7PhC", "1B2M2Y8AsgTpgAmY7PhCfg", "x", "1B2M2Y8AsgTpgAmY7PhCfgAA"}) {
-    EXPECT_EQ(parse(text).error().error, S3Error::InvalidDigest) << text;
-  }
-}
-
-TEST(DeclaredChecksum, Parses) {
-  EXPECT_TRUE(with({{"x-amz-checksum-mode", "ENABLED"}}, parse_declared_checksum)->empty());
-  const auto header = with({{"X-Amz-Checksum-Crc32", "AAAAAA=="}}, parse_declared_checksum);
-  EXPECT_EQ(header->value->kind(), ChecksumKind::crc32);
-  const auto trailer = with({{"x-amz-trailer", "x-amz-checksum-crc64nvme"}}, parse_declared_checksum);
-  EXPECT_EQ(trailer->trailer, ChecksumKind::crc64nvme);
-  const auto code = [](const std::vector<HeaderField>& headers) {
-    return std::string(with(headers, parse_declared_checksum).error().code());
-  };
-  EXPECT_EQ(code({{"x-amz-checksum-crc32", "AAAA"}}), "InvalidRequest");
-  EXPECT_EQ(code({{"x-amz-checksum-crc32", "AAAAAA=="}, {"x-amz-checksum-crc32c", "AAAAAA=="}}),
-            "InvalidRequest");
-  EXPECT_EQ(code({{"x-amz-checksum-crc32", "AAAAAA=="}, {"x-amz-trailer", "x-amz-checksum-crc32"}}),
-            "InvalidRequest");
-  EXPECT_EQ(code({{"x-amz-trailer", "x-amz-other"}}), "InvalidRequest");
-  EXPECT_EQ(code({{"x-amz-checksum-md9", "AAAAAA=="}}), "NotImplemented");
-}
-
-TEST(ChecksumChoice, Parses) {
-  const auto choice = with({{"x-amz-checksum-algorithm", "sha256"}, {"x-amz-checksum-type", "COMPOSITE"}},
-                           parse_checksum_choice);
-  EXPECT_EQ(choice->kind, ChecksumKind::sha256);
-  EXPECT_EQ(choice->type, ChecksumType::composite);
-  EXPECT_FALSE(with({{"x-amz-checksum-algorithm", "MD9"}}, parse_checksum_choice));
-  EXPECT_FALSE(with({{"x-amz-checksum-type", "HALF"}}, parse_checksum_choice));
-  EXPECT_EQ(*resolve_checksum_type(ChecksumKind::crc64nvme, {}), ChecksumType::full_object);
-  EXPECT_EQ(*resolve_checksum_type(ChecksumKind::crc32, {}), ChecksumType::composite);
-  EXPECT_EQ(*resolve_checksum_type(ChecksumKind::crc32, ChecksumType::full_object),
-            ChecksumType::full_object);
-  EXPECT_FALSE(resolve_checksum_type(ChecksumKind::crc64nvme, ChecksumType::composite));
-  EXPECT_FALSE(resolve_checksum_type(ChecksumKind::sha1, ChecksumType::full_object));
-}
-
-TEST(ObjectChecksum, Parses) {
-  EXPECT_EQ((*with({{"x-amz-checksum-crc32", "AAAAAA==-3"}}, parse_object_checksum))->text, "AAAAAA==-3");
-  EXPECT_EQ((*with({{"x-amz-checksum-crc32", "AAAAAA=="}}, parse_object_checksum))->kind,
-            ChecksumKind::crc32);
-  EXPECT_FALSE(with({{"x-amz-checksum-crc32", "AA-3"}}, parse_object_checksum));
-}
-
 TEST(ResponseOverrides, Parse) {
   const auto overrides =
       parse_response_overrides(QueryView("response-content-type=text%2Fplain&x=1&response-expires=a+b"));

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/request_head.h"
+#include "s3/checksum_headers.h"
 #include "s3/condition.h"
 #include "s3/copy_source.h"
 #include "s3/list_position.h"
@@ -22,7 +23,8 @@
 // request's head and its RouteBuffer, which must outlive the typed request. Nothing is allocated for
 // GetObject, HeadObject and DeleteObject unless the request carries response overrides.
 //
-// XML bodies are parsed by xml_body.h once they have been received and verified.
+// What a head says about the body is payload.h's; XML bodies are parsed by xml_body.h once they have been
+// received and verified.
 
 namespace fb::s3 {
 
@@ -62,8 +64,6 @@ struct PutObjectRequest {
   std::string_view bucket;
   std::string_view key;
   std::string metadata;  // encoded, for the object's record
-  std::optional<Md5Digest> content_md5;
-  DeclaredChecksum checksum;
   WriteCondition condition;
 };
 S3Result<PutObjectRequest> parse_put_object(const ParseContext& context);
@@ -75,11 +75,8 @@ struct DeleteObjectRequest {
 };
 S3Result<DeleteObjectRequest> parse_delete_object(const ParseContext& context);
 
-// The body must carry Content-MD5 or a checksum.
 struct DeleteObjectsRequest {
   std::string_view bucket;
-  std::optional<Md5Digest> content_md5;
-  DeclaredChecksum checksum;
 };
 S3Result<DeleteObjectsRequest> parse_delete_objects(const ParseContext& context);
 
@@ -163,8 +160,6 @@ struct UploadPartRequest {
   std::string_view key;
   std::string upload_id;
   uint32_t part_number = 0;
-  std::optional<Md5Digest> content_md5;
-  DeclaredChecksum checksum;
 };
 S3Result<UploadPartRequest> parse_upload_part(const ParseContext& context);
 

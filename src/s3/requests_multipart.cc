@@ -63,8 +63,6 @@ S3Result<UploadPartRequest> parse_upload_part(const ParseContext& context) {
   request.key = context.route.key;
   FB_TRY(request.part_number, parse_part_number(context.route.query));
   FB_TRY(request.upload_id, parse_upload_id(context.route.query));
-  FB_TRY(request.content_md5, parse_content_md5(context.head));
-  FB_TRY(request.checksum, parse_declared_checksum(context.head));
   return request;
 }
 

@@ -60,8 +60,6 @@ S3Result<PutObjectRequest> parse_put_object(const ParseContext& context) {
   request.bucket = context.route.bucket;
   request.key = context.route.key;
   FB_TRY(request.metadata, parse_object_metadata(context.head));
-  FB_TRY(request.content_md5, parse_content_md5(context.head));
-  FB_TRY(request.checksum, parse_declared_checksum(context.head));
   return request;
 }
 
@@ -74,15 +72,7 @@ S3Result<DeleteObjectRequest> parse_delete_object(const ParseContext& context) {
 
 S3Result<DeleteObjectsRequest> parse_delete_objects(const ParseContext& context) {
   FB_CHECK(check_write(context));
-  DeleteObjectsRequest request;
-  request.bucket = context.route.bucket;
-  FB_TRY(request.content_md5, parse_content_md5(context.head));
-  FB_TRY(request.checksum, parse_declared_checksum(context.head));
-  if (!request.content_md5 && request.checksum.empty()) {
-    return S3Failure(S3Error::InvalidRequest,
-                     "Missing required header for this request: Content-MD5 OR x-amz-checksum-*");
-  }
-  return request;
+  return DeleteObjectsRequest{context.route.bucket};
 }
 
 S3Result<CopyObjectRequest> parse_copy_object(const ParseContext& context) {

@@ -68,20 +68,14 @@ TEST_F(RequestsTest, GetObject) {
 TEST_F(RequestsTest, PutObject) {
   const auto request = run(parse_put_object, "PUT", "/bucket/dir/",
                            {{"Content-Type", "application/x-directory"},
-                            {"Content-MD5", "1B2M2Y8AsgTpgAmY7PhCfg=="},
                             {"x-amz-acl", "private"},
-                            {"x-amz-storage-class", "STANDARD"},
-                            {"x-amz-sdk-checksum-algorithm", "CRC32"},
-                            {"x-amz-checksum-crc32", "AAAAAA=="}});
+                            {"x-amz-storage-class", "STANDARD"}});
   ASSERT_TRUE(request);
   EXPECT_EQ(request->key, "dir/");
-  EXPECT_TRUE(request->content_md5);
-  EXPECT_TRUE(request->checksum.value);
   EXPECT_FALSE(request->metadata.empty());
   EXPECT_TRUE(request->condition.empty());
   EXPECT_EQ(code(parse_put_object, "PUT", "/bucket/k", {{"x-amz-acl", "public-read"}}), "NotImplemented");
   EXPECT_EQ(code(parse_put_object, "PUT", "/bucket/k?partNumber=1"), "InvalidArgument");
-  EXPECT_EQ(code(parse_put_object, "PUT", "/bucket/k", {{"Content-MD5", "x"}}), "InvalidDigest");
   EXPECT_TRUE(check_body_size(kSinglePutSizeMax, kSinglePutSizeMax));
   EXPECT_EQ(check_body_size(kSinglePutSizeMax + 1, kSinglePutSizeMax).error().error, S3Error::EntityTooLarge);
 }
@@ -125,18 +119,6 @@ TEST_F(RequestsTest, OtherWritesRefuseConditionsAndAllRefuseVersions) {
   EXPECT_EQ(code(parse_put_object, "PUT", "/bucket/k?versionId=v"), "NotImplemented");
   EXPECT_EQ(code(parse_delete_object, "DELETE", "/bucket/k?versionId=v"), "NotImplemented");
   EXPECT_EQ(code(parse_delete_object, "DELETE", "/bucket/k"), "ok");
-}
-
-TEST_F(RequestsTest, DeleteObjectsNeedsAChecksum) {
-  EXPECT_EQ(code(parse_delete_objects, "POST", "/bucket?delete"), "InvalidRequest");
-  EXPECT_EQ(code(parse_delete_objects, "POST", "/bucket?delete", {{"x-amz-checksum-crc32", "AAAAAA=="}}),
-            "ok");
-  EXPECT_EQ(
-      code(parse_delete_objects, "POST", "/bucket?delete=", {{"x-amz-trailer", "x-amz-checksum-crc32"}}),
-      "ok");
-  EXPECT_EQ(
-      code(parse_delete_objects, "POST", "/bucket?delete", {{"Content-MD5", "1B2M2Y8AsgTpgAmY7PhCfg=="}}),
-      "ok");
 }
 
 TEST_F(RequestsTest, CopyObject) {
