@@ -114,5 +114,22 @@ TEST_P(RequestViews, OutliveTheFramingOfALateBody) {
   });
 }
 
+// Nothing of the framing comes: no byte lies in the array that was taken for it.
+TEST_P(RequestViews, OfABodyThatNeverBegins) {
+  with_server(GetParam(), {}, [](Env& env, HttpServer& server, TestHandler& handler) -> Task<void> {
+    const std::string head = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (const std::string& body : {"", "5", "5\r\nhel", "5\r\nhello\r\n"}) {
+      auto socket = co_await Socket::connect(env, server.endpoint());
+      EXPECT_TRUE(co_await send_text(*socket, head));
+      (void)co_await sleep_for(env, Duration::milliseconds(5));
+      if (!body.empty()) EXPECT_TRUE(co_await send_text(*socket, body));
+      EXPECT_TRUE(co_await socket->finish_sending({}));
+      EXPECT_TRUE((co_await receive_all(*socket)).starts_with("HTTP/1.1 400 "));
+      EXPECT_TRUE(co_await socket->close());
+    }
+    EXPECT_EQ(handler.handled, 4);
+  });
+}
+
 }  // namespace
 }  // namespace fb

@@ -44,13 +44,20 @@ void RequestInput::end_request() {
   FB_ASSERT(held_.contains(parser_head().method));
   ReceivedBytes received = held_.end();
   const std::span<std::byte> rest = std::exchange(window_, {});
-  if (staging_) {
+  memory_->parser.reset();
+  InputArray staging = std::exchange(staging_, InputArray());
+  if (staging && !rest.empty()) {  // then they lie in it
     memory_->arrays.give_back(received.drop());
-    received = ReceivedBytes(std::move(staging_));
+    received = ReceivedBytes(std::move(staging));
+  } else {
+    memory_->arrays.give_back(std::move(staging));
+  }
+  if (rest.empty()) {
+    memory_->arrays.give_back(received.drop());
+    return;
   }
   received.keep_only(rest);
   incoming_ = std::move(received);
-  memory_->parser.reset();
 }
 
 Task<RequestInput::Head> RequestInput::read_head(const bool& stopping) {
