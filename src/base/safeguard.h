@@ -17,6 +17,7 @@
   /* src/bss, journal */                                                                         \
   X(wipe_ahead_segment) /* recovery: stale groups of the segment that is kept ahead go, too */   \
   /* src/nss */                                                                                  \
+  X(refuse_invalid_keys) /* commit and rename: no key that no request can have named */          \
   /* src/io/sim, sim */
 
 namespace fb {

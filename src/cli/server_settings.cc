@@ -8,8 +8,8 @@
 #include <charconv>
 
 #include "base/ascii.h"
+#include "base/bucket_name.h"
 #include "cli/s3_client.h"
-#include "s3/bucket_name.h"
 
 namespace fb {
 namespace {
@@ -298,7 +298,7 @@ ConfigResult<void> read_credentials(ServerSettings& out,
 ConfigResult<void> read_names(ServerSettings& out, const Settings& settings) {
   out.buckets = settings.list("buckets");
   for (const std::string& bucket : out.buckets) {
-    if (!s3::is_valid_bucket_name(bucket)) {
+    if (!is_valid_bucket_name(bucket)) {
       return std::unexpected(
           fmt::format("FRACTALBITS_BUCKETS: '{}' is not a bucket name; use 3 to 63 lower-case letters, "
                       "digits, dots and hyphens",
@@ -452,7 +452,7 @@ ConfigResult<void> read_tier(ServerSettings& out, const Settings& settings,
       return std::unexpected("--tier-endpoint needs --tier-bucket");
     return {};
   }
-  if (!s3::is_valid_bucket_name(options.bucket))
+  if (!is_valid_bucket_name(options.bucket))
     return std::unexpected(fmt::format("--tier-bucket: '{}' is not a bucket name", options.bucket));
   options.region = settings.text("tier.region");
   options.prefix = settings.text("tier.prefix");

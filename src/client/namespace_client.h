@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/object_key.h"
 #include "base/result.h"
 #include "base/text_arena.h"
 #include "client/types.h"
@@ -27,6 +28,7 @@ enum class NamespaceError {
   tree_not_empty,
   precondition_failed,   // the condition does not hold; nothing was changed
   key_too_long,          // over kKeySizeMax
+  key_invalid,           // no request can have named it: see fault_of_tree_key()
   record_too_large,      // over kRecordSizeMax
   destination_occupied,  // rename of a prefix onto one under which something lies
   rename_into_itself,
@@ -44,7 +46,7 @@ inline const ErrorDomain& error_domain(NamespaceError) {
   return kDomain;
 }
 
-inline constexpr size_t kKeySizeMax = 1024;  // bytes of an object's path, without the space byte
+inline constexpr size_t kKeySizeMax = kObjectKeySizeMax;  // of an object's path, without the space byte
 inline constexpr size_t kTreeKeySizeMax =
     kKeySizeMax + 64;  // in the other spaces, which put an id behind the path
 inline constexpr size_t kRecordSizeMax = 1u << 20;
@@ -183,7 +185,7 @@ class NamespaceClient {
     std::span<const Mutation> with{};
   };
   // NamespaceError::not_found (nothing at the source), destination_occupied, rename_into_itself,
-  // key_too_long, precondition_failed (of any condition).
+  // key_too_long, key_invalid, precondition_failed (of any condition).
   virtual Task<Result<void>> rename(const CallContext& context, const RenameRequest& request) = 0;
 
   // A bucket's tree. drop_tree: only where no object (or version) is left; uploads in progress become

@@ -21,8 +21,7 @@ constexpr unsigned kPlacesTriedMax = 16;  // for a spilled record, where parts o
 Result<void> check_limits(std::span<const Mutation> mutations) {
   if (mutations.size() > kCommitMutationsMax) return NamespaceError::record_too_large;
   for (const Mutation& mutation : mutations) {
-    const size_t key_max = mutation.space == Space::objects ? kKeySizeMax : kTreeKeySizeMax - 1;
-    if (mutation.key.size() > key_max) return NamespaceError::key_too_long;
+    FB_CHECK(check_key(mutation));
     if (mutation.record.size() > kRecordSizeMax) return NamespaceError::record_too_large;
     if (mutation.kind != Mutation::Kind::erase_prefix) continue;
     // What is counted key by key cannot go without being looked at.

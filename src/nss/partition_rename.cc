@@ -44,6 +44,7 @@ Result<void> check_with(const NamespaceClient::RenameRequest& request, size_t va
     if (mutation.kind == Mutation::Kind::erase_prefix) return NamespaceError::unsupported;
     if (mutation.record.size() + kVersionBytesMax > value_bytes_max) return NamespaceError::unsupported;
     if (mutation.key.size() > kKeySizeMax) return NamespaceError::key_too_long;
+    FB_CHECK(check_key(mutation));
     if (moves(mutation, request.source) || moves(mutation, request.destination))
       return NamespaceError::unsupported;
   }
@@ -65,10 +66,7 @@ struct PartitionFront::Renaming {
 };
 
 Task<Result<void>> PartitionFront::rename(const CallContext& context, const RenameRequest& request) {
-  if (request.source.size() > kKeySizeMax) co_return NamespaceError::not_found;
-  if (request.destination.size() > kKeySizeMax) co_return NamespaceError::key_too_long;
-  if (request.source.empty() || request.destination.empty()) co_return NamespaceError::unsupported;
-  if (request.source == request.destination) co_return NamespaceError::rename_into_itself;
+  FB_CO_CHECK(check_names(request));
   Renaming renaming{.request = request};
   FB_CO_CHECK(check_with(request, art::value_bytes_max(partition_.page_bytes())));
   Result<void> outcome;

@@ -9,6 +9,7 @@
 
 #include "art/page_check.h"
 #include "client/record.h"
+#include "client/tree_key.h"
 #include "nss/partition_front.h"
 
 namespace fb {
@@ -175,6 +176,11 @@ struct Partition::Verifier {
     };
     const std::optional<TreeValue> value = decode_value(flags, bytes);
     const auto space = static_cast<Space>(key.empty() ? 0 : key[0]);
+    if (const std::string_view fault =
+            fault_of_tree_key(space, std::string_view(key).substr(key.empty() ? 0 : 1));
+        !fault.empty() && wanted == nullptr) {
+      wrong_key(fmt::format("no request can have named it: {}", fault));
+    }
     std::vector<Garbage> blobs;
     if (!value) {
       wrong_key("its value makes no sense");

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "client/tree_key.h"
 #include "io/call_on.h"
 #include "io/log.h"
 #include "rss/bucket_record.h"
@@ -12,10 +13,9 @@ namespace fb {
 namespace {
 
 constexpr unsigned kOwnerCore = 0;
-constexpr std::string_view kBucketPrefix = "bucket/";
 
 std::string key_of(std::string_view bucket) {
-  std::string key(kBucketPrefix);
+  std::string key(kBucketKeyPrefix);
   key += bucket;
   return key;
 }
@@ -77,14 +77,14 @@ Task<void> EmbeddedRegistry::close() {
 }
 
 Task<Result<void>> EmbeddedRegistry::load() {
-  ListRequest request{.bucket = kSystemTree, .space = Space::system, .prefix = kBucketPrefix};
+  ListRequest request{.bucket = kSystemTree, .space = Space::system, .prefix = kBucketKeyPrefix};
   std::string after;
   while (true) {
     request.start_after = after;
     const auto page = co_await names_.list({}, request);
     if (!page) co_return from_names(page.error());
     for (const ListEntry& entry : page->entries) {
-      const std::string name(entry.key.substr(kBucketPrefix.size()));
+      const std::string name(entry.key.substr(kBucketKeyPrefix.size()));
       auto bucket = decode_bucket(name, entry.record);
       if (!bucket) {
         log(env_, LogLevel::error, "registry: the record of a bucket is damaged or of a newer version",
@@ -167,6 +167,7 @@ Task<Result<BucketInfo>> EmbeddedRegistry::create_bucket(const CallContext& cont
 
 Task<Result<BucketInfo>> EmbeddedRegistry::create_here(CallContext context, std::string name,
                                                        std::string owner) {
+  if (!is_valid_bucket_name(name)) co_return RootError::name_invalid;
   const auto held = co_await changes_.acquire();
   if (buckets_.contains(name)) co_return RootError::bucket_exists;
   if (buckets_.size() >= group_.buckets_max_) co_return RootError::limit;

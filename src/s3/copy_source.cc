@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "s3/copy_source.h"
 
-#include "s3/bucket_name.h"
+#include "base/bucket_name.h"
 #include "s3/route.h"
 #include "s3/uri.h"
 

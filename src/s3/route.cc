@@ -237,13 +237,19 @@ S3Result<std::string_view> decode_key(std::string_view encoded, RouteBuffer& buf
 }  // namespace
 
 S3Result<void> check_key(std::string_view key) {
-  if (key.size() > kKeySizeMax) return key_too_long(key.size());
-  if (key.empty()) return S3Failure(S3Error::InvalidArgument, "The key is empty.");
-  if (key.find('\0') != std::string_view::npos) {
-    return S3Failure(S3Error::InvalidArgument, "The key contains a NUL byte.");
+  switch (fault_of_key(key)) {
+    case KeyFault::none:
+      return {};
+    case KeyFault::empty:
+      return S3Failure(S3Error::InvalidArgument, "The key is empty.");
+    case KeyFault::too_long:
+      return key_too_long(key.size());
+    case KeyFault::nul:
+      return S3Failure(S3Error::InvalidArgument, "The key contains a NUL byte.");
+    case KeyFault::not_utf8:
+      return S3Failure(S3Error::InvalidArgument, "The key is not valid UTF-8.");
   }
-  if (!is_valid_utf8(key)) return S3Failure(S3Error::InvalidArgument, "The key is not valid UTF-8.");
-  return {};
+  FB_UNREACHABLE();
 }
 
 S3Result<Route> route(const RequestHead& head, std::span<const std::string> domains, RouteBuffer& buffer) {

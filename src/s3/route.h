@@ -6,8 +6,9 @@
 #include <string>
 #include <string_view>
 
+#include "base/bucket_name.h"
+#include "base/object_key.h"
 #include "base/request_head.h"
-#include "s3/bucket_name.h"
 #include "s3/error.h"
 #include "s3/operation.h"
 #include "s3/uri.h"
@@ -20,7 +21,9 @@
 
 namespace fb::s3 {
 
-constexpr size_t kKeySizeMax = 1024;
+using fb::is_valid_bucket_name;
+
+constexpr size_t kKeySizeMax = kObjectKeySizeMax;
 
 // Room for the decoded names of one request; lives as long as its Route.
 struct RouteBuffer {
