@@ -22,7 +22,9 @@ namespace {
 constexpr int kAttemptsMax = 16;
 
 struct StoredPart {
-  std::string bytes;  // the record, for its views
+  StoredPart() = default;
+  StoredPart(const StoredPart&) = delete;  // the record has views into the bytes
+  std::string bytes;
   PartRecord record;
 };
 using StoredParts = std::map<uint32_t, StoredPart>;

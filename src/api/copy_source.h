@@ -10,8 +10,10 @@
 namespace fb::api {
 
 // The object that a copy reads: its record, and the pin that keeps its blobs. The record's views lead into
-// `found`, so this must not move once it is filled.
+// `found`, so this does not move.
 struct SourceObject {
+  SourceObject() = default;
+  SourceObject(const SourceObject&) = delete;
   BucketId bucket;
   Found found;
   ObjectRecord record;

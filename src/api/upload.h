@@ -24,8 +24,10 @@ std::string part_key(std::string_view upload_id, uint16_t number);
 uint16_t part_number_of(std::string_view key);
 
 struct OpenUpload {
+  OpenUpload() = default;
+  OpenUpload(const OpenUpload&) = delete;  // the record has views into `found`
   Found found;
-  UploadRecord record;  // views into found: must not move once filled
+  UploadRecord record;
 };
 // NoSuchUpload where there is none of that id for that key.
 Task<S3Result<void>> open_upload(Call& call, std::string_view key, std::string_view upload_id,

@@ -35,7 +35,8 @@ constexpr HeaderField kHost{"Host", "test"};
 TEST_P(HttpServerTest, KeepAlive) {
   with([](Env& env, HttpServer& server, TestHandler& handler) -> Task<void> {
     auto socket = co_await Socket::connect(env, server.endpoint());
-    HttpClient client(*socket);
+    CutStream stream(*socket);
+    HttpClient client(stream);
     for (int i = 0; i < 3; ++i) {
       EXPECT_TRUE(co_await client.send({.target = "/hello", .headers = {&kHost, 1}}, {}, {}));
       const auto head = co_await client.receive_head({});
@@ -91,7 +92,8 @@ TEST_P(HttpServerTest, ByteByByte) {
 TEST_P(HttpServerTest, LargeBodiesBothWaysAreNotCopied) {
   with([](Env& env, HttpServer& server, TestHandler&) -> Task<void> {
     auto socket = co_await Socket::connect(env, server.endpoint());
-    HttpClient client(*socket);
+    CutStream stream(*socket);
+    HttpClient client(stream);
     std::string sent = pattern_text(3 * kMiB + 17);
     const uint64_t copied_before = env.stats().bytes_copied;
     co_await when_all(
@@ -114,7 +116,8 @@ TEST_P(HttpServerTest, LargeBodiesBothWaysAreNotCopied) {
 TEST_P(HttpServerTest, ChunkedUploadInManySizes) {
   with([](Env& env, HttpServer& server, TestHandler&) -> Task<void> {
     auto socket = co_await Socket::connect(env, server.endpoint());
-    HttpClient client(*socket);
+    CutStream stream(*socket);
+    HttpClient client(stream);
     std::string expected;
     EXPECT_TRUE(co_await client.send_head(
         {.method = "PUT", .target = "/echo", .headers = {&kHost, 1}, .chunked = true}, {}));
@@ -133,6 +136,7 @@ TEST_P(HttpServerTest, ChunkedUploadInManySizes) {
 }
 
 TEST_P(HttpServerTest, BadChunksAreRefused) {
+  if (clients_cut()) GTEST_SKIP() << "the connection may be reset while the client sends on";
   const std::string text =
       answer({"PUT /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"});
   EXPECT_TRUE(text.starts_with("HTTP/1.1 400 ")) << text;
@@ -142,7 +146,8 @@ TEST_P(HttpServerTest, BadChunksAreRefused) {
 TEST_P(HttpServerTest, ExpectContinue) {
   with([](Env& env, HttpServer& server, TestHandler&) -> Task<void> {
     auto socket = co_await Socket::connect(env, server.endpoint());
-    HttpClient client(*socket);
+    CutStream stream(*socket);
+    HttpClient client(stream);
     const HeaderField fields[] = {kHost, {"Expect", "100-continue"}};
     EXPECT_TRUE(co_await client.send_head(
         {.method = "PUT", .target = "/echo", .headers = fields, .content_length = 4}, {}));
@@ -368,6 +373,7 @@ TEST_P(HttpServerTest, ConnectionLimit) {
 }
 
 TEST_P(HttpServerTest, GracefulStop) {
+  if (clients_cut()) GTEST_SKIP() << "the request would come after the stop";
   with([](Env& env, HttpServer& server, TestHandler&) -> Task<void> {
     auto idle = co_await Socket::connect(env, server.endpoint());
     (void)co_await sleep_for(env, Duration::milliseconds(20));

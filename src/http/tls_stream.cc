@@ -163,8 +163,13 @@ Task<Result<size_t>> TlsStream::receive(std::span<std::byte> into, IoLimits limi
       case Step::need_input:
         FB_CO_CHECK(co_await receive_records(limits));
         break;
-      case Step::need_output:
+      case Step::need_output: {
+        // The output is full and somebody else sends it: without waiting for them this would go round for
+        // ever.
+        const auto turn = co_await output_turn_.acquire();
+        FB_CO_CHECK(co_await flush(limits));
         break;
+      }
     }
   }
 }
