@@ -17,7 +17,8 @@
   /* src/bss, journal */                                                                         \
   X(wipe_ahead_segment) /* recovery: stale groups of the segment that is kept ahead go, too */   \
   /* src/nss */                                                                                  \
-  /* src/io/sim, sim */
+  /* src/io */                                                                                   \
+  X(claim_waits) /* a start: files are claimed before they are read (io/claim.h) */
 
 namespace fb {
 

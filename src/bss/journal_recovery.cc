@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "bss/journal_file.h"
+#include "io/claim.h"
 #include "io/log.h"
 
 namespace fb {
@@ -56,7 +57,7 @@ Task<Result<void>> JournalFile::keep_spare(const std::string& path) {
   if (wants_spare()) {
     auto segment = std::make_unique<Segment>();
     segment->path = path;
-    FB_CO_TRY(segment->file, co_await File::open(env_, path, segment_options(false)));
+    FB_CO_TRY(segment->file, co_await open_claimed(env_, path, segment_options(false)));
     const auto stat = co_await segment->file.stat();
     if (stat && stat->size_bytes == options_.segment_bytes) {
       spares_.push_back(std::move(segment));
@@ -71,7 +72,7 @@ Task<Result<std::unique_ptr<JournalFile::Segment>>> JournalFile::open_segment(ui
                                                                               AlignedBytes& content) {
   auto segment = std::make_unique<Segment>();
   segment->path = path_of(generation);
-  FB_CO_TRY(segment->file, co_await File::open(env_, segment->path, segment_options(false)));
+  FB_CO_TRY(segment->file, co_await open_claimed(env_, segment->path, segment_options(false)));
   content.resize(options_.segment_bytes);
   const Result<void> read = co_await segment->file.read_exactly(content.span(), 0);
   Result<void> usable = read;

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "bss/journal_file.h"
+#include "io/claim.h"
 #include "io/log.h"
 
 namespace fb {
@@ -74,7 +75,7 @@ Task<Result<std::unique_ptr<JournalFile::Segment>>> JournalFile::prepare_segment
   if (segment == nullptr) {
     segment = std::make_unique<Segment>();
     segment->path = fmt::format("{}/{}", options_.directory, kUnfinishedName);
-    FB_CO_TRY(segment->file, co_await File::open(env_, segment->path, segment_options(true)));
+    FB_CO_TRY(segment->file, co_await open_claimed(env_, segment->path, segment_options(true)));
     ready = co_await fill_new_segment(*segment);
   }
   if (ready) ready = co_await write_header(*segment);

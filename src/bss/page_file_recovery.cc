@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "bss/page_file.h"
+#include "io/claim.h"
 #include "io/log.h"
 
 namespace fb {
@@ -103,11 +104,11 @@ Task<Result<void>> PageFile::create() {
 }
 
 Task<Result<void>> PageFile::open_files(bool creates) {
-  FB_CO_TRY(pages_, co_await File::open(env_, path_of("pages"),
+  FB_CO_TRY(pages_, co_await open_claimed(env_, path_of("pages"),
                                         file_options(FileRole::data, creates, options_.durability)));
   for (size_t index = 0; index < tables_.size(); ++index) {
     FB_CO_TRY(tables_[index],
-              co_await File::open(env_, table_path(index), file_options(FileRole::snapshot, creates)));
+              co_await open_claimed(env_, table_path(index), file_options(FileRole::snapshot, creates)));
   }
   co_return Result<void>();
 }

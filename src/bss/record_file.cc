@@ -7,6 +7,7 @@
 
 #include "base/checksum.h"
 #include "bss/page_file_log.h"
+#include "io/claim.h"
 #include "io/log.h"
 
 namespace fb {
@@ -60,7 +61,7 @@ Task<Result<void>> RecordFile::load() {
   uint64_t capacity = UINT64_MAX;
   for (size_t i = 0; i < files_.size(); ++i) {
     FB_CO_TRY(files_[i],
-              co_await File::open(
+              co_await open_claimed(
                   env_, path_of(i),
                   {.write = true, .create = true, .direct = true, .role = FileRole::snapshot, .mode = 0600}));
     // What a killed process has written may be there to be read, and not be durable.

@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "bss/shard.h"
+#include "io/claim.h"
 
 namespace fb::bss {
 namespace {
@@ -131,7 +132,7 @@ Task<Result<void>> Shard::write_checkpoint() {
   const std::string new_name = name + ".new";
   FB_CO_TRY(
       File file,
-      co_await File::open(
+      co_await open_claimed(
           env(), new_name,
           {.write = true, .create = true, .truncate = true, .direct = true, .role = FileRole::snapshot}));
   const Result<void> written = co_await write_checkpoint_file(file);

@@ -22,6 +22,7 @@
 
 #include "base/assert.h"
 #include "bss/shard.h"
+#include "io/claim.h"
 #include "io/error.h"
 
 namespace fb::bss {
@@ -82,7 +83,7 @@ class SegmentScanner {
 };
 
 Task<Result<void>> Shard::open_segment(uint32_t number) {
-  FB_CO_TRY(File file, co_await File::open(env(), path(fmt::format("segment-{:08}", number)),
+  FB_CO_TRY(File file, co_await open_claimed(env(), path(fmt::format("segment-{:08}", number)),
                                            {.write = true,
                                             .direct = true,
                                             .role = FileRole::data,

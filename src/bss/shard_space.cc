@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "bss/shard.h"
+#include "io/claim.h"
 #include "io/error.h"
 
 namespace fb::bss {
@@ -159,7 +160,7 @@ Task<Result<void>> Shard::create_segment() {
   const auto number = static_cast<uint32_t>(segments_.size());
   const std::string name = path(fmt::format("segment-{:08}", number));
   const std::string new_name = name + ".new";
-  FB_CO_TRY(File file, co_await File::open(env(), new_name,
+  FB_CO_TRY(File file, co_await open_claimed(env(), new_name,
                                            {.write = true,
                                             .create = true,
                                             .truncate = true,

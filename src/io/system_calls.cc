@@ -23,6 +23,7 @@
 #include <string_view>
 
 #include "base/assert.h"
+#include "io/claim.h"
 
 namespace fb {
 namespace {
@@ -181,7 +182,9 @@ int64_t run_file_operation(IoRequest& request) {
     case IoKind::list_directory:
       return read_directory(request);
     case IoKind::lock:
-      return retry([&] { return ::flock(handle, LOCK_EX | LOCK_NB); });
+      return retry([&] {
+        return ::flock(handle, ((request.flags & kSharedLock) != 0 ? LOCK_SH : LOCK_EX) | LOCK_NB);
+      });
     case IoKind::statfs:
       return stat_file_system(request);
     default:

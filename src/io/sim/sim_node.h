@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "io/sim/open_file.h"
 #include "io/sim/sim_disk.h"
 #include "io/sim/sim_env.h"
 
@@ -17,9 +18,11 @@ class Simulation;
 // One machine with one disk, and at most one process on it: `cores` SimEnvs that run the same main, as
 // run_cores() does. The disk stays through crashes and restarts. A process ends when every main has ended, or
 // by crash(): then its frames are destroyed where they stand, with env.abandoned() true, and what was under
-// way is finished or not by chance.
+// way is finished or not by chance. Direct writes of a killed process may land up to kLandingMax later, while
+// the next one runs.
 class SimNode {
  public:
+  static constexpr Duration kLandingMax = Duration::seconds(3);
   using Main = std::function<Task<void>(Env&)>;
   struct Options {
     std::string name;
@@ -55,6 +58,10 @@ class SimNode {
   void forget_planned_crash() { planned_ = {}; }
 
   bool running() const { return !cores_.empty(); }
+  // Nothing that is asked of the disk from now on is answered before that time has passed.
+  void freeze_disk(Duration duration);
+  // Writes of killed processes that have not landed yet.
+  size_t landings() const { return landings_.size(); }
   // What the process waits for, when it seems to hang: "core 0: receive other, 3 timers; ...".
   std::string describe_waiting() const;
   bool powered() const { return powered_; }
@@ -94,13 +101,17 @@ class SimNode {
   struct Operation {
     SimEnv* env;
     IoRequest* request;
+    OpenFilePtr open_file;  // null: of no file, or named by its path
   };
   struct Handle {
-    SimDisk::FilePtr file;
+    OpenFilePtr open_file;
     uint64_t socket = 0;
-    bool direct = false;
-    bool writable = false;
-    bool locks = false;
+  };
+  // A direct write that has outlived its process.
+  struct Landing {
+    OpenFilePtr open_file;
+    uint64_t offset;
+    std::vector<std::byte> data;
   };
   struct Planned {
     CrashPoint point = CrashPoint::resume;
@@ -114,11 +125,17 @@ class SimNode {
   void end_turns();
   Duration file_latency(const IoRequest& request);
   void run_file_operation(uint64_t operation);
-  int64_t perform(IoRequest& request);
+  bool draws_name_error(const IoRequest& request, const OpenFile* open_file);
+  int64_t perform_or_fail(IoRequest& request, OpenFile* open_file);
+  int64_t perform(IoRequest& request, OpenFile* open_file);
   int64_t perform_open(IoRequest& request);
   int64_t perform_close(IoRequest& request);
-  int64_t perform_transfer(IoRequest& request);
+  int64_t perform_transfer(IoRequest& request, const OpenFile& open_file);
   void finish_in_flight(CrashKind kind);
+  void finish_write(const Operation& operation, CrashKind kind);
+  void land_later(const OpenFilePtr& open_file, uint64_t offset, std::span<const std::byte> data);
+  void land(uint64_t number);
+  void lose_landings();
   void deliver_signals();
   void end_process();
   // Whether the planned crash is due at this count; then it is pending.
@@ -133,6 +150,8 @@ class SimNode {
   std::vector<std::unique_ptr<Core>> cores_;
   std::map<uint64_t, Operation> operations_;
   std::map<int32_t, Handle> handles_;
+  std::map<uint64_t, Landing> landings_;
+  uint64_t next_landing_ = 0;
   std::vector<int> signals_;
   int32_t next_handle_ = 3;
   uint64_t boots_ = 0;
@@ -143,6 +162,7 @@ class SimNode {
   Planned planned_;
   CrashKind pending_kind_ = CrashKind::kill;
   bool crash_pending_ = false;
+  Instant disk_answers_from_{0};
   bool powered_ = true;
   bool crashed_ = false;
 };
