@@ -132,6 +132,7 @@ Task<S3Answer> S3Client::call(const S3Request& request) {
   } else {
     answer.why = received.error().to_string();
   }
+  pause_ = {};
   if (!sent || !received || ascii_iequals(answer.header("connection"), "close")) co_await close();
   co_return answer;
 }
@@ -160,6 +161,7 @@ Task<Result<std::string>> S3Client::receive_line(Instant deadline) {
 
 Task<Result<void>> S3Client::receive_to(size_t size, Instant deadline) {
   while (input_.size() < size) {
+    if (pause_.ns > 0) (void)co_await sleep_for(env_, pause_);
     FB_CO_CHECK(co_await receive_more(deadline));
   }
   co_return Result<void>();

@@ -17,6 +17,7 @@
   /* src/bss, journal */                                                                         \
   X(wipe_ahead_segment) /* recovery: stale groups of the segment that is kept ahead go, too */   \
   /* src/nss */                                                                                  \
+  X(commit_waits_for_journal) /* no answer before the change is durable */                       \
   /* src/io */                                                                                   \
   X(claim_waits) /* a start: files are claimed before they are read (io/claim.h) */
 

@@ -105,7 +105,7 @@ Task<Result<void>> PageFile::create() {
 
 Task<Result<void>> PageFile::open_files(bool creates) {
   FB_CO_TRY(pages_, co_await open_claimed(env_, path_of("pages"),
-                                        file_options(FileRole::data, creates, options_.durability)));
+                                          file_options(FileRole::data, creates, options_.durability)));
   for (size_t index = 0; index < tables_.size(); ++index) {
     FB_CO_TRY(tables_[index],
               co_await open_claimed(env_, table_path(index), file_options(FileRole::snapshot, creates)));

@@ -84,10 +84,10 @@ class SegmentScanner {
 
 Task<Result<void>> Shard::open_segment(uint32_t number) {
   FB_CO_TRY(File file, co_await open_claimed(env(), path(fmt::format("segment-{:08}", number)),
-                                           {.write = true,
-                                            .direct = true,
-                                            .role = FileRole::data,
-                                            .durability = context_.options.durability}));
+                                             {.write = true,
+                                              .direct = true,
+                                              .role = FileRole::data,
+                                              .durability = context_.options.durability}));
   Segment& segment = *segments_[number];
   segment.file = std::move(file);
   segment.state = Segment::State::damaged;

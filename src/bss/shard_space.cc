@@ -161,12 +161,12 @@ Task<Result<void>> Shard::create_segment() {
   const std::string name = path(fmt::format("segment-{:08}", number));
   const std::string new_name = name + ".new";
   FB_CO_TRY(File file, co_await open_claimed(env(), new_name,
-                                           {.write = true,
-                                            .create = true,
-                                            .truncate = true,
-                                            .direct = true,
-                                            .role = FileRole::data,
-                                            .durability = context_.options.durability}));
+                                             {.write = true,
+                                              .create = true,
+                                              .truncate = true,
+                                              .direct = true,
+                                              .role = FileRole::data,
+                                              .durability = context_.options.durability}));
   auto segment = std::make_unique<Segment>();
   segment->number = number;
   segment->generation = next_generation_++;
