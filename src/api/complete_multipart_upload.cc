@@ -150,12 +150,12 @@ Task<S3Result<void>> respond_completed(Call& call, const s3::CompleteMultipartUp
 // The upload is gone, or the condition fails: because this same request has completed it before, or truly.
 Task<S3Result<void>> replay(Call& call, const s3::CompleteMultipartUploadRequest& request,
                             S3Failure failure) {
-  const auto found =
-      co_await call.services.names.get(call.context(), call.bucket, Space::objects, request.key);
+  auto found = co_await call.services.names.get(call.context(), call.bucket, Space::objects, request.key);
   if (!found) {
     if (found.error().is(NamespaceError::not_found)) co_return failure;
     co_return to_failure(found.error());
   }
+  found->pin.reset();  // no content is read, and the client may be slow to take the answer
   FB_CO_TRY(const ObjectRecord record, as_s3(ObjectRecord::decode(found->record)));
   if (record.upload_id.empty() || record.upload_id != request.upload_id) co_return failure;
   co_return co_await respond_completed(call, request, record);

@@ -203,6 +203,7 @@ ContentCursor::ContentCursor(const ObjectRecord& record, uint64_t offset, uint64
     offset_in_locator_ -= locator(locator_index_).length_bytes;
     ++locator_index_;
   }
+  given_ = locator_index_;
 }
 
 const Locator& ContentCursor::locator(size_t index) const {
@@ -233,11 +234,27 @@ std::optional<ContentPiece> ContentCursor::next() {
       piece.offset = static_cast<uint32_t>(offset_in_locator_ % block_bytes);
       piece.length = static_cast<uint32_t>(std::min(in_locator, block_bytes - piece.offset));
     }
+    given_ = locator_index_;
     offset_in_locator_ += piece.length;
     remaining_ -= piece.length;
     return piece;
   }
   return std::nullopt;
+}
+
+void ContentCursor::name_blobs(std::vector<BlobId>& out) const {
+  const auto add = [](void* context, const BlobId& id, uint32_t) {
+    static_cast<std::vector<BlobId>*>(context)->push_back(id);
+  };
+  const size_t count = record_.parts.empty() ? 1 : record_.parts.size();
+  uint64_t ahead = remaining_ + offset_in_locator_;
+  for (size_t i = given_; i < count; ++i) {
+    const Locator& content = locator(i);
+    visit_locator(content, add, &out);
+    if (i < locator_index_) continue;
+    if (content.length_bytes >= ahead) break;
+    ahead -= content.length_bytes;
+  }
 }
 
 Task<S3Result<BlobData>> read_piece(Services services, const ContentPiece& piece) {
@@ -280,14 +297,20 @@ bool is_in_cloud(const ObjectRecord& record) {
          std::ranges::any_of(record.parts, [&](const RecordPart& part) { return in_cloud(part.content); });
 }
 
-ObjectSource::ObjectSource(Services services, const ObjectRecord& record, uint64_t offset, uint64_t length)
-    : services_(services), reader_(services), cursor_(record, offset, length), length_(length) {}
+ObjectSource::ObjectSource(Services services, const ObjectRecord& record, uint64_t offset, uint64_t length,
+                           ReadPin pin)
+    : services_(services),
+      reader_(services),
+      cursor_(record, offset, length),
+      reading_(std::move(pin), cursor_),
+      length_(length) {}
 
 Task<S3Result<size_t>> ObjectSource::fill(std::span<std::byte> into) {
   size_t filled = 0;
   while (filled < into.size()) {
     if (!piece_) {
       piece_ = cursor_.next();
+      come_to(reading_, piece_);
       if (!piece_) break;
       consumed_ = 0;
       inline_rest_ = piece_->inline_data;

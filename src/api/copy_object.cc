@@ -62,6 +62,8 @@ Task<S3Result<void>> replace_own_metadata(Call& call, const s3::CopyObjectReques
     record.metadata = request.metadata;
     const auto put = co_await put_record(
         call, request.key, record, {.kind = Condition::Kind::version_is, .version = source.found.version});
+    // The client may be slow to take the answer.
+    source.found.pin.reset();
     if (put) co_return co_await respond_copied(call, record);
     if (!lost_race(put.error())) co_return to_failure(put.error());
   }

@@ -35,6 +35,7 @@ struct CopyWish {
   std::optional<s3::ChecksumKind> checksum_kind;
   uint32_t inline_sums_max = kInlineSumsOfObject;
 };
-Task<S3Result<CopiedContent>> copy_content(Call& call, const SourceObject& source, const CopyWish& wish);
+// The source's pin is given up: its record stays, its content may go.
+Task<S3Result<CopiedContent>> copy_content(Call& call, SourceObject& source, const CopyWish& wish);
 
 }  // namespace fb::api

@@ -40,6 +40,8 @@ S3Failure from(NamespaceError error) {
       return S3Error::NotImplemented;
     case NamespaceError::unavailable:
     case NamespaceError::timed_out:
+    case NamespaceError::not_owner:
+    case NamespaceError::outcome_unknown:
       return S3Error::ServiceUnavailable;
     case NamespaceError::stale_blob:
     case NamespaceError::damaged:

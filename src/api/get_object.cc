@@ -80,13 +80,16 @@ Task<S3Result<void>> send_and_release(Call& call, BlobData& data) {
   co_return sent;
 }
 
-Task<S3Result<void>> send_content(Call& call, int status, ContentCursor cursor, uint64_t length) {
+// As long as its client likes: `reading` keeps what is still to be read, and nothing once all is in memory.
+Task<S3Result<void>> send_content(Call& call, int status, ContentCursor& cursor, LongRead& reading,
+                                  uint64_t length) {
   std::optional<ContentPiece> piece = cursor.next();
   BlobData data;
   if (piece && piece->inline_data.empty()) {
     FB_CO_TRY(data, co_await read_piece(call.services, *piece));
   }
   if (piece && piece->length == length) {  // all in one send
+    reading.release();
     const std::span<const std::byte> bytes =
         piece->inline_data.empty() ? data.bytes() : std::as_bytes(std::span(piece->inline_data));
     iovec vector{const_cast<std::byte*>(bytes.data()), bytes.size()};
@@ -95,6 +98,7 @@ Task<S3Result<void>> send_content(Call& call, int status, ContentCursor cursor, 
   call.exchange.begin_response(status, length);
   while (piece) {
     const std::optional<ContentPiece> next = cursor.next();
+    come_to(reading, next);
     if (!piece->inline_data.empty() || !next || !next->inline_data.empty()) {
       const auto bytes =
           piece->inline_data.empty() ? data.bytes() : std::as_bytes(std::span(piece->inline_data));
@@ -117,13 +121,14 @@ Task<S3Result<void>> send_content(Call& call, int status, ContentCursor cursor, 
 
 // The same where some of it is in the cloud: the bytes before the one that is sent have been verified, and a
 // connection there lasts from piece to piece.
-Task<S3Result<void>> send_pieces(Call& call, PieceReader& reader, int status, ContentCursor cursor,
-                                 uint64_t length) {
+Task<S3Result<void>> send_pieces(Call& call, PieceReader& reader, int status, ContentCursor& cursor,
+                                 LongRead& reading, uint64_t length) {
   std::optional<ContentPiece> piece = cursor.next();
   FB_CO_TRY(BlobData data, co_await reader.read(*piece));
   call.exchange.begin_response(status, length);
   while (piece) {
     const std::optional<ContentPiece> next = cursor.next();
+    come_to(reading, next);
     if (!next) {
       FB_CO_CHECK(co_await send_and_release(call, data));
       break;
@@ -138,9 +143,10 @@ Task<S3Result<void>> send_pieces(Call& call, PieceReader& reader, int status, Co
   co_return as_s3(co_await call.exchange.end_response());
 }
 
-Task<S3Result<void>> send_from_cloud(Call& call, int status, ContentCursor cursor, uint64_t length) {
+Task<S3Result<void>> send_from_cloud(Call& call, int status, ContentCursor& cursor, LongRead& reading,
+                                     uint64_t length) {
   PieceReader reader(call.services);
-  auto sent = co_await send_pieces(call, reader, status, cursor, length);
+  auto sent = co_await send_pieces(call, reader, status, cursor, reading, length);
   co_await reader.close();
   co_return sent;
 }
@@ -175,6 +181,7 @@ Task<S3Result<void>> get_object(Call& call) {
     case s3::ConditionOutcome::failed:
       co_return S3Failure(S3Error::PreconditionFailed).with("Condition", decision.header);
     case s3::ConditionOutcome::not_modified:
+      found->pin.reset();  // as below: no content is read, and the client may be slow to take the answer
       add_object_identity(call, record);
       co_return as_s3(co_await call.exchange.respond_without_body(304, std::nullopt));
   }
@@ -194,6 +201,7 @@ Task<S3Result<void>> get_object(Call& call) {
                                               [&](auto name, auto value) { headers.add(name, value); });
   if (!intact) co_return S3Failure(S3Error::InternalError, "The object's metadata is damaged.");
 
+  if (call.is_head() || selection.length == 0) found->pin.reset();
   if (call.is_head()) {
     co_return as_s3(co_await call.exchange.respond_without_body(selection.status, selection.length));
   }
@@ -201,13 +209,11 @@ Task<S3Result<void>> get_object(Call& call) {
     iovec none{};
     co_return as_s3(co_await call.exchange.respond(selection.status, {&none, 0}));
   }
-  // The pin in `found` keeps the blobs from being freed until the last byte has been sent.
-  if (is_in_cloud(record)) {
-    co_return co_await send_from_cloud(
-        call, selection.status, ContentCursor(record, selection.offset, selection.length), selection.length);
-  }
-  co_return co_await send_content(
-      call, selection.status, ContentCursor(record, selection.offset, selection.length), selection.length);
+  ContentCursor cursor(record, selection.offset, selection.length);
+  LongRead reading(std::move(found->pin), cursor);
+  if (is_in_cloud(record))
+    co_return co_await send_from_cloud(call, selection.status, cursor, reading, selection.length);
+  co_return co_await send_content(call, selection.status, cursor, reading, selection.length);
 }
 
 }  // namespace fb::api

@@ -35,6 +35,10 @@ std::string_view to_string(NamespaceError code) {
       return "timed_out";
     case NamespaceError::damaged:
       return "damaged";
+    case NamespaceError::not_owner:
+      return "not_owner";
+    case NamespaceError::outcome_unknown:
+      return "outcome_unknown";
   }
   return "unknown";
 }

@@ -10,9 +10,9 @@
 
 #include "base/result.h"
 #include "base/text_arena.h"
+#include "client/read_pin.h"
 #include "client/types.h"
 #include "io/task.h"
-#include "io/teardown.h"
 
 // The namespace as its users see it: an ordered map from (bucket, space, key) to a record, with conditions
 // decided at commit, atomic changes of several keys of one bucket, ordered listing with delimiters, and
@@ -20,6 +20,15 @@
 
 namespace fb {
 
+// What an error says about the change that was asked for is one of three things.
+// - It was certainly not made, and will not be: every error but the two below. What was stored for it can be
+//   freed at once.
+// - not_owner: the same, since whoever was asked does not have the bucket. Ask who has it now.
+// - outcome_unknown: it may have been made, or may be made yet. What was stored for it must stay. In one
+// process
+//   nothing is left behind: the engine's memory has the change, and either it becomes durable, or the process
+//   ends out of order and the next one sweeps.
+// docs/namespace_engine.md has the table of which call answers which.
 enum class NamespaceError {
   not_found,     // no such key (get, erase that must exist, rename source)
   no_such_tree,  // no such bucket
@@ -33,9 +42,11 @@ enum class NamespaceError {
   stale_blob,   // a record names a blob of an ended incarnation that it does not own already
   full,         // the engine's stated capacity or the disk is exhausted; erase still works
   unsupported,  // this engine does not do it yet
-  unavailable,  // not the owner, shutting down, or failed: try again later. A change may have been made
-  timed_out,    // before anything was changed; where that is not known: unavailable
+  unavailable,  // shutting down, or failed: try again later
+  timed_out,    // the caller's deadline passed
   damaged,      // stored bytes fail their checksum; nothing wrong is served
+  not_owner,
+  outcome_unknown,
 };
 std::string_view to_string(NamespaceError code);
 inline const ErrorDomain& error_domain(NamespaceError) {
@@ -74,36 +85,6 @@ struct Mutation {
 struct MutationResult {
   Version version;       // put: the new version
   bool existed = false;  // put, erase: whether the key was there before; erase_prefix: whether any was
-};
-
-// While it lives, no blob that the record it came with names is freed. Held on the core that asked. Cheap.
-class ReadPin {
- public:
-  class Owner {
-   public:
-    virtual void unpin(uint64_t epoch) = 0;
-
-   protected:
-    ~Owner() = default;
-  };
-  ReadPin() = default;
-  ReadPin(Owner& owner, uint64_t epoch) : owner_(&owner), epoch_(epoch) {}
-  ReadPin(ReadPin&& other) noexcept : owner_(std::exchange(other.owner_, nullptr)), epoch_(other.epoch_) {}
-  ReadPin& operator=(ReadPin&& other) noexcept {
-    reset();
-    owner_ = std::exchange(other.owner_, nullptr);
-    epoch_ = other.epoch_;
-    return *this;
-  }
-  ~ReadPin() { reset(); }
-  void reset() {
-    Owner* owner = std::exchange(owner_, nullptr);
-    if (owner != nullptr && !detail::teardown_in_progress) owner->unpin(epoch_);
-  }
-
- private:
-  Owner* owner_ = nullptr;
-  uint64_t epoch_ = 0;
 };
 
 struct Found {

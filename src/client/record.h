@@ -149,6 +149,8 @@ struct ClientTokenRecord {
 Result<void> for_each_blob(std::string_view record,
                            void (*visit)(void* context, const BlobId& blob, uint32_t block_count),
                            void* context);
+// The same of one locator.
+void visit_locator(const Locator& locator, void (*visit)(void*, const BlobId&, uint32_t), void* context);
 // What a listing shows of an object record: the rest is passed over, but for fields that must be understood.
 struct ObjectSummary {
   uint64_t size_bytes = 0;

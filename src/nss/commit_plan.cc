@@ -185,9 +185,10 @@ bool CommitPlan::look(std::span<art::KeyEdit> edits) {
       if (!name_blobs(i, last ? named_ : superseded_named_)) return false;
       puts_.push_back({i, edit});
     }
-    // The last mutation of the key accounts for what was there; of what lies detached the ledger does.
-    if (last && mutation.space != Space::ledger && !release(mutation.space, edits[edit].present))
-      return false;
+    // The last mutation of the key accounts for what was there. What lies detached and was taken over is
+    // another record's.
+    const bool owns = mutation.space != Space::ledger || detached_owns_blobs(edits[edit].key);
+    if (last && owns && !release(mutation.space, edits[edit].present)) return false;
   }
   released_.insert(released_.end(), knowledge_->detached.begin(), knowledge_->detached.end());
   return true;
