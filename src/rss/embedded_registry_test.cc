@@ -255,6 +255,93 @@ Task<void> run_cores_of(Env& env, Shared& shared, std::function<Task<void>(Core&
   CO_CHECK_OK(co_await node.close());
 }
 
+// The namespace takes long over dropping one tree.
+class SlowDrops final : public NamespaceClient {
+ public:
+  SlowDrops(Env& env, NamespaceClient& names) : env_(env), names_(names) {}
+  BucketId slow{UINT64_MAX};
+  Duration delay = Duration::seconds(30);
+
+  Task<Result<Found>> get(const CallContext& context, BucketId bucket, Space space,
+                          std::string_view key) override {
+    return names_.get(context, bucket, space, key);
+  }
+  Task<Result<MutationResult>> apply(const CallContext& context, BucketId bucket,
+                                     const Mutation& mutation) override {
+    return names_.apply(context, bucket, mutation);
+  }
+  Task<Result<std::vector<MutationResult>>> commit(const CallContext& context, BucketId bucket,
+                                                   std::span<const Mutation> mutations) override {
+    return names_.commit(context, bucket, mutations);
+  }
+  Task<Result<ListPage>> list(const CallContext& context, const ListRequest& request) override {
+    return names_.list(context, request);
+  }
+  Task<Result<void>> rename(const CallContext& context, const RenameRequest& request) override {
+    return names_.rename(context, request);
+  }
+  Task<Result<void>> create_tree(const CallContext& context, BucketId bucket) override {
+    return names_.create_tree(context, bucket);
+  }
+  Task<Result<void>> drop_tree(const CallContext& context, BucketId bucket) override {
+    if (bucket == slow) (void)co_await sleep_for(env_, delay);
+    co_return co_await names_.drop_tree(context, bucket);
+  }
+  Task<Result<TreeStatistics>> tree_statistics(const CallContext& context, BucketId bucket) override {
+    return names_.tree_statistics(context, bucket);
+  }
+  Task<Result<uint64_t>> next_unique_number(const CallContext& context) override {
+    return names_.next_unique_number(context);
+  }
+  Incarnation incarnation() const override { return names_.incarnation(); }
+  void discard_blob(BlobId blob, uint32_t block_count) override { names_.discard_blob(blob, block_count); }
+
+ private:
+  Env& env_;
+  NamespaceClient& names_;
+};
+
+// A change of one bucket that takes long holds up no other; a second one of the same name waits no longer
+// than its deadline.
+TEST(EmbeddedRegistry, ASlowDeletionHoldsUpNoOtherBucket) {
+  World world;
+  FakeBlobs blobs;
+  world.run([&](Env& env) -> Task<void> {
+    Engine engine;
+    CO_CHECK_OK(co_await engine.open(env));
+    engine.partition->start_background(blobs);
+    auto front = co_await PartitionFront::open(env, *engine.partition);
+    SlowDrops names(env, *front);
+    EmbeddedRegistryGroup group(1);
+    auto opened = co_await EmbeddedRegistry::open(
+        env, group, names, [&](const CallContext& context) { return front->trees(context); }, {});
+    CO_CHECK_OK(opened);
+    EmbeddedRegistry& registry = **opened;
+    const auto made = co_await registry.create_bucket({}, "slow", "me");
+    CO_CHECK_OK(made);
+    names.slow = made->id;
+    const auto [deleted, beside] = co_await when_all(
+        [&]() -> Task<Result<void>> { co_return co_await registry.delete_bucket({}, "slow"); },
+        [&]() -> Task<bool> {
+          co_await yield(env);
+          const Instant before = env.now();
+          EXPECT_TRUE(co_await registry.create_bucket({}, "other", "me"));
+          EXPECT_TRUE(co_await registry.delete_bucket({}, "other"));
+          EXPECT_LT(env.now() - before, Duration::seconds(1));
+          const auto again =
+              co_await registry.create_bucket({.deadline = env.now() + Duration::seconds(2)}, "slow", "me");
+          EXPECT_TRUE(!again && again.error().is(RootError::timed_out));
+          EXPECT_LT(env.now() - before, Duration::seconds(4));
+          co_return true;
+        });
+    CO_CHECK_OK(deleted);
+    CO_CHECK_OK(co_await registry.create_bucket({}, "slow", "me"));
+    co_await registry.close();
+    co_await front->close();
+    CO_CHECK_OK(co_await engine.close());
+  });
+}
+
 // An answered change is seen by every core that is asked later, whichever core made it.
 TEST(EmbeddedRegistry, EveryCoreSeesEveryAnsweredChange) {
   constexpr unsigned kCores = 3;
