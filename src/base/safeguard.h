@@ -11,12 +11,18 @@
 // and safeguards) let a test leave one out by name and expect to be told. docs/testing.md says how.
 
 // One line each. Ask only in .cc files.
-#define FB_SAFEGUARDS(X)                                                                         \
-  /* src/bss, blobs */                                                                           \
-  X(sync_before_believing) /* recovery: what it read becomes durable before it counts as such */ \
-  /* src/bss, journal */                                                                         \
-  X(wipe_ahead_segment) /* recovery: stale groups of the segment that is kept ahead go, too */   \
-  /* src/nss */                                                                                  \
+#define FB_SAFEGUARDS(X)                                                                                    \
+  /* src/bss, blobs */                                                                                      \
+  X(withdraw_failed_batch) /* its descriptor is wiped, durably, before it counts as ended */                \
+  X(doubt_unwiped_batch)   /* one that cannot be wiped does not count as ended */                           \
+  X(sync_before_believing) /* recovery: what it read becomes durable before it counts as such */            \
+  /* src/bss, journal */                                                                                    \
+  X(wipe_ahead_segment)          /* recovery: stale groups of the segment that is kept ahead go, too */     \
+  X(trimmed_segment_stays_first) /* until its removal is durable */                                         \
+  X(rewrite_unproven_groups)     /* recovery: the last groups are written once more */                      \
+  /* src/bss, pages */                                                                                      \
+  X(rewrite_table_head) /* recovery: the head of the table is written once more before logs are given up */ \
+  /* src/nss */                                                                                             \
   /* src/io/sim, sim */
 
 namespace fb {

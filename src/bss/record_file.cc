@@ -150,8 +150,9 @@ Task<Result<void>> RecordFile::write(uint64_t version, std::string_view text) {
     const size_t other = 1 - newest_;
     FB_CO_CHECK(co_await files_[other].write_all_durable(bytes.pad(), 0));
     newest_ = other;
+    // From the first copy on: a start would find it, whether or not the second one can be written.
+    newest_record_ = Record{.version = version, .bytes = std::string(text)};
   }
-  newest_record_ = Record{.version = version, .bytes = std::string(text)};
   co_return Result<void>();
 }
 

@@ -130,6 +130,7 @@ void SimNode::start(Main main) {
   powered_ = true;
   crashed_ = false;
   ++boots_;
+  failures_counted_ = 0;
   changes_ = 0;
   resumptions_ = 0;
   points_ = 0;
@@ -358,12 +359,24 @@ Duration SimNode::file_latency(const IoRequest& request) {
   return latency;
 }
 
+bool SimNode::fails_as_planned(const IoRequest& request) {
+  const bool is_it =
+      planned_failure_.kind == IoKind::write ? is_write(request) : request.kind == planned_failure_.kind;
+  return is_it && ++failures_counted_ == planned_failure_.n;
+}
+
 void SimNode::run_file_operation(uint64_t number) {
   if (!waiting(number)) return;
   IoRequest& wanted = request(number);
   const bool changes = changes_disk(wanted);
   if (changes && reached(CrashPoint::io_before, ++changes_)) return;
-  const int64_t result = perform(wanted);
+  int64_t result = 0;
+  if (changes && fails_as_planned(wanted)) {
+    if (planned_failure_.happens) perform(wanted);
+    result = -EIO;
+  } else {
+    result = perform(wanted);
+  }
   if (changes && reached(CrashPoint::io_after, changes_)) {
     simulation_.note_crash_point(fmt::format("after {} {}", kind_name(wanted.kind), role_name(wanted.role)));
     operations_.erase(number);

@@ -53,6 +53,13 @@ class SimNode {
   // Crashes by itself when the count, from the start of the process, reaches `n` (from 1).
   void crash_at(CrashPoint point, uint64_t n, CrashKind kind) { planned_ = {point, n, kind}; }
   void forget_planned_crash() { planned_ = {}; }
+  // The n-th change of the disk of one kind (writes of either form are one), from the start of the process,
+  // fails with EIO: `happens` says whether it is done all the same.
+  void fail_at(IoKind kind, uint64_t n, bool happens) { planned_failure_ = {kind, n, happens}; }
+  void forget_planned_failure() { planned_failure_ = {}; }
+  bool failed_as_planned() const {
+    return planned_failure_.n != 0 && failures_counted_ >= planned_failure_.n;
+  }
 
   bool running() const { return !cores_.empty(); }
   // What the process waits for, when it seems to hang: "core 0: receive other, 3 timers; ...".
@@ -108,8 +115,15 @@ class SimNode {
     CrashKind kind = CrashKind::kill;
   };
 
+  struct PlannedFailure {
+    IoKind kind = IoKind::write;
+    uint64_t n = 0;  // 0: none
+    bool happens = false;
+  };
+
   static RootTask run_main(const Main& main, Env& env);
   static void start_main(void* core);
+  bool fails_as_planned(const IoRequest& request);
   bool in_turn() const;
   void end_turns();
   Duration file_latency(const IoRequest& request);
@@ -136,6 +150,8 @@ class SimNode {
   std::vector<int> signals_;
   int32_t next_handle_ = 3;
   uint64_t boots_ = 0;
+  PlannedFailure planned_failure_;
+  uint64_t failures_counted_ = 0;  // changes of the planned kind
   uint64_t changes_ = 0;
   uint64_t resumptions_ = 0;
   uint64_t points_ = 0;
