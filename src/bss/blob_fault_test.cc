@@ -86,7 +86,7 @@ bool fail_and_check(FailedChange change, uint64_t step, int operations) {
 TEST(BlobFaults, EveryFailedChangeLosesNothing) {
   const uint64_t count =
       for_every_failed_change({IoKind::write, IoKind::sync, IoKind::allocate, IoKind::rename, IoKind::open},
-                              [](const FailedChange& change) { return fail_and_check(change, 7, 600); });
+                              [](const FailedChange& change) { return fail_and_check(change, 29, 600); });
   GTEST_LOG_(INFO) << count << " failed changes";
   EXPECT_GT(count, 100U);
 }
