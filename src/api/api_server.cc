@@ -66,9 +66,14 @@ ApiServer::ApiServer(Services services, RootClient& roots, const ApiOptions& opt
       options_(options),
       copies_(services.env,
               std::clamp<uint64_t>(services.env.buffers().limit_bytes() / kPoolBytesPerCopy, 1, kCopiesMax)),
+      texts_(services.env, text_memory_bytes(services.env.buffers().limit_bytes())),
       md5s_(services.env) {
   const RequestId id = make_request_id(services.env);
   host_id_.assign(id.data(), id.size());
+}
+
+uint64_t ApiServer::text_bytes() const {
+  return text_memory_bytes(services_.env.buffers().limit_bytes()) - texts_.available();
 }
 
 Task<void> ApiServer::handle(HttpExchange& exchange) {
@@ -81,6 +86,7 @@ Task<void> ApiServer::handle(HttpExchange& exchange) {
             .head = exchange.request(),
             .request_id = {id.data(), id.size()},
             .copies = copies_,
+            .texts = texts_,
             .md5s = md5s_};
   add_request_ids(call);
 
@@ -105,6 +111,7 @@ Task<S3Result<void>> ApiServer::process(Call& call, s3::RouteBuffer& buffer, siz
     operation = static_cast<size_t>(call.route.operation);
   }
   FB_CO_CHECK(co_await authenticate(call));
+  call.exchange.set_authenticated();
   if (!routed) co_return routed.error();
   if (!takes_body(call.route.operation) && call.auth.payload == s3::PayloadKind::hash &&
       call.exchange.content_length() == 0 && call.auth.body_sha256 != s3::sha256("")) {
@@ -290,6 +297,7 @@ std::string ApiServer::protocol_error(int status, HeaderWriter& headers) {
   const RequestId id = make_request_id(services_.env);
   ++metrics_.errors[static_cast<size_t>(failure.error)];
   headers.add("x-amz-request-id", std::string_view(id.data(), id.size()));
+  if (status == 503) headers.add("Retry-After", "1");
   headers.add("Content-Type", "application/xml");
   std::string document;
   s3::append_error_xml(failure, "", {id.data(), id.size()}, host_id_, document);

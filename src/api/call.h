@@ -50,6 +50,7 @@ struct Call {
   std::string owner_display_name;
   BucketId bucket;    // set for operations on buckets and objects, but CreateBucket
   Semaphore& copies;  // bounds the copies of this core, see kCopiesMax
+  Semaphore& texts;   // bytes of XML bodies, see text_memory_bytes
   Md5Batch& md5s;     // of this core
 
   CallContext context() const { return services.context(); }

@@ -193,8 +193,8 @@ Task<S3Result<void>> complete_multipart_upload(Call& call) {
   DeclaredIntegrity declared;
   FB_CO_TRY(declared.content_md5, s3::parse_content_md5(call.head));
   declared.checksum.trailer = s3::checksum_kind_of_header(call.head.header("x-amz-trailer"));
-  FB_CO_TRY(const std::string body, co_await read_small_body(call, declared, s3::kCompleteBodySizeMax));
-  FB_CO_TRY(const std::vector<s3::CompletedPart> wanted, s3::parse_complete_body(body));
+  FB_CO_TRY(const SmallBody body, co_await read_small_body(call, declared, s3::kCompleteBodySizeMax));
+  FB_CO_TRY(const std::vector<s3::CompletedPart> wanted, s3::parse_complete_body(body.text()));
 
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     OpenUpload upload;

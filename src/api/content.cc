@@ -25,12 +25,61 @@ size_t block_size(std::optional<uint64_t> size, uint64_t stored) {
   return static_cast<size_t>(std::clamp<uint64_t>(rest, 1, kBlobBlockSizeMax));
 }
 
-Task<S3Result<Block>> receive_block(Services services, ContentSource& source, size_t size) {
-  Block block{.buffer = co_await services.env.buffers().allocate(size)};
-  FB_CO_TRY(const size_t filled, co_await source.fill(block.buffer.span(0, size)));
-  block.length = static_cast<uint32_t>(filled);
-  co_return block;
-}
+// The beginning of a block that is larger than kRequestPieceBytes.
+constexpr size_t kFirstPieceBytes = 16 * kKiB;
+// A piece that took no longer came at once.
+constexpr Duration kPromptMax = Duration::milliseconds(50);
+// A block of a stream that came so quickly lets the next one be taken whole.
+constexpr uint64_t kQuickBytesPerSecond = 1 * kMiB;
+
+// Blocks of one source, each in memory that grows with what comes: docs/admission.md.
+class BlockReceiver {
+ public:
+  BlockReceiver(Env& env, ContentSource& source) : env_(env), source_(source) {}
+
+  Task<S3Result<Block>> receive(size_t size) {
+    const Instant began = env_.now();
+    Block block;
+    size_t room = first_room(size);
+    for (;;) {
+      FB_CO_CHECK(co_await enlarge(block, room));
+      const Instant asked = env_.now();
+      source_.hold(block.buffer.capacity());
+      FB_CO_TRY(const size_t filled,
+                co_await source_.fill(block.buffer.span(block.length, room - block.length)));
+      block.length += static_cast<uint32_t>(filled);
+      if (block.length < room || room == size) break;
+      const bool prompt = env_.now() - asked <= kPromptMax && env_.buffers().calm();
+      room = prompt || room == kRequestPieceBytes ? size : kRequestPieceBytes;
+    }
+    const auto took_us = static_cast<uint64_t>((env_.now() - began).microseconds());
+    quick_ = took_us * kQuickBytesPerSecond <= block.length * uint64_t{1'000'000};
+    co_return block;
+  }
+
+ private:
+  size_t first_room(size_t size) const {
+    const bool whole = size <= kRequestPieceBytes || (quick_ && env_.buffers().calm());
+    return whole ? size : kFirstPieceBytes;
+  }
+
+  Task<S3Result<void>> enlarge(Block& block, size_t room) {
+    const BufferUse use = room <= kRequestPieceBytes ? BufferUse::request : BufferUse::body;
+    Buffer larger = env_.buffers().try_allocate(room, use);
+    if (!larger) larger = co_await env_.buffers().allocate_within(room, use, kMemoryWaitMax);
+    if (!larger) co_return s3::S3Error::SlowDown;
+    if (block.length != 0) {
+      std::memcpy(larger.data(), block.buffer.data(), block.length);
+      env_.stats().bytes_copied += block.length;
+    }
+    block.buffer = std::move(larger);
+    co_return S3Result<void>();
+  }
+
+  Env& env_;
+  ContentSource& source_;
+  bool quick_ = false;
+};
 
 // The first block decides which part of the store keeps a blob: where that part is full, another one may have
 // room.
@@ -162,7 +211,8 @@ Task<S3Result<StoredContent>> store_content(Services services, ContentSource& so
   }
 
   Locator locator{.kind = Locator::Kind::none};
-  FB_CO_TRY(Block block, co_await receive_block(services, source, block_size(size, 0)));
+  BlockReceiver receiver(services.env, source);
+  FB_CO_TRY(Block block, co_await receiver.receive(block_size(size, 0)));
   if (block.length == 0) co_return StoredContent(services, locator);
   if (!size && block.length >= threshold)
     co_return co_await move_to_cloud(services, nullptr, std::move(block), source, limits);
@@ -181,9 +231,9 @@ Task<S3Result<StoredContent>> store_content(Services services, ContentSource& so
       FB_CO_CHECK(co_await put_block(services, unnamed, number, block));
       break;
     }
-    auto [stored, next] = co_await when_all(
-        [&] { return put_block(services, unnamed, number, block); },
-        [&] { return receive_block(services, source, block_size(size, locator.length_bytes)); });
+    auto [stored, next] =
+        co_await when_all([&] { return put_block(services, unnamed, number, block); },
+                          [&] { return receiver.receive(block_size(size, locator.length_bytes)); });
     FB_CO_CHECK(std::move(stored));
     if (!next) co_return next.error();
     if (next->length == 0) break;
@@ -209,7 +259,7 @@ const Locator& ContentCursor::locator(size_t index) const {
   return record_.parts.empty() ? record_.content : record_.parts[index].content;
 }
 
-std::optional<ContentPiece> ContentCursor::next() {
+std::optional<ContentPiece> ContentCursor::next(uint64_t length_max) {
   const size_t count = record_.parts.empty() ? 1 : record_.parts.size();
   while (remaining_ > 0 && locator_index_ < count) {
     const Locator& content = locator(locator_index_);
@@ -231,7 +281,7 @@ std::optional<ContentPiece> ContentCursor::next() {
       }
       piece.key = {content.blob, static_cast<uint32_t>(offset_in_locator_ / block_bytes)};
       piece.offset = static_cast<uint32_t>(offset_in_locator_ % block_bytes);
-      piece.length = static_cast<uint32_t>(std::min(in_locator, block_bytes - piece.offset));
+      piece.length = static_cast<uint32_t>(std::min({in_locator, block_bytes - piece.offset, length_max}));
     }
     offset_in_locator_ += piece.length;
     remaining_ -= piece.length;

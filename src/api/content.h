@@ -16,14 +16,16 @@
 
 // The content of objects: streams of bytes into blobs and out of them, in blocks of at most 1 MiB, with one
 // block being stored (or sent) while the next is received (or read). Memory is bounded: at most two blocks a
-// stream, from the core's BufferPool, whose limit makes further streams wait. With a cloud bucket, content of
-// its threshold and above goes there.
+// stream, from the core's BufferPool, whose limit makes further streams wait; a block begins small and grows
+// with what comes (docs/admission.md). With a cloud bucket, content of its threshold and above goes there.
 
 namespace fb::api {
 
 using s3::S3Result;
 
 inline constexpr Duration kCallTimeout = Duration::seconds(60);
+// Who finds no memory waits so long for it, and answers SlowDown then.
+inline constexpr Duration kMemoryWaitMax = Duration::seconds(5);
 
 // What one core's request handlers work with.
 struct Services {
@@ -43,6 +45,8 @@ class ContentSource {
   virtual ~ContentSource() = default;
   // Fills `into`; fewer bytes only at the end of the content, where the next call gives 0.
   virtual Task<S3Result<size_t>> fill(std::span<std::byte> into) = 0;
+  // Where a client sends it: how much memory waits for it.
+  virtual void hold(uint64_t) {}
   // Where a client sends it, which is waited for no longer: fails fill().
   virtual void stop() {}
   // The size where it is known beforehand.
@@ -115,7 +119,9 @@ struct ContentPiece {
 class ContentCursor {
  public:
   ContentCursor(const ObjectRecord& record, uint64_t offset, uint64_t length);
-  std::optional<ContentPiece> next();
+  std::optional<ContentPiece> next() { return next(kBlobBlockSizeMax); }
+  // Of at most `length_max` bytes.
+  std::optional<ContentPiece> next(uint64_t length_max);
 
  private:
   const Locator& locator(size_t index) const;

@@ -11,6 +11,9 @@
 namespace fb::api {
 namespace {
 
+// Of a block, where memory for answers is scarce.
+constexpr uint64_t kScarcePieceBytes = 128 * kKiB;
+
 // The bytes a response carries, within the object.
 struct Selection {
   int status = 200;
@@ -80,8 +83,14 @@ Task<S3Result<void>> send_and_release(Call& call, BlobData& data) {
   co_return sent;
 }
 
+// Whole blocks while there is memory; small pieces where slow clients may hold them for long.
+bool memory_is_scarce(Call& call) { return !call.services.env.buffers().calm(BufferUse::answer); }
+uint64_t piece_bytes_max(Call& call) {
+  return memory_is_scarce(call) ? kScarcePieceBytes : kBlobBlockSizeMax;
+}
+
 Task<S3Result<void>> send_content(Call& call, int status, ContentCursor cursor, uint64_t length) {
-  std::optional<ContentPiece> piece = cursor.next();
+  std::optional<ContentPiece> piece = cursor.next(piece_bytes_max(call));
   BlobData data;
   if (piece && piece->inline_data.empty()) {
     FB_CO_TRY(data, co_await read_piece(call.services, *piece));
@@ -94,7 +103,7 @@ Task<S3Result<void>> send_content(Call& call, int status, ContentCursor cursor, 
   }
   call.exchange.begin_response(status, length);
   while (piece) {
-    const std::optional<ContentPiece> next = cursor.next();
+    const std::optional<ContentPiece> next = cursor.next(piece_bytes_max(call));
     if (!piece->inline_data.empty() || !next || !next->inline_data.empty()) {
       const auto bytes =
           piece->inline_data.empty() ? data.bytes() : std::as_bytes(std::span(piece->inline_data));
@@ -103,6 +112,9 @@ Task<S3Result<void>> send_content(Call& call, int status, ContentCursor cursor, 
       if (next && next->inline_data.empty()) {
         FB_CO_TRY(data, co_await read_piece(call.services, *next));
       }
+    } else if (memory_is_scarce(call)) {  // nothing is read for a client that may not take it
+      FB_CO_CHECK(co_await send_and_release(call, data));
+      FB_CO_TRY(data, co_await read_piece(call.services, *next));
     } else {
       auto [sent, ahead] = co_await when_all([&] { return send_and_release(call, data); },
                                              [&] { return read_piece(call.services, *next); });

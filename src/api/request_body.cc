@@ -9,8 +9,10 @@
 namespace fb::api {
 namespace {
 
-// What a small body of unknown length is received in.
-constexpr size_t kTextPieceBytes = 64 * kKiB;
+// What the text of a small body begins with.
+constexpr size_t kTextPieceBytes = 16 * kKiB;
+constexpr Duration kTextMemoryWaitMax = Duration::seconds(2);
+constexpr Duration kTextMemoryPoll = Duration::milliseconds(10);
 
 s3::Bytes octets(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()};
@@ -185,25 +187,45 @@ Task<S3Result<void>> RequestBody::finish() {
   co_return compare_checksum();
 }
 
-Task<S3Result<std::string>> read_small_body(Call& call, const DeclaredIntegrity& declared,
-                                            size_t size_max_bytes) {
+namespace {
+
+// Waits with what the body has already, so only briefly.
+Task<bool> take_memory(Call& call, uint64_t bytes, std::vector<Semaphore::Units>& memory) {
+  const Instant give_up = call.services.env.now() + kTextMemoryWaitMax;
+  for (;;) {
+    if (Semaphore::Units units = call.texts.try_acquire(bytes)) {
+      memory.push_back(std::move(units));
+      co_return true;
+    }
+    if (call.services.env.now() >= give_up) co_return false;
+    (void)co_await sleep_for(call.services.env, kTextMemoryPoll);
+  }
+}
+
+}  // namespace
+
+// Room for the text doubles as it fills: a declared length is worth nothing before its bytes come.
+Task<S3Result<SmallBody>> read_small_body(Call& call, const DeclaredIntegrity& declared,
+                                          size_t size_max_bytes) {
   RequestBody body(call, declared);
   FB_CO_CHECK(body.check_framing());
   if (body.size_bytes() && *body.size_bytes() > size_max_bytes) co_return S3Error::MaxMessageLengthExceeded;
-  std::string text;
-  for (;;) {
+  const size_t end = body.size_bytes().value_or(size_max_bytes) + 1;  // one more shows that it is too long
+  SmallBody small;
+  std::string& text = small.text_;
+  for (size_t room = std::min(end, kTextPieceBytes);; room = std::min(end, 2 * room)) {
     const size_t start = text.size();
-    const size_t room = std::min<size_t>(body.size_bytes() ? *body.size_bytes() + 1 : kTextPieceBytes,
-                                         size_max_bytes + 1 - start);
-    if (room == 0) co_return S3Error::MaxMessageLengthExceeded;
-    text.resize(start + room);
+    if (!co_await take_memory(call, room - start, small.memory_)) co_return S3Error::SlowDown;
+    text.reserve(room);
+    text.resize(room);
+    body.hold(room);
     FB_CO_TRY(const size_t count, co_await body.fill(std::as_writable_bytes(std::span(text).subspan(start))));
     text.resize(start + count);
-    if (count < room) break;
+    if (text.size() < room || room == end) break;
   }
   if (text.size() > size_max_bytes) co_return S3Error::MaxMessageLengthExceeded;
   FB_CO_CHECK(co_await body.finish());
-  co_return text;
+  co_return std::move(small);
 }
 
 RecordChecksumAlgorithm to_record(s3::ChecksumKind kind) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "api/call.h"
 #include "s3/checksum.h"
@@ -36,6 +37,7 @@ class RequestBody final : public ContentSource {
   // The part of it that concerns aws-chunked framing.
   S3Result<void> check_framing() const;
   Task<S3Result<size_t>> fill(std::span<std::byte> into) override;
+  void hold(uint64_t bytes) override { call_.exchange.hold_for_body(bytes); }
   void stop() override { call_.exchange.stop_receiving(); }
   // Of the content, without aws-chunked framing.
   std::optional<uint64_t> size_bytes() const override { return size_; }
@@ -82,9 +84,20 @@ class RequestBody final : public ContentSource {
   std::unique_ptr<Framing> framing_;
 };
 
-// A whole body of an XML request, verified; MaxMessageLengthExceeded above `size_max_bytes`.
-Task<S3Result<std::string>> read_small_body(Call& call, const DeclaredIntegrity& declared,
-                                            size_t size_max_bytes);
+// A whole body of an XML request, and its part of the memory that there is for them (Call::texts).
+class SmallBody {
+ public:
+  std::string_view text() const { return text_; }
+
+ private:
+  friend Task<S3Result<SmallBody>> read_small_body(Call& call, const DeclaredIntegrity& declared,
+                                                   size_t size_max_bytes);
+  std::string text_;
+  std::vector<Semaphore::Units> memory_;
+};
+// Verified; MaxMessageLengthExceeded above `size_max_bytes`, SlowDown where there is no memory for it.
+Task<S3Result<SmallBody>> read_small_body(Call& call, const DeclaredIntegrity& declared,
+                                          size_t size_max_bytes);
 
 RecordChecksum to_record(const s3::ChecksumValue& value);
 RecordChecksum to_record(const s3::CompositeValue& value);

@@ -245,6 +245,7 @@ std::string ServerCounters::to_prometheus() const {
   page.gauge("request_buffer_bytes", "Memory of bodies on their way.", request_buffers_bytes);
   write_io(page, io);
   write_http(page, http);
+  admission.append_to(page.text);
   write_blobs(page, blobs);
   write_names(page, names);
   write_metadata(page, *this);

@@ -13,6 +13,7 @@
 #include "bss/metadata_store.h"
 #include "bss/store.h"
 #include "cli/data_directory.h"
+#include "cli/descriptors.h"
 #include "cli/fsck.h"
 #include "cli/management.h"
 #include "cli/metrics.h"
@@ -371,7 +372,8 @@ Task<ConfigResult<void>> Server::start_listening(Env& env) {
       auto listener = co_await Listener::open(there, endpoint);
       if (!listener) co_return std::unexpected(listen_problem(endpoint, "--listen", listener.error()));
       endpoint = listener->endpoint();  // where port 0 was asked for, all cores share what the first one got
-      const HttpServerOptions options{.tls = settings_.tls_cert.empty() ? nullptr : &core.tls};
+      HttpServerOptions options{.tls = settings_.tls_cert.empty() ? nullptr : &core.tls};
+      options.limits.connections = connections_of_core(settings_);
       core.http = std::make_unique<HttpServer>(there, std::move(*listener), *core.api, options);
       core.serving.spawn(&Core::run_http, core.http.get());
       co_return ConfigResult<void>();
@@ -389,7 +391,10 @@ Task<ConfigResult<void>> Server::start_listening(Env& env) {
       .refuses = [this, &env](const RequestHead& head) { return refuses_management(env, head); },
       .fsck = [this, &env] { return check(env); },
       .scrub = [this, &env] { return scrub(env); }});
-  shared_->management_http = std::make_unique<HttpServer>(env, std::move(*listener), *shared_->management);
+  HttpServerOptions options{.guards_buffers = false};
+  options.limits.connections = kManagementConnections;
+  shared_->management_http =
+      std::make_unique<HttpServer>(env, std::move(*listener), *shared_->management, options);
   core_of(env).serving.spawn(&Core::run_http, shared_->management_http.get());
   shared_->ready.url =
       fmt::format("{}://{}", settings_.tls_cert.empty() ? "http" : "https", endpoint.to_string());
@@ -556,6 +561,7 @@ Task<std::string> Server::collect_metrics(Env& env) {
       if (!core.http) co_return;
       counters.add_core(there, core.api->metrics(), core.http->stats(), core.blobs->stats(),
                         core.blobs->usage_here());
+      counters.admission.add_core(there, *core.http, core.api->text_bytes());
       if (!core.tier) co_return;
       if (!counters.tier) counters.tier.emplace();
       counters.tier->add(core.tier->store().stats());
@@ -584,7 +590,9 @@ ConfigResult<void> serve(const ServerSettings& settings, std::function<void(cons
   options.buffers.limit_bytes = settings.request_memory_bytes / settings.threads;
   options.buffers.arena_bytes =
       std::min<size_t>(options.buffers.arena_bytes, align_down(options.buffers.limit_bytes, kBufferSizeMax));
-  Server server(settings, std::move(on_ready));
+  ServerSettings found = settings;
+  found.open_files_max = open_files_limit();
+  Server server(std::move(found), std::move(on_ready));
   const auto ran = run_cores(options, [&](Env& env) { return server.run_core(env); });
   if (!ran) return std::unexpected(fmt::format("cannot start: {}", ran.error().to_string()));
   if (!server.failure().empty()) return std::unexpected(server.failure());

@@ -36,6 +36,7 @@ struct ServerSettings {
   IoPoll io_poll = IoPoll::automatic;
   uint64_t cache_bytes = 0;           // of the process
   uint64_t request_memory_bytes = 0;  // of the process
+  uint64_t open_files_max = 0;        // of the process, found at start; 0: not known
   Durability durability = Durability::strict;
   Duration scrub_period;        // 0: never
   uint64_t capacity_bytes = 0;  // of the blobs; 0: what the file system has

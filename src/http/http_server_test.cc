@@ -340,6 +340,7 @@ TEST_P(HttpServerTest, ClientThatVanishes) {
   });
 }
 
+// Requests in progress are not closed for others; who connects waits until one of them has ended.
 TEST_P(HttpServerTest, ConnectionLimit) {
   HttpLimits limits;
   limits.connections = 2;
@@ -347,6 +348,8 @@ TEST_P(HttpServerTest, ConnectionLimit) {
       [](Env& env, HttpServer& server, TestHandler&) -> Task<void> {
         auto first = co_await Socket::connect(env, server.endpoint());
         auto second = co_await Socket::connect(env, server.endpoint());
+        for (Socket* each : {&*first, &*second})
+          EXPECT_TRUE(co_await send_text(*each, "GET /wait HTTP/1.1\r\nHost: a\r\n\r\n"));
         (void)co_await sleep_for(env, Duration::milliseconds(20));
         bool served = false;
         co_await when_all(
@@ -359,9 +362,9 @@ TEST_P(HttpServerTest, ConnectionLimit) {
               (void)co_await sleep_for(env, Duration::milliseconds(100));
               EXPECT_FALSE(served);
               EXPECT_EQ(server.stats().connections_active, 2u);
-              EXPECT_TRUE(co_await first->close());
             });
         EXPECT_TRUE(served);
+        EXPECT_TRUE(co_await first->close());
         EXPECT_TRUE(co_await second->close());
       },
       limits);

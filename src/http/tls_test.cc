@@ -250,5 +250,45 @@ TEST(TlsContext, LoadsFiles) {
   });
 }
 
+// A client that sends half a record, in the handshake or after it, holds nothing of the shared memory.
+TEST_P(TlsTest, HalfARecordHoldsNoSharedMemory) {
+  with([](Env& env, HttpServer& server, TestHandler&, TlsContext&, const Identity& identity) -> Task<void> {
+    TlsContext trust;
+    std::string message;
+    EXPECT_TRUE(trust.set_client(identity.certificate, message)) << message;
+    auto socket = co_await Socket::connect(env, server.endpoint());
+    TlsStream tls(*socket, trust, TlsStream::Role::client, "store.test");
+    EXPECT_TRUE(co_await tls.handshake({})) << tls.failure();
+    auto unfinished = co_await Socket::connect(env, server.endpoint());
+    EXPECT_TRUE(co_await send_text(*unfinished, std::string("\x16\x03\x01\x02\x00half a greeting", 20)));
+    EXPECT_TRUE(co_await send_text(*socket, std::string("\x17\x03\x03\x40\x00", 5) + std::string(8000, 'x')));
+    (void)co_await sleep_for(env, Duration::milliseconds(100));
+    EXPECT_EQ(server.stats().connections_active, 2u);
+    EXPECT_EQ(env.buffers().used_bytes(), 0u);
+    EXPECT_EQ(env.stats().receive_buffers, 0u);
+    EXPECT_TRUE(co_await unfinished->close());
+    EXPECT_TRUE(co_await socket->close());
+  });
+}
+
+// The same of requests behind one whose answer is not read.
+TEST_P(TlsTest, PipelinedRequestsBehindAnUnreadAnswerHoldNoReceiveBuffer) {
+  with([](Env& env, HttpServer& server, TestHandler&, TlsContext&, const Identity& identity) -> Task<void> {
+    TlsContext trust;
+    std::string message;
+    EXPECT_TRUE(trust.set_client(identity.certificate, message)) << message;
+    auto socket = co_await Socket::connect(env, server.endpoint());
+    TlsStream tls(*socket, trust, TlsStream::Role::client, "store.test");
+    EXPECT_TRUE(co_await tls.handshake({})) << tls.failure();
+    std::string requests;
+    for (int i = 0; i < 20; ++i) requests += "GET /large HTTP/1.1\r\nHost: a\r\n\r\n";
+    EXPECT_TRUE(co_await send_text(tls, requests));
+    (void)co_await sleep_for(env, Duration::milliseconds(150));
+    EXPECT_EQ(server.stats().connections_active, 1u);
+    EXPECT_EQ(env.stats().receive_buffers, 0u);
+    EXPECT_TRUE(co_await socket->close());
+  });
+}
+
 }  // namespace
 }  // namespace fb

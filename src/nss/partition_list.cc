@@ -9,6 +9,8 @@ namespace fb {
 namespace {
 
 constexpr size_t kEntriesExpected = 1000;  // S3's page
+// Of records that have memory of their own: those of large multipart objects. A page ends behind them.
+constexpr size_t kSpilledBytesMax = 16 * kMiB;
 
 // The least key above everything that begins with `prefix`; a space byte comes first, so there is one.
 std::string behind(std::string prefix) {
@@ -86,9 +88,16 @@ Task<Result<ListPage>> PartitionFront::list(const CallContext& context, const Li
     FB_CO_CHECK(co_await durable(cursor.lsn().position));
     break;
   }
+  size_t spilled_bytes = 0;
   for (const auto& [index, record] : spilled) {
+    if (spilled_bytes >= kSpilledBytesMax) {
+      page.entries.resize(index);
+      page.truncated = true;
+      break;
+    }
     FB_CO_TRY(const std::string bytes, co_await read_spilled(context, record));
     page.entries[index].record = page.texts.add(bytes);
+    spilled_bytes += bytes.size();
   }
   co_return page;
 }

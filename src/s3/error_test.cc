@@ -63,5 +63,32 @@ TEST(S3Error, BodyIsWellFormedForHostileNames) {
   EXPECT_STREQ(error.child_value("Key"), "/b/<k>&\"'\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xC3\xA9]]>\r\n");
 }
 
+TEST(Error, ADocumentRepeatsOnlySoMuchOfARequest) {
+  const std::string path = "/bucket/" + std::string(16'000, '&');
+  std::string body;
+  append_error_xml(S3Failure(S3Error::NoSuchKey).with("Key", path), path, "id", "host", body);
+  EXPECT_LT(body.size(), 11'000u);
+  EXPECT_NE(body.find("...</Key>"), std::string::npos);
+  EXPECT_NE(body.find("...</Resource>"), std::string::npos);
+
+  S3Failure many(S3Error::SignatureDoesNotMatch, path);
+  for (int i = 0; i < 20; ++i) many = std::move(many).with("Element", std::string(8000, 'x'));
+  body.clear();
+  append_error_xml(many, path, "id", "host", body);
+  EXPECT_LT(body.size(), 22'000u);
+
+  const std::string key(1024, 'k');
+  body.clear();
+  append_error_xml(S3Failure(S3Error::NoSuchKey).with("Key", key), "/b/" + key, "id", "host", body);
+  EXPECT_NE(body.find("<Key>" + key + "</Key><Resource>/b/" + key + "</Resource>"), std::string::npos);
+
+  // Cut between characters.
+  std::string cyrillic;
+  for (int i = 0; i < 5000; ++i) cyrillic += "\xd0\xb6";
+  body.clear();
+  append_error_xml(S3Failure(S3Error::NoSuchKey).with("Key", cyrillic), "/", "id", "host", body);
+  EXPECT_EQ(body.find("\xef\xbf\xbd"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace fb::s3
