@@ -42,7 +42,12 @@ class BlockReceiver {
     Block block;
     size_t room = first_room(size);
     for (;;) {
-      FB_CO_CHECK(co_await enlarge(block, room));
+      BufferPool& pool = env_.buffers();
+      const BufferUse use = room <= kRequestPieceBytes ? BufferUse::request : BufferUse::body;
+      Buffer larger = pool.try_allocate(room, use);
+      if (!larger) larger = co_await pool.allocate_within(room, use, kMemoryWaitMax);
+      if (!larger) co_return s3::S3Error::SlowDown;
+      move_to(std::move(larger), block);
       const Instant asked = env_.now();
       source_.hold(block.buffer.capacity());
       FB_CO_TRY(const size_t filled,
@@ -63,17 +68,12 @@ class BlockReceiver {
     return whole ? size : kFirstPieceBytes;
   }
 
-  Task<S3Result<void>> enlarge(Block& block, size_t room) {
-    const BufferUse use = room <= kRequestPieceBytes ? BufferUse::request : BufferUse::body;
-    Buffer larger = env_.buffers().try_allocate(room, use);
-    if (!larger) larger = co_await env_.buffers().allocate_within(room, use, kMemoryWaitMax);
-    if (!larger) co_return s3::S3Error::SlowDown;
+  void move_to(Buffer larger, Block& block) {
     if (block.length != 0) {
       std::memcpy(larger.data(), block.buffer.data(), block.length);
       env_.stats().bytes_copied += block.length;
     }
     block.buffer = std::move(larger);
-    co_return S3Result<void>();
   }
 
   Env& env_;
