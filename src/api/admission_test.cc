@@ -64,7 +64,7 @@ TEST(ApiAdmission, BodiesThatStopHoldNobodyUp) {
     run_world(
         [sent](TestServer& server) -> Task<void> {
           co_await server.make_bucket();
-          Clients clients = co_await begin_many(server, 60, large_put(3 * kMiBytes), sent);
+          Clients clients = co_await begin_many(server, 24, large_put(3 * kMiBytes), sent);
           co_await expect_served(server, 4096);
           co_await expect_served(server, 2 * kMiBytes);
           co_await close_all(clients);
@@ -84,7 +84,7 @@ TEST(ApiAdmission, ReadersThatDoNotReadHoldNobodyUp) {
                                                 .body = std::string(8 * kMiBytes, 'l'),
                                                 .auth = Auth::header_unsigned});
         EXPECT_EQ(put.status, 200);
-        Clients clients = co_await begin_many(server, 60, {.path = "/bucket/large"}, 0);
+        Clients clients = co_await begin_many(server, 24, {.path = "/bucket/large"}, 0);
         co_await expect_served(server, 4096);
         co_await expect_served(server, 2 * kMiBytes);
         co_await close_all(clients);
