@@ -8,7 +8,7 @@ import harness
 import raw as http
 from harness import MIB, Server, needs_own_server
 
-LATENCY_MS_MAX = 3000
+LATENCY_MS_MAX = 12_000  # on a slow machine, with sanitizers; a server that is held stops for 30 s and more
 SECONDS = 2
 
 
