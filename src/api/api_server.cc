@@ -7,6 +7,9 @@
 
 #include "api/operations.h"
 #include "io/log.h"
+#include "s3/effective_head.h"
+#include "s3/request_auth.h"
+#include "s3/sigv2.h"
 #include "s3/time.h"
 
 namespace fb::api {
@@ -46,16 +49,53 @@ bool takes_body(s3::Operation operation) {
 // Answers that say more about this server than about the request.
 bool is_trouble(int status) { return status == 500 || status == 503 || status == 507; }
 
-S3Failure signature_failure(const RequestHead& head, const s3::AuthRequest& auth) {
+// More of a canonical request than this tells nobody anything, and each of its bytes is shown three times
+// more in hexadecimal.
+constexpr size_t kExplainedBytesMax = 4096;
+
+// "47 45 54 0a ..."
+std::string bytes_of(std::string_view text) {
+  std::string out;
+  for (const char c : text)
+    out += fmt::format("{}{:02x}", out.empty() ? "" : " ", static_cast<unsigned>(static_cast<uint8_t>(c)));
+  return out;
+}
+
+// As AWS shows it, elements and order, so that authors of clients can compare.
+S3Failure signature_failure(const RequestHead& head, const s3::AuthRequest& auth,
+                            const s3::ServedNames& names) {
   S3Failure failure(S3Error::SignatureDoesNotMatch);
-  if (const auto details = s3::explain_signature(head, auth)) {
-    failure = std::move(failure)
-                  .with("AWSAccessKeyId", auth.credential.access_key())
-                  .with("StringToSign", details->string_to_sign)
-                  .with("SignatureProvided", auth.signature)
-                  .with("CanonicalRequest", details->canonical_request);
+  std::string text, canonical;
+  if (auth.version == s3::SignatureVersion::v2) {
+    const auto explained =
+        s3::string_to_sign_v2(head, auth, s3::bucket_of_host(head.header("host"), names.domains));
+    if (!explained) return failure;
+    text = *explained;
+  } else {
+    const auto explained = s3::explain_signature(head, auth);
+    if (!explained) return failure;
+    text = explained->string_to_sign;
+    canonical = explained->canonical_request;
   }
-  return failure;
+  text.resize(std::min(text.size(), kExplainedBytesMax));
+  canonical.resize(std::min(canonical.size(), kExplainedBytesMax));
+  failure = std::move(failure)
+                .with("AWSAccessKeyId", auth.credential.access_key())
+                .with("StringToSign", text)
+                .with("SignatureProvided", auth.signature)
+                .with("StringToSignBytes", bytes_of(text));
+  if (canonical.empty()) return failure;
+  return std::move(failure)
+      .with("CanonicalRequest", canonical)
+      .with("CanonicalRequestBytes", bytes_of(canonical));
+}
+
+S3Failure signature_v2_is_off() {
+  return S3Failure(
+      S3Error::InvalidRequest,
+      "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256. "
+      "Signature version 2 is switched off here: set signature_version='s3v4' (boto3), "
+      "s3.signature_version = s3v4 (AWS CLI), signature_v2 = False (s3cmd), or the like.");
 }
 
 }  // namespace
@@ -74,18 +114,20 @@ ApiServer::ApiServer(Services services, RootClient& roots, const ApiOptions& opt
 Task<void> ApiServer::handle(HttpExchange& exchange) {
   const RequestId id = make_request_id(services_.env);
   s3::RouteBuffer buffer;
+  const s3::EffectiveHead effective(exchange.request());
   Call call{.services = services_,
             .roots = roots_,
             .exchange = exchange,
             .options = options_,
-            .head = exchange.request(),
+            .head = effective.head(),
             .request_id = {id.data(), id.size()},
+            .host = exchange.request().header("host"),
             .copies = copies_,
             .md5s = md5s_};
   add_request_ids(call);
 
   size_t operation = kOperationUnknown;
-  const auto outcome = co_await process(call, buffer, operation);
+  const auto outcome = co_await process(call, effective.problem(), buffer, operation);
   int status = exchange.status();
   std::string_view error;
   if (!outcome) {
@@ -98,13 +140,18 @@ Task<void> ApiServer::handle(HttpExchange& exchange) {
   if (options_.access_log) write_access_log(call, status, latency, error);
 }
 
-Task<S3Result<void>> ApiServer::process(Call& call, s3::RouteBuffer& buffer, size_t& operation) {
-  auto routed = s3::route(call.head, options_.domains, buffer);
+// The signature decides over which name the request came, and that name decides the bucket: so authentication
+// comes before routing. A refused request is routed too, by its Host header, for log and metrics only.
+Task<S3Result<void>> ApiServer::process(Call& call, const S3Result<void>& head_problem,
+                                        s3::RouteBuffer& buffer, size_t& operation) {
+  const auto authenticated = co_await authenticate(call);
+  const auto routed = s3::route(call.head, call.host, options_.domains, buffer);
   if (routed) {
     call.route = *routed;
     operation = static_cast<size_t>(call.route.operation);
   }
-  FB_CO_CHECK(co_await authenticate(call));
+  if (!authenticated) co_return authenticated.error();
+  if (!head_problem) co_return head_problem.error();
   if (!routed) co_return routed.error();
   if (!takes_body(call.route.operation) && call.auth.payload == s3::PayloadKind::hash &&
       call.exchange.content_length() == 0 && call.auth.body_sha256 != s3::sha256("")) {
@@ -115,9 +162,12 @@ Task<S3Result<void>> ApiServer::process(Call& call, s3::RouteBuffer& buffer, siz
 }
 
 Task<S3Result<void>> ApiServer::authenticate(Call& call) {
-  auto parsed = s3::parse_auth(call.head);
+  const RequestHead& sent = call.exchange.request();
+  auto parsed = s3::parse_auth(sent);
   if (!parsed) co_return to_failure(parsed.error());
   call.auth = *parsed;
+  if (call.auth.version == s3::SignatureVersion::v2 && !options_.signature_v2)
+    co_return signature_v2_is_off();
   if (call.auth.kind == s3::AuthKind::anonymous) {
     co_return S3Failure(S3Error::AccessDenied,
                         "Anonymous access is not allowed. Sign the request with an access key.");
@@ -139,18 +189,15 @@ Task<S3Result<void>> ApiServer::authenticate(Call& call) {
   call.owner = key->owner;
   call.owner_display_name = key->owner_display_name;
   const int64_t now_seconds = services_.env.wall_clock().seconds();
-  auto verified = s3::authenticate(call.head, call.auth, key->secret.reveal(), now_seconds, signing_keys_);
-  if (!verified && verified.error().is(s3::AuthError::signature_mismatch) &&
-      !options_.external_host.empty()) {
-    verified = s3::authenticate(call.head, call.auth, key->secret.reveal(), now_seconds, signing_keys_,
-                                options_.external_host);
-  }
+  const auto verified = s3::authenticate_request(sent, call.auth, key->secret.reveal(), now_seconds,
+                                                 signing_keys_, served_names());
   if (!verified) {
     if (verified.error().is(s3::AuthError::signature_mismatch))
-      co_return signature_failure(call.head, call.auth);
+      co_return signature_failure(sent, call.auth, served_names());
     co_return to_failure(verified.error());
   }
-  call.signing_key = *verified;
+  call.host = verified->host;
+  call.signing_key = verified->key;
   co_return S3Result<void>();
 }
 
@@ -245,7 +292,11 @@ Task<int> ApiServer::respond_failure(Call& call, const S3Failure& failure) {
   exchange.headers().clear();
   add_request_ids(call);
   if (status == 503) exchange.headers().add("Retry-After", "1");
-  if (status == 405) exchange.headers().add("Allow", s3::allowed_methods(call.head, options_.domains));
+  if (status == 405)
+    exchange.headers().add("Allow", s3::allowed_methods(call.head, call.host, options_.domains));
+  // GetBucketRegion of the Go SDKs asks anonymously.
+  if (status == 403 && call.route.operation == s3::Operation::HeadBucket)
+    exchange.headers().add("x-amz-bucket-region", options_.region);
   if (failure.error == S3Error::InvalidRange) {
     for (const auto& [name, value] : failure.elements) {
       if (name == kActualObjectSize) exchange.headers().add("Content-Range", "bytes */" + value);
@@ -299,7 +350,7 @@ std::string ApiServer::protocol_error(int status, HeaderWriter& headers) {
 void ApiServer::write_access_log(const Call& call, int status, Duration latency, std::string_view error) {
   const HttpExchange& exchange = call.exchange;
   log(services_.env, LogLevel::info, "access",
-      {{"operation", s3::operation_name(call.head, options_.domains)},
+      {{"operation", s3::operation_name(call.head, call.host, options_.domains)},
        {"status", status},
        {"error", error},
        {"bucket", call.route.bucket},

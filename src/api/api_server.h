@@ -4,6 +4,7 @@
 #include "api/call.h"
 #include "api/metrics.h"
 #include "io/sync.h"
+#include "s3/virtual_host.h"
 
 namespace fb::api {
 
@@ -25,8 +26,10 @@ class ApiServer final : public HttpHandler {
   const ApiMetrics& metrics() const { return metrics_; }
 
  private:
-  Task<S3Result<void>> process(Call& call, s3::RouteBuffer& buffer, size_t& operation);
+  Task<S3Result<void>> process(Call& call, const S3Result<void>& head_problem, s3::RouteBuffer& buffer,
+                               size_t& operation);
   Task<S3Result<void>> authenticate(Call& call);
+  s3::ServedNames served_names() const { return {options_.domains, options_.external_host}; }
   Task<S3Result<void>> find_bucket(Call& call);
   Task<S3Result<void>> run(Call& call);
   void add_request_ids(Call& call);

@@ -140,7 +140,7 @@ S3Result<RecordChecksum> resolve_checksum(const s3::CompleteMultipartUploadReque
 Task<S3Result<void>> respond_completed(Call& call, const s3::CompleteMultipartUploadRequest& request,
                                        const ObjectRecord& record) {
   const std::string location = std::string(call.head.tls ? "https://" : "http://") +
-                               std::string(call.head.header("host")) + std::string(call.head.path);
+                               std::string(call.host) + std::string(call.head.path);
   std::string document;
   s3::write_complete_multipart_upload_result(location, request.bucket, request.key, shown_etag(record.etag),
                                              shown_checksum(record.checksum, record.parts.size()), document);

@@ -6,6 +6,7 @@
 #include "api/object_response.h"
 #include "api/operations.h"
 #include "io/scope.h"
+#include "s3/browser_content.h"
 #include "s3/requests.h"
 
 namespace fb::api {
@@ -190,8 +191,12 @@ Task<S3Result<void>> get_object(Call& call) {
                     record.size_bytes));
   }
   if (request.with_checksums) add_checksum_headers(call, record, selection);
-  const bool intact = s3::emit_object_headers(record.metadata, request.overrides,
-                                              [&](auto name, auto value) { headers.add(name, value); });
+  const bool intact =
+      s3::emit_object_headers(record.metadata, request.overrides, [&](std::string_view name, auto value) {
+        headers.add(name, value);
+        const bool is_type = name == s3::kSystemHeaders[0].name;
+        if (is_type && s3::may_run_in_browser(value)) headers.add_lines(s3::kSandboxLine);
+      });
   if (!intact) co_return S3Failure(S3Error::InternalError, "The object's metadata is damaged.");
 
   if (call.is_head()) {

@@ -15,6 +15,7 @@
 #include "cli/data_directory.h"
 #include "cli/fsck.h"
 #include "cli/management.h"
+#include "cli/management_guard.h"
 #include "cli/metrics.h"
 #include "cli/store_place.h"
 #include "http/http_server.h"
@@ -23,7 +24,6 @@
 #include "io/log.h"
 #include "nss/partition_front.h"
 #include "rss/embedded_registry.h"
-#include "s3/sigv4.h"
 #include "s3/time.h"
 #include "tier/tier.h"
 
@@ -74,6 +74,7 @@ struct Server::Shared {
   std::unique_ptr<EmbeddedRegistryGroup> registry;
   std::vector<KeyInfo> keys;
   ServerReady ready;
+  std::optional<ManagementGuard> guard;
   std::unique_ptr<ManagementHandler> management;
   std::unique_ptr<HttpServer> management_http;
   Durability durability = Durability::strict;  // in effect
@@ -268,6 +269,7 @@ Task<ConfigResult<void>> Server::start_core(Env& env) {
   core.roots = std::move(*roots);
   const api::ApiOptions options{.domains = settings_.domains,
                                 .external_host = settings_.external_host,
+                                .signature_v2 = settings_.signature_v2,
                                 .access_log = settings_.access_log};
   if (has_tier()) {
     auto opened =
@@ -382,11 +384,16 @@ Task<ConfigResult<void>> Server::start_listening(Env& env) {
   if (!listener)
     co_return std::unexpected(listen_problem(settings_.mgmt_listen, "--mgmt-listen", listener.error()));
   const Endpoint management = listener->endpoint();
+  shared_->guard.emplace(management, settings_.mgmt_hosts, env.wall_clock().seconds());
   shared_->management = std::make_unique<ManagementHandler>(ManagementHandler::Source{
       .ready = [this] { return shared_->serving; },
       .tier = [this, &env] { return tier_state(env); },
       .metrics = [this, &env] { return collect_metrics(env); },
-      .refuses = [this, &env](const RequestHead& head) { return refuses_management(env, head); },
+      .serves = [this](std::string_view host) { return shared_->guard->serves(host); },
+      .refuses =
+          [this, &env](const RequestHead& head) {
+            return shared_->guard->refuses(head, shared_->keys.front(), env.wall_clock().seconds());
+          },
       .fsck = [this, &env] { return check(env); },
       .scrub = [this, &env] { return scrub(env); }});
   shared_->management_http = std::make_unique<HttpServer>(env, std::move(*listener), *shared_->management);
@@ -499,18 +506,6 @@ Task<void> Server::stop(Env& env) {
           {{"reason", closed.error().to_string()}});
   }
   if (shared_->directory) co_await shared_->directory->close();
-}
-
-// Who signs with the root key may.
-std::string Server::refuses_management(Env& env, const RequestHead& head) const {
-  const auto auth = s3::parse_auth(head);
-  const KeyInfo& root = shared_->keys.front();
-  const bool known =
-      auth && auth->kind != s3::AuthKind::anonymous && auth->credential.access_key() == root.access_key;
-  if (!known) return "sign this request with the root access key (`fractalbits fsck --mgmt-url` does)";
-  s3::SigningKeyCache keys;
-  const auto verified = s3::authenticate(head, *auth, root.secret.reveal(), env.wall_clock().seconds(), keys);
-  return verified ? std::string() : "the signature is not that of the root access key, or the clocks differ";
 }
 
 Task<std::string> Server::check(Env& env) {

@@ -27,8 +27,10 @@ struct ServerSettings {
   std::vector<std::string> domains;
   std::string external_host;  // of --external-url; empty: none
   std::string external_url;
-  std::vector<std::string> buckets;  // made at start
-  std::string access_key;            // given by the environment; empty: the data directory's own
+  bool signature_v2 = true;
+  std::vector<std::string> mgmt_hosts;  // names, some with ports, by which the management port is reached
+  std::vector<std::string> buckets;     // made at start
+  std::string access_key;               // given by the environment; empty: the data directory's own
   Secret secret_key;
   LogOptions log;
   bool access_log = false;

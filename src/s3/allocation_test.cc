@@ -43,7 +43,7 @@ size_t count_allocations(std::string_view method, std::string_view target,
   head.headers = headers;
   RouteBuffer buffer;
   const size_t before = allocation_count;
-  const auto routed = route(head, kDomains, buffer);
+  const auto routed = route(head, head.header("host"), kDomains, buffer);
   EXPECT_TRUE(routed);
   const auto request = parse(ParseContext{head, *routed, "1", 0});
   EXPECT_TRUE(request);

@@ -25,7 +25,7 @@ class RequestsTest : public testing::Test {
     head_.path = std::string_view(target_).substr(0, mark);
     if (mark != std::string::npos) head_.query = std::string_view(target_).substr(mark + 1);
     head_.headers = headers_;
-    auto routed = route(head_, {}, buffer_);
+    auto routed = route(head_, head_.header("host"), {}, buffer_);
     EXPECT_TRUE(routed) << routed.error().text();
     route_ = routed.value_or(Route());
     return parse(ParseContext{head_, route_, "1", 0});

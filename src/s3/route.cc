@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "s3/virtual_host.h"
+
 namespace fb::s3 {
 namespace {
 
@@ -143,31 +145,6 @@ S3Result<Operation> find_operation(const RequestHead& head, Target target, Query
   return static_cast<Operation>(at);
 }
 
-// The host without port and final dot: "a.b:8080" -> "a.b". Addresses in brackets stay as they are.
-std::string_view strip_port(std::string_view host) {
-  if (host.starts_with('[')) return host;
-  host = host.substr(0, host.find(':'));
-  if (host.ends_with('.')) host.remove_suffix(1);
-  return host;
-}
-
-// The bucket part of a virtual host, in the letter case of the request; nothing for path style.
-std::optional<std::string_view> bucket_of_host(std::string_view host, std::span<const std::string> domains) {
-  host = strip_port(host);
-  std::optional<std::string_view> bucket;
-  size_t longest = 0;
-  for (const std::string& domain : domains) {
-    if (domain.size() <= longest || host.size() < domain.size()) continue;
-    const size_t split = host.size() - domain.size();
-    if (!ascii_iequals(host.substr(split), domain)) continue;
-    if (split == 0) return std::nullopt;
-    if (host[split - 1] != '.') continue;
-    bucket = host.substr(0, split - 1);
-    longest = domain.size();
-  }
-  return bucket;
-}
-
 struct Names {
   Target target;
   std::string_view bucket;  // still encoded
@@ -175,12 +152,12 @@ struct Names {
   bool virtual_host;
 };
 
-Names split_names(const RequestHead& head, std::span<const std::string> domains) {
+Names split_names(const RequestHead& head, std::string_view host, std::span<const std::string> domains) {
   std::string_view path = head.path;
   if (path.starts_with('/')) path.remove_prefix(1);
   Names names{};
   if (!domains.empty()) {
-    if (const auto bucket = bucket_of_host(head.header("host"), domains)) {
+    if (const auto bucket = bucket_of_host(host, domains)) {
       names.virtual_host = true;
       names.bucket = *bucket;
       names.key = path;
@@ -236,6 +213,11 @@ S3Result<std::string_view> decode_key(std::string_view encoded, RouteBuffer& buf
 
 }  // namespace
 
+std::string_view sub_resource_of(const QueryItem& item) {
+  const size_t found = find_sub_resource(item.name);
+  return found == kSubResourceCount ? std::string_view() : kSubResources.names[found];
+}
+
 S3Result<void> check_key(std::string_view key) {
   if (key.size() > kKeySizeMax) return key_too_long(key.size());
   if (key.empty()) return S3Failure(S3Error::InvalidArgument, "The key is empty.");
@@ -246,8 +228,9 @@ S3Result<void> check_key(std::string_view key) {
   return {};
 }
 
-S3Result<Route> route(const RequestHead& head, std::span<const std::string> domains, RouteBuffer& buffer) {
-  const Names names = split_names(head, domains);
+S3Result<Route> route(const RequestHead& head, std::string_view host, std::span<const std::string> domains,
+                      RouteBuffer& buffer) {
+  const Names names = split_names(head, host, domains);
   Route result;
   result.query = QueryView(head.query);
   result.virtual_host = names.virtual_host;
@@ -271,8 +254,9 @@ S3Result<Route> route(const RequestHead& head, std::span<const std::string> doma
   return result;
 }
 
-std::string allowed_methods(const RequestHead& head, std::span<const std::string> domains) {
-  const Target target = split_names(head, domains).target;
+std::string allowed_methods(const RequestHead& head, std::string_view host,
+                            std::span<const std::string> domains) {
+  const Target target = split_names(head, host, domains).target;
   const size_t sub_resource = select_sub_resource(QueryView(head.query)).value_or(0);
   std::string list;
   for (int method = 0; method < kMethodCount; ++method) {
@@ -283,8 +267,9 @@ std::string allowed_methods(const RequestHead& head, std::span<const std::string
   return list;
 }
 
-std::string_view operation_name(const RequestHead& head, std::span<const std::string> domains) {
-  const auto operation = find_operation(head, split_names(head, domains).target, QueryView(head.query));
+std::string_view operation_name(const RequestHead& head, std::string_view host,
+                                std::span<const std::string> domains) {
+  const auto operation = find_operation(head, split_names(head, host, domains).target, QueryView(head.query));
   return operation ? to_string(*operation) : "Unknown";
 }
 

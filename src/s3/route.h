@@ -39,22 +39,28 @@ struct Route {
   const OperationInfo& operation_info() const { return info(operation); }
 };
 
-// `domains` are the names under which buckets are hosts ("s3.example.com" for "bucket.s3.example.com"), in
-// lower case; the longest that fits counts, any other host means path style.
+// `host` is the name that the request was signed for, which need not be its Host header: see virtual_host.h.
+// `domains` are the names under which buckets are hosts; any other host means path style.
 //
 // Fails with NotImplemented for operations that are known but not built, MethodNotAllowed where the method
 // does not fit the resource, InvalidBucketName, InvalidURI, KeyTooLongError, or InvalidArgument. A server
 // that authenticates first keeps the failure and answers with it once the signature has been found good.
-S3Result<Route> route(const RequestHead& head, std::span<const std::string> domains, RouteBuffer& buffer);
+S3Result<Route> route(const RequestHead& head, std::string_view host, std::span<const std::string> domains,
+                      RouteBuffer& buffer);
+
+// The sub-resource that an item of a query names, whatever its spelling; empty where it names none.
+std::string_view sub_resource_of(const QueryItem& item);
 
 // What every key has to fulfil, wherever it comes from (path, copy source, XML body).
 S3Result<void> check_key(std::string_view key);
 
 // For the Allow header of a 405: "GET, HEAD, PUT", the methods that the resource of this request knows,
 // whether built or not.
-std::string allowed_methods(const RequestHead& head, std::span<const std::string> domains);
+std::string allowed_methods(const RequestHead& head, std::string_view host,
+                            std::span<const std::string> domains);
 
 // The operation a request seems to ask for, built or not: for logs and metrics of requests that were refused.
-std::string_view operation_name(const RequestHead& head, std::span<const std::string> domains);
+std::string_view operation_name(const RequestHead& head, std::string_view host,
+                                std::span<const std::string> domains);
 
 }  // namespace fb::s3
