@@ -22,6 +22,7 @@
 #include "http/tls_context.h"
 #include "io/call_on.h"
 #include "io/log.h"
+#include "io/private_files.h"
 #include "nss/partition_front.h"
 #include "rss/embedded_registry.h"
 #include "s3/time.h"
@@ -114,7 +115,30 @@ Task<void> Server::run_core(Env& env) {
   shared_->cores[env.core()].reset();
 }
 
+// What lets others listen or read along, as the operator may not have meant it.
+void Server::warn_of_exposure(Env& env) const {
+  for (const std::string& notice : settings_.notices) log(env, LogLevel::warn, notice);
+  if (!settings_.listen.is_loopback() && settings_.tls_cert.empty()) {
+    log(env, LogLevel::warn,
+        "S3 is served beyond this machine without TLS: objects can be read and requests replayed on the way; "
+        "give "
+        "--tls-cert, or let a proxy with TLS be the only way here",
+        {{"listen", settings_.listen.to_string()}});
+  }
+  if (!settings_.mgmt_listen.is_loopback()) {
+    log(env, LogLevel::warn, "the management port is open beyond this machine, without TLS",
+        {{"mgmt_listen", settings_.mgmt_listen.to_string()}});
+  }
+  if (has_tier() && !settings_.tier.options.origin.tls) {
+    log(env, LogLevel::warn,
+        "the cloud bucket is spoken to in plain HTTP: objects can be read and changed on the way; give an "
+        "https:// "
+        "endpoint");
+  }
+}
+
 Task<void> Server::run_first_core(Env& env) {
+  warn_of_exposure(env);
   auto started = co_await start(env);
   if (started) {
     log(env, LogLevel::info, "serving",
@@ -569,7 +593,38 @@ Task<std::string> Server::collect_metrics(Env& env) {
   co_return counters.to_prometheus();
 }
 
-ConfigResult<void> serve(const ServerSettings& settings, std::function<void(const ServerReady&)> on_ready) {
+namespace {
+
+constexpr uint32_t kNobodyElse = 0077;
+// Secrets that an orchestrator mounts may be open to a group.
+constexpr uint32_t kNoOthersNoWriters = 0027;
+
+ConfigResult<void> make_private(ServerSettings& settings) {
+  make_new_files_private();
+  // First: a credentials file that all may change is no file of ours to mend silently.
+  if (settings.access_key.empty()) {
+    auto good = check_secret_file(settings.data_dir + "/credentials", kNobodyElse);
+    if (!good) return good;
+  }
+  if (!settings.tier_credentials_path.empty()) {
+    auto good = check_secret_file(settings.tier_credentials_path, kNoOthersNoWriters);
+    if (!good) return good;
+  }
+  const auto tightened = tighten_store(settings.data_dir);
+  if (!tightened) return std::unexpected(tightened.error());
+  if (tightened->entries > 0) {
+    settings.notices.push_back(
+        fmt::format("{} files and directories of {} were open to others; they are the owner's only now",
+                    tightened->entries, settings.data_dir));
+  }
+  return {};
+}
+
+}  // namespace
+
+ConfigResult<void> serve(const ServerSettings& given, std::function<void(const ServerReady&)> on_ready) {
+  ServerSettings settings = given;
+  if (auto good = make_private(settings); !good) return good;
   RuntimeOptions options{.cores = settings.threads,
                          .pin = settings.pin,
                          .backend = settings.io_backend,

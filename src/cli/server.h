@@ -48,6 +48,7 @@ class Server {
   struct Core;
   struct Shared;
 
+  void warn_of_exposure(Env& env) const;
   Task<void> run_first_core(Env& env);
   Task<ConfigResult<void>> start(Env& env);
   Task<ConfigResult<void>> start_store(Env& env);

@@ -47,6 +47,7 @@ struct ServerSettings {
   tier::TierConfig tier;
   std::string tier_credentials_path;  // empty: given by the environment, or asked for
   StoreTuning tuning;
+  std::vector<std::string> notices;  // for the log at start, found before the cores ran
 };
 
 // The table behind flags, environment, file, help and sample.

@@ -28,7 +28,7 @@ namespace fb {
 namespace {
 
 constexpr int kListenBacklog = 4096;
-constexpr mode_t kDirectoryMode = 0755;
+constexpr mode_t kDirectoryMode = 0700;
 
 int64_t answer(int64_t result) { return result < 0 ? -errno : result; }
 
