@@ -5,8 +5,12 @@
 
 #include <algorithm>
 
+#include "api/object_response.h"
 #include "api/operations.h"
+#include "http/error.h"
 #include "io/log.h"
+#include "s3/parameters.h"
+#include "s3/preflight.h"
 #include "s3/time.h"
 
 namespace fb::api {
@@ -45,6 +49,33 @@ bool takes_body(s3::Operation operation) {
 
 // Answers that say more about this server than about the request.
 bool is_trouble(int status) { return status == 500 || status == 503 || status == 507; }
+
+// A response that its client broke off, or did not take for so long that it was cut, is no failed request: in
+// log and metrics it keeps the status that was sent, as in AWS's logs. Its name there, or an empty one.
+std::string_view cut_off_by_client(const HttpExchange& exchange, const S3Failure& failure) {
+  if (!exchange.response_begun() || !failure.cause) return {};
+  if (failure.cause->is(HttpError::connection_lost) || failure.cause->is(HttpError::tls_failed))
+    return "ClientDisconnected";
+  return failure.cause->is(HttpError::timed_out) ? "ClientTooSlow" : std::string_view();
+}
+
+// The element by which a failure names what it is about, where the place that failed did not know it.
+void name_subject(S3Failure& failure, const s3::Route& route) {
+  if (!failure.elements.empty()) return;
+  switch (failure.error) {
+    case S3Error::NoSuchBucket:
+    case S3Error::BucketNotEmpty:
+    case S3Error::BucketAlreadyExists:
+    case S3Error::BucketAlreadyOwnedByYou:
+      if (!route.bucket.empty()) failure = std::move(failure).with("BucketName", route.bucket);
+      return;
+    case S3Error::NoSuchKey:
+      if (!route.key.empty()) failure = std::move(failure).with("Key", route.key);
+      return;
+    default:
+      return;
+  }
+}
 
 S3Failure signature_failure(const RequestHead& head, const s3::AuthRequest& auth) {
   S3Failure failure(S3Error::SignatureDoesNotMatch);
@@ -89,9 +120,15 @@ Task<void> ApiServer::handle(HttpExchange& exchange) {
   int status = exchange.status();
   std::string_view error;
   if (!outcome) {
-    error = outcome.error().code();
-    ++metrics_.errors[static_cast<size_t>(outcome.error().error)];
-    status = co_await respond_failure(call, outcome.error());
+    error = cut_off_by_client(exchange, outcome.error());
+    if (error.empty()) {
+      error = outcome.error().code();
+      ++metrics_.errors[static_cast<size_t>(outcome.error().error)];
+      status = co_await respond_failure(call, outcome.error());
+    } else {
+      ++metrics_.cut_responses;
+      exchange.close_after();
+    }
   }
   const Duration latency = services_.env.now() - exchange.started();
   metrics_.record(operation, status, latency, exchange.body_received_bytes(), exchange.body_sent_bytes());
@@ -104,8 +141,11 @@ Task<S3Result<void>> ApiServer::process(Call& call, s3::RouteBuffer& buffer, siz
     call.route = *routed;
     operation = static_cast<size_t>(call.route.operation);
   }
+  FB_CO_CHECK(s3::check_header_section(call.head));
+  if (auto answer = s3::unsigned_answer(call.head, options_.domains)) co_return *std::move(answer);
   FB_CO_CHECK(co_await authenticate(call));
   if (!routed) co_return routed.error();
+  FB_CO_CHECK(s3::check_parameters(parse_context(call)));
   if (!takes_body(call.route.operation) && call.auth.payload == s3::PayloadKind::hash &&
       call.exchange.content_length() == 0 && call.auth.body_sha256 != s3::sha256("")) {
     co_return S3Error::XAmzContentSHA256Mismatch;
@@ -256,7 +296,9 @@ Task<int> ApiServer::respond_failure(Call& call, const S3Failure& failure) {
     co_return status;
   }
   std::string document;
-  s3::append_error_xml(failure, call.head.path, call.request_id, host_id_, document);
+  S3Failure named = failure;
+  name_subject(named, call.route);
+  s3::append_error_xml(named, call.head.path, call.request_id, host_id_, document);
   exchange.headers().add("Content-Type", "application/xml");
   iovec body{document.data(), document.size()};
   (void)co_await exchange.respond(status, {&body, 1});
@@ -276,7 +318,8 @@ std::string ApiServer::protocol_error(int status, HeaderWriter& headers) {
       failure = S3Failure(S3Error::InvalidURI, "The request line is too long.");
       break;
     case 431:
-      failure = S3Error::RequestHeaderSectionTooLarge;
+      failure = S3Failure(S3Error::RequestHeaderSectionTooLarge)
+                    .with("MaxSizeAllowed", std::to_string(s3::kHeaderSectionSizeMax));
       break;
     case 501:
       failure = S3Error::NotImplemented;
@@ -298,12 +341,15 @@ std::string ApiServer::protocol_error(int status, HeaderWriter& headers) {
 
 void ApiServer::write_access_log(const Call& call, int status, Duration latency, std::string_view error) {
   const HttpExchange& exchange = call.exchange;
+  s3::NamesForLog names;
+  const bool refused_early = call.route.bucket.empty();
+  if (refused_early) names = s3::names_for_log(call.head, options_.domains);
   log(services_.env, LogLevel::info, "access",
       {{"operation", s3::operation_name(call.head, options_.domains)},
        {"status", status},
        {"error", error},
-       {"bucket", call.route.bucket},
-       {"key", call.route.key},
+       {"bucket", refused_early ? std::string_view(names.bucket) : call.route.bucket},
+       {"key", refused_early ? std::string_view(names.key) : call.route.key},
        {"access_key",
         call.auth.credential.text().empty() ? std::string_view() : call.auth.credential.access_key()},
        {"peer", exchange.peer().to_string()},

@@ -3,8 +3,11 @@
 // whose record takes over the blobs of the parts it lists; the others become garbage in the same step. It is
 // conditional on the version of the upload's record, which every part written changes, so that no part is
 // replaced between reading and naming it, and on what the request demands of the object that is there. Where
-// it fails it begins again and looks which of the two it was. A repeated Complete finds the object that the
+// it fails it begins again and looks which of the two it was; so it does where the parts that it read do not
+// fit the request, but the upload has changed meanwhile. A repeated Complete finds the object that the
 // first one made, by the upload id in its record.
+
+#include <fmt/format.h>
 
 #include <array>
 #include <map>
@@ -161,6 +164,42 @@ Task<S3Result<void>> replay(Call& call, const s3::CompleteMultipartUploadRequest
   co_return co_await respond_completed(call, request, record);
 }
 
+// The object that the listed parts make.
+S3Result<ObjectRecord> make_object(const s3::CompleteMultipartUploadRequest& request,
+                                   const UploadRecord& upload, const StoredParts& stored,
+                                   const std::vector<s3::CompletedPart>& wanted) {
+  FB_TRY(std::vector<RecordPart> parts, choose_parts(stored, wanted, request.upload_id));
+  FB_TRY(const RecordChecksum checksum, resolve_checksum(request, upload, parts));
+  ObjectRecord record{.checksum = checksum, .metadata = upload.metadata, .upload_id = request.upload_id};
+  std::vector<s3::Md5Digest> digests;
+  for (const RecordPart& part : parts) {
+    digests.push_back(part.md5);
+    record.size_bytes += part.content.length_bytes;
+  }
+  record.etag = {.md5 = s3::Etag::of_parts(digests).md5, .part_count = static_cast<uint16_t>(parts.size())};
+  record.parts = std::move(parts);
+  FB_CHECK(s3::check_body_size(record.size_bytes, s3::kObjectSizeMax));
+  if (request.object_size && *request.object_size != record.size_bytes) {
+    return S3Failure(
+        S3Error::InvalidRequest,
+        fmt::format(
+            "The provided 'x-amz-mp-object-size' header value {} does not match what was computed: {}",
+            *request.object_size, record.size_bytes));
+  }
+  return record;
+}
+
+// Whether the upload is still the one that was opened: otherwise what was read of its parts may be half gone,
+// and says nothing about the request.
+Task<S3Result<bool>> is_unchanged(Call& call, const s3::CompleteMultipartUploadRequest& request,
+                                  const OpenUpload& upload) {
+  OpenUpload now;
+  auto opened = co_await open_upload(call, request.key, request.upload_id, now);
+  if (!opened && opened.error().error == S3Error::NoSuchUpload) co_return false;
+  if (!opened) co_return opened.error();
+  co_return now.found.version == upload.found.version;
+}
+
 Task<S3Result<std::vector<MutationResult>>> commit(Call& call,
                                                    const s3::CompleteMultipartUploadRequest& request,
                                                    Version upload_version, const ObjectRecord& record) {
@@ -205,27 +244,15 @@ Task<S3Result<void>> complete_multipart_upload(Call& call) {
     if (auto holds = co_await check_condition_early(call, request.condition, request.key); !holds)
       co_return co_await replay(call, request, holds.error());
     FB_CO_TRY(const StoredParts stored, co_await read_parts(call, request.upload_id));
-    FB_CO_TRY(std::vector<RecordPart> parts, choose_parts(stored, wanted, request.upload_id));
-    FB_CO_TRY(const RecordChecksum checksum, resolve_checksum(request, upload.record, parts));
-
-    ObjectRecord record{.last_modified = call.services.env.wall_clock(),
-                        .checksum = checksum,
-                        .metadata = upload.record.metadata,
-                        .upload_id = request.upload_id};
-    std::vector<s3::Md5Digest> digests;
-    for (const RecordPart& part : parts) {
-      digests.push_back(part.md5);
-      record.size_bytes += part.content.length_bytes;
+    auto record = make_object(request, upload.record, stored, wanted);
+    if (!record) {
+      FB_CO_TRY(const bool unchanged, co_await is_unchanged(call, request, upload));
+      if (unchanged) co_return record.error();
+      continue;
     }
-    record.etag = {.md5 = s3::Etag::of_parts(digests).md5, .part_count = static_cast<uint16_t>(parts.size())};
-    record.parts = std::move(parts);
-    if (record.size_bytes > s3::kObjectSizeMax) co_return S3Error::EntityTooLarge;
-    if (request.object_size && *request.object_size != record.size_bytes) {
-      co_return S3Failure(S3Error::InvalidRequest,
-                          "x-amz-mp-object-size differs from the size of the parts together.");
-    }
-    const auto done = co_await commit(call, request, upload.found.version, record);
-    if (done) co_return co_await respond_completed(call, request, record);
+    record->last_modified = call.services.env.wall_clock();
+    const auto done = co_await commit(call, request, upload.found.version, *record);
+    if (done) co_return co_await respond_completed(call, request, *record);
     if (done.error().error != S3Error::PreconditionFailed) co_return done.error();
   }
   co_return S3Error::ConditionalRequestConflict;

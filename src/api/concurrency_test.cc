@@ -68,6 +68,52 @@ TEST(ApiConcurrency, PartReplacedWhileCompleteRuns) {
   }
 }
 
+// A Complete whose parts go while it looks for them has lost to an Abort (404) or to another Complete of the
+// same upload (200, which it repeats). Its parts are the right ones, so that InvalidPart is never true. The
+// part that arrives meanwhile makes it wait between the upload and its parts.
+TEST(ApiConcurrency, CompleteThatLosesARace) {
+  for (const bool aborted : {true, false}) {
+    for (int64_t delay_us = 0; delay_us < 4000; delay_us += 100) {
+      run_world(
+          [aborted, delay_us](TestServer& server) -> Task<void> {
+            co_await server.make_bucket();
+            const std::string id =
+                (co_await server.call("POST", "/bucket/key", "uploads")).element("UploadId");
+            const auto part = [&](int number) {
+              return Req{.method = "PUT",
+                         .path = "/bucket/key",
+                         .query = fmt::format("partNumber={}&uploadId={}", number, id),
+                         .body = random_bytes(5000)};
+            };
+            const std::string etag = (co_await server.call(part(1))).header("etag");
+            const Req complete{.method = "POST",
+                               .path = "/bucket/key",
+                               .query = "uploadId=" + id,
+                               .body = "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>" +
+                                       etag + "</ETag></Part></CompleteMultipartUpload>"};
+            const Req abort{.method = "DELETE", .path = "/bucket/key", .query = "uploadId=" + id};
+            const auto later = [&](int64_t us, const Req& request) -> Task<Reply> {
+              (void)co_await sleep_for(server.env, Duration::microseconds(us));
+              co_return co_await once(server, request);
+            };
+            const auto [uploaded, completed, rival] = co_await when_all(
+                [&] { return once(server, part(2)); }, [&] { return later(delay_us, complete); },
+                [&] { return later(delay_us + 50, aborted ? abort : complete); });
+            EXPECT_TRUE(uploaded.status == 200 || uploaded.code() == "NoSuchUpload") << uploaded.body;
+            if (aborted) {
+              EXPECT_TRUE(completed.status == 200 || completed.code() == "NoSuchUpload") << completed.body;
+              EXPECT_TRUE(rival.status == 204 || rival.code() == "NoSuchUpload") << rival.body;
+            } else {
+              EXPECT_EQ(completed.status, 200) << completed.body;
+              EXPECT_EQ(rival.status, 200) << rival.body;
+            }
+            co_await server.check_blobs();
+          },
+          {.seed = static_cast<uint64_t>(delay_us) + 1});
+    }
+  }
+}
+
 std::string body_of(uint64_t number) { return random_bytes(1 + number * number * 25, number); }
 bool has_wrong_md5(uint64_t number) { return number % 7 == 3; }
 

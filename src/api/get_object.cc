@@ -22,9 +22,15 @@ struct Selection {
 // A part without bytes is no range that Content-Range could name: it is answered with 200.
 int status_of_part(uint64_t length) { return length > 0 ? 206 : 200; }
 
+S3Failure no_such_part(uint32_t number, size_t part_count) {
+  return S3Failure(S3Error::InvalidPartNumber)
+      .with("ActualPartCount", std::to_string(part_count))
+      .with("PartNumberRequested", std::to_string(number));
+}
+
 S3Result<Selection> select_part(const ObjectRecord& record, uint32_t number) {
   if (record.parts.empty()) {
-    if (number != 1) return S3Error::InvalidPartNumber;
+    if (number != 1) return no_such_part(number, 1);
     return Selection{.status = status_of_part(record.size_bytes), .length = record.size_bytes};
   }
   Selection selection;
@@ -37,7 +43,7 @@ S3Result<Selection> select_part(const ObjectRecord& record, uint32_t number) {
     }
     selection.offset += part.content.length_bytes;
   }
-  return S3Error::InvalidPartNumber;
+  return no_such_part(number, record.parts.size());
 }
 
 S3Result<Selection> select(Call& call, const s3::GetObjectRequest& request, const ObjectRecord& record,

@@ -121,7 +121,7 @@ S3Failure failure_of(BodyError error) {
       return {S3Error::IncompleteBody,
               "The body is longer than x-amz-decoded-content-length or than its last chunk."};
     case BodyError::chunk_malformed:
-      return {S3Error::InvalidRequest, "The aws-chunked framing of the body is not well-formed."};
+      return S3Error::IncompleteBody;
     case BodyError::chunk_size_invalid:
       return S3Error::InvalidChunkSizeError;
     case BodyError::trailer_malformed:

@@ -15,11 +15,6 @@
 
 namespace fb::s3 {
 
-// Headers of functions that are not built: the value that means S3's default passes, any other one is
-// NotImplemented (an unknown storage class InvalidStorageClass, another account's x-amz-expected-bucket-owner
-// AccessDenied). Every parser of requests calls it. Unknown headers pass.
-S3Result<void> check_unsupported_headers(const RequestHead& head, std::string_view account_id);
-
 // Content-MD5; InvalidDigest where it is not the base64 of 16 bytes.
 S3Result<std::optional<Md5Digest>> parse_content_md5(const RequestHead& head);
 
@@ -53,10 +48,11 @@ struct ObjectChecksum {
 };
 S3Result<std::optional<ObjectChecksum>> parse_object_checksum(const RequestHead& head);
 
-// x-amz-checksum-mode: ENABLED.
-bool wants_checksums(const RequestHead& head);
+// x-amz-checksum-mode: absent, or ENABLED.
+S3Result<bool> wants_checksums(const RequestHead& head);
 
-// response-content-type and its like; InvalidArgument where a value could not stand in a header.
+// response-content-type and its like, as ISO-8859-1, which headers are in; InvalidArgument where a value
+// could not stand in one.
 S3Result<ResponseOverrides> parse_response_overrides(QueryView query);
 
 }  // namespace fb::s3

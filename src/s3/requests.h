@@ -18,7 +18,8 @@
 #include "s3/xml_body.h"
 
 // One typed request for each operation that is built. A parser checks all that can be checked without I/O, so
-// that what it returns may be carried out; what it finds unsupported it refuses. Views lead into the
+// that what it returns may be carried out. Parameters that the operation does not take, and those of functions
+// that are not built, have been refused before (parameters.h). Views lead into the
 // request's head and its RouteBuffer, which must outlive the typed request. Nothing is allocated for
 // GetObject, HeadObject and DeleteObject unless the request carries response overrides.
 //
@@ -39,7 +40,7 @@ constexpr size_t kUploadIdSizeMax = 256;
 struct ParseContext {
   const RequestHead& head;
   const Route& route;
-  std::string_view account_id;  // for x-amz-expected-bucket-owner
+  std::string_view account_id;  // the owner's canonical user id, see check_header_value()
   int64_t now_seconds = 0;      // to read two-digit years in dates
 };
 
@@ -125,6 +126,7 @@ S3Result<BucketRequest> parse_bucket_request(const ParseContext& context);
 
 struct ListBucketsRequest {
   std::string prefix;
+  std::string region;  // only buckets of that region; empty: all
   ListPosition position;
   uint32_t max_buckets = kListBucketsMax;
   bool limited = false;  // the client asked for pages

@@ -5,6 +5,8 @@
 
 #include <vector>
 
+#include "s3/parameters.h"
+
 namespace fb::s3 {
 namespace {
 
@@ -28,7 +30,9 @@ class RequestsTest : public testing::Test {
     auto routed = route(head_, {}, buffer_);
     EXPECT_TRUE(routed) << routed.error().text();
     route_ = routed.value_or(Route());
-    return parse(ParseContext{head_, route_, "1", 0});
+    const ParseContext context{head_, route_, "1", 0};
+    const auto checked = check_parameters(context);
+    return checked ? parse(context) : decltype(parse(context))(checked.error());
   }
   template <class Parse>
   std::string code(Parse parse, std::string_view method, std::string_view target, Headers headers = {}) {
@@ -122,7 +126,8 @@ TEST_F(RequestsTest, OtherWritesRefuseConditionsAndAllRefuseVersions) {
             "NotImplemented");
   EXPECT_EQ(code(parse_abort_multipart_upload, "DELETE", "/bucket/k?uploadId=u", condition_only),
             "NotImplemented");
-  EXPECT_EQ(code(parse_put_object, "PUT", "/bucket/k?versionId=v"), "NotImplemented");
+  EXPECT_EQ(code(parse_put_object, "PUT", "/bucket/k?versionId=v"), "InvalidArgument");
+  EXPECT_EQ(code(parse_delete_object, "DELETE", "/bucket/k?versionId="), "InvalidArgument");
   EXPECT_EQ(code(parse_delete_object, "DELETE", "/bucket/k?versionId=v"), "NotImplemented");
   EXPECT_EQ(code(parse_delete_object, "DELETE", "/bucket/k"), "ok");
 }
@@ -147,7 +152,7 @@ TEST_F(RequestsTest, CopyObject) {
                             {"x-amz-meta-a", "b"}});
   ASSERT_TRUE(request);
   EXPECT_EQ(request->source.bucket, "src-bucket");
-  EXPECT_EQ(request->source.key, "a+b+c d");
+  EXPECT_EQ(request->source.key, "a+b c d") << "decoded as a query is";
   EXPECT_TRUE(request->replace_metadata);
   EXPECT_FALSE(request->metadata.empty());
   EXPECT_FALSE(request->source_conditions.empty());
@@ -169,7 +174,9 @@ TEST_F(RequestsTest, CopyObject) {
   EXPECT_EQ(source("src/%zz"), "InvalidArgument");
   EXPECT_EQ(source("src/a%00"), "InvalidArgument");
   EXPECT_EQ(source("src/" + std::string(1025, 'k')), "KeyTooLongError");
-  EXPECT_EQ(source("S_C/k"), "InvalidBucketName");
+  EXPECT_EQ(source("S_C/k"), "InvalidArgument");
+  EXPECT_EQ(source("src/../k"), "InvalidArgument");
+  EXPECT_EQ(source("src/k?versionId="), "InvalidArgument");
   EXPECT_EQ(source("arn:aws:s3:us-west-2:1:accesspoint/p/object/k"), "NotImplemented");
 }
 
@@ -222,7 +229,7 @@ TEST_F(RequestsTest, Buckets) {
   EXPECT_EQ(run(parse_bucket_request, "PUT", "/bucket")->bucket, "bucket");
   EXPECT_EQ(code(parse_bucket_request, "PUT", "/bucket", {{"x-amz-bucket-object-lock-enabled", "true"}}),
             "NotImplemented");
-  EXPECT_EQ(code(parse_bucket_request, "HEAD", "/bucket", {{"x-amz-expected-bucket-owner", "2"}}),
+  EXPECT_EQ(code(parse_bucket_request, "HEAD", "/bucket", {{"x-amz-expected-bucket-owner", "222222222222"}}),
             "AccessDenied");
   EXPECT_FALSE(run(parse_list_buckets, "GET", "/")->limited);
   EXPECT_EQ(run(parse_list_buckets, "GET", "/?max-buckets=7&prefix=a")->max_buckets, 7U);

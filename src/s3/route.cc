@@ -231,10 +231,28 @@ S3Result<std::string_view> decode_key(std::string_view encoded, RouteBuffer& buf
     key = {buffer.key.data(), *size};
   }
   FB_CHECK(check_key(key));
+  if (!is_within_bucket(key)) return S3Error::InvalidURI;
   return key;
 }
 
 }  // namespace
+
+bool is_within_bucket(std::string_view key) {
+  if (key.find("..") == std::string_view::npos) return true;
+  size_t depth = 0;
+  for (;;) {
+    const size_t slash = key.find('/');
+    const std::string_view element = key.substr(0, slash);
+    if (element == "..") {
+      if (depth == 0) return false;
+      --depth;
+    } else if (element != ".") {
+      ++depth;
+    }
+    if (slash == std::string_view::npos) return true;
+    key.remove_prefix(slash + 1);
+  }
+}
 
 S3Result<void> check_key(std::string_view key) {
   if (key.size() > kKeySizeMax) return key_too_long(key.size());
@@ -283,8 +301,22 @@ std::string allowed_methods(const RequestHead& head, std::span<const std::string
   return list;
 }
 
+S3Result<Operation> operation_of(const RequestHead& head, std::span<const std::string> domains) {
+  return find_operation(head, split_names(head, domains).target, QueryView(head.query));
+}
+
+NamesForLog names_for_log(const RequestHead& head, std::span<const std::string> domains) {
+  const Names names = split_names(head, domains);
+  const auto readable = [](std::string_view text, size_t size_max) {
+    std::string name = decode_path(text).value_or(std::string(text));
+    if (name.size() > size_max) name.resize(size_max);
+    return name;
+  };
+  return {.bucket = readable(names.bucket, kBucketNameSizeMax), .key = readable(names.key, kKeySizeMax)};
+}
+
 std::string_view operation_name(const RequestHead& head, std::span<const std::string> domains) {
-  const auto operation = find_operation(head, split_names(head, domains).target, QueryView(head.query));
+  const auto operation = operation_of(head, domains);
   return operation ? to_string(*operation) : "Unknown";
 }
 

@@ -15,8 +15,8 @@
 // From the head of a request to the operation it asks for. Nothing here allocates where the request is good.
 //
 // A key is the rest of the path behind the bucket, percent-decoded and otherwise taken literally: '+' is a
-// plus, and
-// "..", "." and "//" are bytes like any others. Keys are 1 to 1024 bytes of UTF-8 without NUL.
+// plus, and "..", "." and "//" are bytes like any others, as long as no ".." leads out of the bucket. Keys
+// are 1 to 1024 bytes of UTF-8 without NUL.
 
 namespace fb::s3 {
 
@@ -49,10 +49,26 @@ S3Result<Route> route(const RequestHead& head, std::span<const std::string> doma
 
 // What every key has to fulfil, wherever it comes from (path, copy source, XML body).
 S3Result<void> check_key(std::string_view key);
+// False where a ".." has no element before it that it could take back ("../a", "a/../../b"), the elements
+// being counted as RFC 3986 does. A key in a path that is not is InvalidURI: clients and proxies normalise
+// such paths to those of another bucket. Bodies may name one, so that what an older version stored can be
+// deleted.
+bool is_within_bucket(std::string_view key);
 
 // For the Allow header of a 405: "GET, HEAD, PUT", the methods that the resource of this request knows,
 // whether built or not.
 std::string allowed_methods(const RequestHead& head, std::span<const std::string> domains);
+
+// The operation a request asks for, built or not; the failure is of the method or of the sub-resources.
+S3Result<Operation> operation_of(const RequestHead& head, std::span<const std::string> domains);
+
+// Of a request that was refused, for its line in the log: the names as far as they can be decoded, and as
+// they were sent otherwise, each cut at its largest good size. Nothing has been checked.
+struct NamesForLog {
+  std::string bucket;
+  std::string key;
+};
+NamesForLog names_for_log(const RequestHead& head, std::span<const std::string> domains);
 
 // The operation a request seems to ask for, built or not: for logs and metrics of requests that were refused.
 std::string_view operation_name(const RequestHead& head, std::span<const std::string> domains);

@@ -134,7 +134,13 @@ TEST_F(RouteTest, KeysAreLiteral) {
   };
   EXPECT_EQ(key("/bucket/a+b"), "a+b");
   EXPECT_EQ(key("/bucket/a%20b%2Fc%2b"), "a b/c+");
-  EXPECT_EQ(key("/bucket/../x"), "../x");
+  EXPECT_EQ(key("/bucket/a/../x"), "a/../x");
+  EXPECT_EQ(key("/bucket/a//../../x"), "a//../../x") << "an empty element is one";
+  EXPECT_EQ(key("/bucket/..x/...y/z.."), "..x/...y/z..");
+  EXPECT_EQ(key("/bucket/../x"), "error InvalidURI");
+  EXPECT_EQ(key("/bucket/.."), "error InvalidURI");
+  EXPECT_EQ(key("/bucket/%2e%2e%2fx"), "error InvalidURI");
+  EXPECT_EQ(key("/bucket/a/./../../x"), "error InvalidURI");
   EXPECT_EQ(key("/bucket/./a//b/"), "./a//b/");
   EXPECT_EQ(key("/bucket//"), "/");
   EXPECT_EQ(key("/bucket//a"), "/a");

@@ -90,3 +90,31 @@ class Management(unittest.TestCase):
                 return
             harness.time.sleep(0.1)
         self.fail("the access log does not name the request")
+
+    def line_of(self, text):
+        for _ in range(50):
+            for line in self.server.output().split("\n"):
+                if text in line and "access" in line:
+                    return line
+            harness.time.sleep(0.1)
+        raise AssertionError(f"no line of the access log has {text}")
+
+    def test_refused_requests_have_their_names_in_the_log(self):
+        raw = http.Requester(harness.endpoint_of(self.server))
+        answer = raw.anonymous("PUT", "/bucket-one/refused%20key", body=b"x")
+        line = self.line_of(answer.header("x-amz-request-id"))
+        self.assertIn("bucket-one", line)
+        self.assertIn("refused key", line)
+
+    def test_a_get_that_its_client_breaks_off_is_no_error(self):
+        raw = http.Requester(harness.endpoint_of(self.server))
+        self.s3.put_object(Bucket="bucket-one", Key="broken-off", Body=bytes(64 << 20))
+        with raw.connect() as connection:
+            connection.send(raw.build("GET", "/bucket-one/broken-off"))
+            connection._until(b"\r\n\r\n")
+        line = self.line_of("ClientDisconnected")
+        self.assertIn("broken-off", line)
+        self.assertIn("200", line)
+        metrics = self.server.management("/metrics").text
+        self.assertNotIn('code="IncompleteBody"', metrics)
+        self.assertIn("fractalbits_s3_responses_cut_total 1", metrics)
