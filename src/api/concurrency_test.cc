@@ -91,13 +91,14 @@ TEST(ApiConcurrency, CompleteThatLosesARace) {
                                .query = "uploadId=" + id,
                                .body = "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>" +
                                        etag + "</ETag></Part></CompleteMultipartUpload>"};
+            const Req second = part(2);
             const Req abort{.method = "DELETE", .path = "/bucket/key", .query = "uploadId=" + id};
             const auto later = [&](int64_t us, const Req& request) -> Task<Reply> {
               (void)co_await sleep_for(server.env, Duration::microseconds(us));
               co_return co_await once(server, request);
             };
             const auto [uploaded, completed, rival] = co_await when_all(
-                [&] { return once(server, part(2)); }, [&] { return later(delay_us, complete); },
+                [&] { return once(server, second); }, [&] { return later(delay_us, complete); },
                 [&] { return later(delay_us + 50, aborted ? abort : complete); });
             EXPECT_TRUE(uploaded.status == 200 || uploaded.code() == "NoSuchUpload") << uploaded.body;
             if (aborted) {

@@ -133,6 +133,7 @@ BODY = {
 SPECIAL = {
     **{("CopyObject", "header", name): Used(HEADERS[name].value, REPLACE) for name in (
         "cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires", "x-amz-meta-")},
+    ("CopyObject", "header", "x-amz-checksum-algorithm"): Used("SHA1"),  # the source has SHA256
     ("GetObject", "query", "partNumber"): Used("1"), ("HeadObject", "query", "partNumber"): Used("1"),
     ("CreateMultipartUpload", "header", "x-amz-checksum-type"): Used("COMPOSITE"),
 }
@@ -348,7 +349,7 @@ class Parameters(S3Case):
             self.assertIn((answer.status, answer.code or answer.xml.findtext("Error/Code")), ((400, "MalformedXML"), (200, "InvalidArgument")), answer)
         self.assertIn("b/1", self.keys())
         request = self.prepare("CompleteMultipartUpload")
-        request.body = request.body.replace(b"</Part>", b"<ChecksumCrc32>AAAAAA==</ChecksumCrc32></Part>")
+        request.body = request.body.replace(b"</Part>", b"<CheckSumCRC32>AAAAAA==</CheckSumCRC32></Part>")
         self.assertEqual("MalformedXML", self.send(request).code)
 
     def test_what_passes(self):
