@@ -128,8 +128,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   read_input(text, input);
   static const std::vector<std::string> kDomains = {"example.com", "s3.example.com"};
   RouteBuffer buffer;
-  const auto routed = route(input.head, kDomains, buffer);
-  FB_ASSERT(!operation_name(input.head, kDomains).empty());
+  const std::string_view host = input.head.header("host");
+  const auto routed = route(input.head, host, kDomains, buffer);
+  FB_ASSERT(!operation_name(input.head, host, kDomains).empty());
   if (routed) {
     const OperationInfo& entry = routed->operation_info();
     FB_ASSERT(entry.state == OperationState::built);

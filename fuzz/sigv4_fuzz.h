@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "s3/signer.h"
+#include "s3/sigv2.h"
 #include "s3/sigv4.h"
 #include "s3/test_request.h"
 
@@ -17,9 +18,17 @@ namespace fb::s3 {
 constexpr int64_t kFuzzTime = 1369353600;
 constexpr std::string_view kFuzzSecret = "a secret no seed was signed with";
 
+inline void check_claims_v2(const RequestHead& head, const AuthRequest& auth) {
+  for (const int64_t now : {kFuzzTime, auth.time_seconds}) {
+    const auto verified = verify_v2(head, auth, kFuzzSecret, now, "bucket");
+    FB_ASSERT(!verified);
+  }
+}
+
 inline void check_claims(const RequestHead& head) {
   const auto auth = parse_auth(head);
   if (!auth || auth->kind == AuthKind::anonymous) return;
+  if (auth->version == SignatureVersion::v2) return check_claims_v2(head, *auth);
   const SigningKey key(kFuzzSecret, auth->credential);
   const auto verified = verify(head, *auth, key, auth->time_seconds);
   FB_ASSERT(!verified);

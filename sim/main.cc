@@ -2,11 +2,15 @@
 // fb_sim: the whole server in the simulator, seed after seed. See docs/simulation.md and sim/README.md.
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
+#include <cstdio>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "base/safeguard.h"
 #include "run.h"
 
 namespace fb::sim {
@@ -18,11 +22,14 @@ constexpr std::string_view kHelp =
   --seed N             one seed (the same as --from N --seeds 1)
   --seeds N            how many seeds (default 10)
   --from N             the first seed (default 1)
-  --mode MODE          crash, media, net, or all: the seed chooses (default)
+  --plan PLAN          which faults come together: crash, net, media, combined (the seed chooses two or more), a list
+                       of classes as in kill,media,names; or any: the seed chooses among all these (default)
+  --pairs N            N seeds with each class alone and with each pair of classes; prints the table of failures
   --omit-flush KIND    data, journal, directory or rename: the disk acknowledges these flushes and leaves them out
   --expect-failure     stop at the first seed that fails, and succeed; fail where none does
   --crash-at-io N      a short run with one crash at the N-th change of the disk
   --crash-at-io sweep  the same for every N, before and after the change, by kill and by power loss
+  --leave-out NAME     leaves a safeguard out (src/base/safeguard.h); builds that cannot end with status 77
   --operations N       answered operations per seed (default 1000)
   --switch-chance N    of a million points in latched sections, how many a core is left at (default 50000; 0: none)
   --tier               keep larger objects in a bucket of a second server
@@ -32,6 +39,8 @@ constexpr std::string_view kHelp =
 constexpr uint64_t kRepeatOneIn = 100;    // seeds that run twice, traces compared
 constexpr uint64_t kSeedsForTable = 100;  // from this many on, every kind of fault must have happened
 constexpr uint64_t kSweepOperations = 40;
+constexpr uint64_t kPairOperations = 400;
+constexpr int kSkipped = 77;
 constexpr uint64_t kProgressEvery = 50;
 constexpr size_t kLogLinesShown = 40;
 
@@ -41,6 +50,9 @@ struct Options {
   uint64_t seeds = 10;
   bool expect_failure = false;
   bool sweep = false;
+  bool combined = false;
+  uint64_t pairs = 0;
+  std::optional<Safeguard> left_out;
   std::optional<uint64_t> crash_at_io;
 };
 
@@ -48,7 +60,7 @@ struct Totals {
   FaultCounts faults;
   std::map<std::string, uint64_t> crash_points;
   std::map<std::string, uint64_t> operations;
-  std::map<std::string, uint64_t> modes;
+  std::array<uint64_t, kFaultClassCount> classes{};  // runs that had them in their plans
   uint64_t runs = 0;
   uint64_t steps = 0;
   uint64_t switches = 0;
@@ -60,7 +72,7 @@ struct Totals {
     switches += result.switches;
     traces ^= result.trace;
     faults.merge(result.faults);
-    ++modes[std::string(to_string(result.mode))];
+    for (size_t i = 0; i < kFaultClassCount; ++i) classes[i] += result.plan.has(static_cast<FaultClass>(i));
     for (const auto& [name, count] : result.crash_points) crash_points[name] += count;
     for (const auto& [name, count] : result.operations) operations[name] += count;
   }
@@ -82,6 +94,17 @@ bool parse_name(std::string_view text, std::initializer_list<E> values, E& out) 
   return false;
 }
 
+bool parse_plan(std::string_view text, Options& out) {
+  constexpr std::array<std::pair<std::string_view, Plan>, 3> kNamed = {
+      {{"crash", kCrashPlan}, {"net", kNetPlan}, {"media", kMediaPlan}}};
+  out.run.plan.reset();
+  out.combined = text == "combined";
+  if (text == "any" || out.combined) return true;
+  const auto named = std::ranges::find(kNamed, text, &std::pair<std::string_view, Plan>::first);
+  out.run.plan = named != kNamed.end() ? named->second : Plan::parse(text);
+  return out.run.plan.has_value();
+}
+
 // Takes one option and, where it has one, its value.
 bool parse_option(std::string_view name, const std::optional<std::string_view>& value, bool& used_value,
                   Options& out) {
@@ -98,8 +121,9 @@ bool parse_option(std::string_view name, const std::optional<std::string_view>& 
     out.seeds = 1;
     return parse_number(*value, out.from);
   }
-  if (name == "--mode")
-    return parse_name(*value, {Mode::crash, Mode::media, Mode::net, Mode::all}, out.run.mode);
+  if (name == "--plan") return parse_plan(*value, out);
+  if (name == "--pairs") return parse_number(*value, out.pairs);
+  if (name == "--leave-out") return (out.left_out = safeguard_named(*value)).has_value();
   if (name == "--omit-flush") {
     return parse_name(
         *value,
@@ -126,7 +150,8 @@ std::optional<Options> parse(int count, char** arguments) {
 }
 
 std::string command_of(const RunOptions& run) {
-  std::string command = fmt::format("fb_sim --seed {} --mode {}", run.seed, to_string(run.mode));
+  std::string command = fmt::format("fb_sim --seed {} --plan {}", run.seed,
+                                    run.plan.value_or(Plan::of_seed(run.seed)).to_string());
   if (run.omit != OmitFlush::none) command += fmt::format(" --omit-flush {}", to_string(run.omit));
   if (run.crash_at) command += fmt::format(" --crash-at-io {}", run.crash_at->n);
   if (run.operations != RunOptions().operations) command += fmt::format(" --operations {}", run.operations);
@@ -137,7 +162,7 @@ std::string command_of(const RunOptions& run) {
 }
 
 void print_failure(const RunOptions& run, const RunResult& result) {
-  fmt::print("FAILED seed {} ({}): {}\n", run.seed, to_string(result.mode), result.failure);
+  fmt::print("FAILED seed {} ({}): {}\n", run.seed, result.plan.to_string(), result.failure);
   fmt::print("  repeat: {} --verbose\n  faults: {}\n  the last lines of the log:\n", command_of(run),
              result.faults.to_string());
   const size_t first = result.log.size() > kLogLinesShown ? result.log.size() - kLogLinesShown : 0;
@@ -147,25 +172,33 @@ void print_failure(const RunOptions& run, const RunResult& result) {
 // What makes a run a failure besides its own finding.
 std::string shortcoming(const RunOptions& run, const RunResult& result) {
   if (!result.failure.empty()) return result.failure;
-  if (run.crash_at || result.lost) return {};
+  const Plan plan = result.plan;
+  const bool crashes_often =
+      plan.has(FaultClass::kill) && plan.has(FaultClass::power) && !plan.has(FaultClass::sweep);
+  if (run.crash_at || result.lost || !crashes_often) return {};
   if (result.faults.total() < kFaultsPerSeedMin) return fmt::format("only {} faults", result.faults.total());
   return {};
 }
 
-bool has_mode(const Totals& totals, Mode mode) { return totals.modes.contains(std::string(to_string(mode))); }
+bool has(const Totals& totals, FaultClass fault) { return totals.classes[static_cast<size_t>(fault)] > 0; }
 
 std::vector<Fault> required_faults(const Totals& totals, bool sweep) {
-  std::vector<Fault> required = {Fault::power_loss,     Fault::kill,       Fault::sector_kept,
-                                 Fault::sector_dropped, Fault::write_torn, Fault::write_in_flight,
-                                 Fault::size_dropped,   Fault::entry_kept, Fault::entry_dropped};
-  if (has_mode(totals, Mode::crash) && !sweep) required.push_back(Fault::disk_full);
-  if (has_mode(totals, Mode::net)) {
-    required.insert(required.end(), {Fault::connection_reset, Fault::segment_dropped, Fault::connect_refused,
-                                     Fault::half_open, Fault::partition});
-  }
-  if (has_mode(totals, Mode::media)) {
-    required.insert(required.end(), {Fault::rot, Fault::misdirected_write, Fault::lost_write,
-                                     Fault::read_error, Fault::write_error, Fault::sync_error, Fault::stall});
+  using enum Fault;
+  const std::vector<std::pair<FaultClass, std::vector<Fault>>> by_class = {
+      {FaultClass::kill, {kill, write_landed_late, write_in_flight}},
+      {FaultClass::power,
+       {power_loss, sector_kept, sector_dropped, write_torn, size_dropped, entry_kept, entry_dropped}},
+      {FaultClass::full, {disk_full}},
+      {FaultClass::media, {rot, misdirected_write, lost_write, read_error}},
+      {FaultClass::failing, {write_error, sync_error}},
+      {FaultClass::names, {name_error}},
+      {FaultClass::stall, {stall}},
+      {FaultClass::net, {connection_reset, segment_dropped, connect_refused, half_open, partition}},
+  };
+  std::vector<Fault> required;
+  for (const auto& [fault, faults] : by_class) {
+    if (!has(totals, fault) || (sweep && fault == FaultClass::full)) continue;
+    required.insert(required.end(), faults.begin(), faults.end());
   }
   return required;
 }
@@ -177,6 +210,9 @@ bool print_table(const Totals& totals, bool sweep) {
     const auto fault = static_cast<Fault>(i);
     if (totals.faults[fault] > 0) fmt::print("{:<28}{:>12}\n", to_string(fault), totals.faults[fault]);
   }
+  fmt::print("\n{:<28}{:>12}\n", "class of faults", "seeds");
+  for (size_t i = 0; i < kFaultClassCount; ++i)
+    fmt::print("{:<28}{:>12}\n", to_string(static_cast<FaultClass>(i)), totals.classes[i]);
   fmt::print("\n{:<28}{:>12}\n", "crash while", "times");
   for (const auto& [name, count] : totals.crash_points) fmt::print("{:<28}{:>12}\n", name, count);
   fmt::print("\n{:<28}{:>12}\n", "operation", "answered");
@@ -216,6 +252,7 @@ int run_seeds(const Options& options) {
   RunOptions run = options.run;
   for (uint64_t i = 0; i < options.seeds; ++i) {
     run.seed = options.from + i;
+    if (options.combined) run.plan = Plan::combined(run.seed);
     const bool repeat = i % kRepeatOneIn == 0 && !options.expect_failure;
     if (!run_one(run, repeat, totals)) ++failures;
     if (options.expect_failure && failures > 0) {
@@ -225,7 +262,7 @@ int run_seeds(const Options& options) {
     if ((i + 1) % kProgressEvery == 0) fmt::print("{} seeds, {} failed\n", i + 1, failures);
   }
   if (options.expect_failure) {
-    fmt::print("{} seeds passed although the disk leaves flushes out\n", options.seeds);
+    fmt::print("{} seeds passed although something is left out\n", options.seeds);
     return 1;
   }
   const bool complete = print_table(totals, false);
@@ -237,7 +274,7 @@ int run_seeds(const Options& options) {
 RunOptions short_run(const Options& options) {
   RunOptions run = options.run;
   run.seed = options.from;
-  run.mode = Mode::crash;
+  run.plan = kCrashPlan;
   run.operations = kSweepOperations;
   run.clients = 2;
   return run;
@@ -268,6 +305,40 @@ int run_sweep(const Options& options) {
   return failures == 0 ? 0 : 1;
 }
 
+// Failures of seeds, as a table for docs/testing.md: each class alone in the diagonal.
+int run_pairs(const Options& options) {
+  std::string text = "| |";
+  for (size_t i = 0; i < kFaultClassCount; ++i)
+    text += fmt::format(" {} |", to_string(static_cast<FaultClass>(i)));
+  text += "\n|---|";
+  for (size_t i = 0; i < kFaultClassCount; ++i) text += "---:|";
+  text += '\n';
+  RunOptions run = options.run;
+  if (run.operations == RunOptions().operations) run.operations = kPairOperations;
+  uint64_t failures = 0;
+  uint64_t seed = options.from;
+  for (size_t row = 0; row < kFaultClassCount; ++row) {
+    text += fmt::format("| {} |", to_string(static_cast<FaultClass>(row)));
+    for (size_t column = 0; column <= row; ++column) {
+      run.plan = Plan{static_cast<FaultClass>(row), static_cast<FaultClass>(column)};
+      uint64_t failed = 0;
+      Totals totals;
+      for (uint64_t i = 0; i < options.pairs; ++i) {
+        run.seed = seed++;
+        failed += !run_one(run, false, totals);
+      }
+      text += fmt::format(" {} |", failed);
+      failures += failed;
+      fmt::print("{}: {} seeds, {} failed\n", run.plan->to_string(), options.pairs, failed);
+      (void)std::fflush(stdout);
+    }
+    for (size_t column = row + 1; column < kFaultClassCount; ++column) text += " |";
+    text += '\n';
+  }
+  fmt::print("\n{} seeds each, {} answered operations a seed\n\n{}", options.pairs, run.operations, text);
+  return failures == 0 ? 0 : 1;
+}
+
 int run_single_crash(const Options& options) {
   RunOptions run = short_run(options);
   bool good = true;
@@ -290,6 +361,15 @@ int main(int count, char** arguments) {
     fmt::print("{}", fb::sim::kHelp);
     return 2;
   }
+  std::optional<fb::SafeguardLeftOut> left_out;
+  if (options->left_out) {
+    if (!fb::kSafeguardsSwitchable) {
+      fmt::print("this build has its safeguards built in; the preset safeguards can leave them out\n");
+      return fb::sim::kSkipped;
+    }
+    left_out.emplace(*options->left_out);
+  }
+  if (options->pairs > 0) return fb::sim::run_pairs(*options);
   if (options->sweep) return fb::sim::run_sweep(*options);
   if (options->crash_at_io) return fb::sim::run_single_crash(*options);
   return fb::sim::run_seeds(*options);

@@ -38,17 +38,28 @@ Task<void> verify_client(World& world, Env& env) {
   co_await workload.close();
 }
 
-DiskFaults media_faults(bool all_roles) {
-  DiskFaults faults{.rot_ppm = 25'000, .read_error_ppm = 5'000, .stall_ppm = 500};
-  faults.stall_max = Duration::seconds(2);
-  if (all_roles) {
-    // A last write that the disk only pretended to make leaves nothing behind that could be found wrong.
+// Chances of what the plan has. Lost, misdirected and rotten bytes are of data files only, but rot of any
+// file `late` in the run: a last write of a journal that the disk only pretended to make leaves nothing
+// behind that could be found wrong.
+DiskFaults disk_faults(Plan plan, bool late) {
+  DiskFaults faults;
+  if (plan.has(FaultClass::media)) {
+    faults.rot_ppm = 25'000;
+    faults.read_error_ppm = 5'000;
+    if (!late) {
+      faults.lost_write_ppm = 5'000;
+      faults.misdirected_write_ppm = 5'000;
+      faults.roles = 1U << static_cast<unsigned>(FileRole::data);
+    }
+  }
+  if (plan.has(FaultClass::failing)) {
     faults.write_error_ppm = 10'000;
     faults.sync_error_ppm = 10'000;
-  } else {
-    faults.lost_write_ppm = 5'000;
-    faults.misdirected_write_ppm = 5'000;
-    faults.roles = 1U << static_cast<unsigned>(FileRole::data);
+  }
+  if (plan.has(FaultClass::names)) faults.name_error_ppm = 20'000;
+  if (plan.has(FaultClass::stall) || plan.has(FaultClass::media)) {
+    faults.stall_ppm = 500;
+    faults.stall_max = Duration::seconds(plan.has(FaultClass::stall) ? 15 : 2);
   }
   return faults;
 }
@@ -66,11 +77,11 @@ class Run {
                                       .buffers = {.limit_bytes = 32 * kMiB}})),
         clients_(simulation_.add_node({.name = "clients", .buffers = {.limit_bytes = 4 * kMiB}})),
         world_{
-            .simulation = simulation_, .server = server_, .identity = kIdentity, .mode = mode_of(options)} {
+            .simulation = simulation_, .server = server_, .identity = kIdentity, .plan = plan_of(options)} {
     for (unsigned client = 0; client < options.clients; ++client) {
       for (const std::string& key : Workload::keys_of(client)) world_.keys.try_emplace(key);
     }
-    if (options.tier) {
+    if (options.tier || world_.plan.has(FaultClass::cloud)) {
       cloud_ = &simulation_.add_node({.name = "cloud",
                                       .disk = {.capacity_bytes = kCloudDiskBytes},
                                       .buffers = {.limit_bytes = 32 * kMiB}});
@@ -102,10 +113,8 @@ class Run {
   }
 
  private:
-  static Mode mode_of(const RunOptions& options) {
-    if (options.mode != Mode::all) return options.mode;
-    constexpr std::array kModes = {Mode::crash, Mode::crash, Mode::net, Mode::media};
-    return kModes[options.seed % kModes.size()];
+  static Plan plan_of(const RunOptions& options) {
+    return options.plan.value_or(Plan::of_seed(options.seed));
   }
   Random& random() { return simulation_.random(); }
   bool proceeding() const { return !world_.failed() && !lost_; }
@@ -113,7 +122,8 @@ class Run {
   void start_server() {
     world_.server_started = simulation_.now();
     disk_was_short_ = server_.disk().options().capacity_bytes < kDiskBytes;
-    const bool on_device = is_on_device(simulation_.seed(), world_.mode);
+    disk_failed_ = fails_now();
+    const bool on_device = is_on_device(simulation_.seed(), world_.plan);
     server_.start(make_server_main(simulation_.seed(), on_device, cloud_ != nullptr));
   }
 
@@ -128,9 +138,14 @@ class Run {
   }
 
   void plan_crash() {
-    const CrashKind kind = random().coin() ? CrashKind::power_loss : CrashKind::kill;
-    // Some crashes come while the server still recovers from the last one.
-    const uint64_t reach = random().below(4) == 0 ? 12 : 120;
+    if (!world_.plan.crashes()) return;
+    CrashKind kind = world_.plan.has(FaultClass::kill) ? CrashKind::kill : CrashKind::power_loss;
+    if (world_.plan.has(FaultClass::kill) && world_.plan.has(FaultClass::power) && random().coin())
+      kind = CrashKind::power_loss;
+    // Some crashes come while the server still recovers from the last one; some lives are long enough for a
+    // sweep.
+    uint64_t reach = random().below(4) == 0 ? 12 : 120;
+    if (world_.plan.has(FaultClass::sweep) && random().coin()) reach = 3'000;
     switch (random().below(4)) {
       case 0:
         return server_.crash_at(SimNode::CrashPoint::io_before, random().between(1, reach), kind);
@@ -153,8 +168,8 @@ class Run {
       simulation_.run_for(Duration::milliseconds(static_cast<int64_t>(random().below(100))));
   }
 
-  // The server has ended without a crash. Damage may be a reason to refuse to start or to stop; nothing else
-  // is.
+  // The server has ended without a crash. A disk that fails or is damaged may be a reason to refuse to start
+  // or to stop; nothing else is.
   void after_end() {
     world_.process_died();
     if (disk_was_short_) {
@@ -162,17 +177,24 @@ class Run {
       server_.disk().set_capacity(kDiskBytes);
       return;
     }
-    if (!world_.media_faults() || server_.disk().damages().empty()) {
+    const bool damaged = world_.loses() && !server_.disk().damages().empty();
+    if (!damaged && !disk_failed_) {
       world_.fail("the server ended by itself");
       return;
     }
     server_.disk().faults() = {};
-    if (++restarts_after_damage_ > kRestartsAfterDamageMax) lost_ = true;
+    if (damaged && ++restarts_after_damage_ > kRestartsAfterDamageMax) lost_ = true;
+    calm_ = random().coin();
+  }
+
+  bool fails_now() {
+    const DiskFaults& faults = server_.disk().faults();
+    return (faults.write_error_ppm | faults.sync_error_ppm | faults.name_error_ppm) != 0;
   }
 
   // By what was damaged on the disk. On a device the table knows where pages are; here nothing does.
   uint64_t losses_explained() {
-    const bool on_device = is_on_device(simulation_.seed(), world_.mode);
+    const bool on_device = is_on_device(simulation_.seed(), world_.plan);
     uint64_t losses = 0;
     for (const auto& damage : server_.disk().damages()) {
       const bool page = on_device || damage.file.ends_with("pages");
@@ -196,18 +218,38 @@ class Run {
   }
 
   void change_disk() {
-    if (world_.mode == Mode::media) {
-      const bool late = world_.answered * 10 > options_.operations * 8;
-      if (restarts_after_damage_ == 0) server_.disk().faults() = media_faults(late);
-      return;
+    const bool late = world_.answered * 10 > options_.operations * 8;
+    // What came before a server could not start is over for its next life, or for good where bytes are lost.
+    if (restarts_after_damage_ == 0 && !std::exchange(calm_, false)) {
+      server_.disk().faults() = disk_faults(world_.plan, late);
+      disk_failed_ = disk_failed_ || fails_now();
+    }
+    if (world_.plan.has(FaultClass::stall) && random().below(6) == 0) {
+      simulation_.after(milliseconds(0, 50), [this, length = milliseconds(100, 20'000)] {
+        if (!finishing_) server_.freeze_disk(length);
+      });
     }
     // Space comes and goes.
-    if (!world_.bucket_made || random().below(8) != 0) return;
+    if (!world_.plan.has(FaultClass::full) || !world_.bucket_made || random().below(8) != 0) return;
     world_.disk_may_be_full = true;
     disk_was_short_ = true;
     server_.disk().set_capacity(server_.disk().used_bytes() + random().below(64 * kKiB));
-    simulation_.after(Duration::milliseconds(static_cast<int64_t>(random().between(10, 300))),
-                      [this] { server_.disk().set_capacity(kDiskBytes); });
+    simulation_.after(milliseconds(10, 300), [this] { server_.disk().set_capacity(kDiskBytes); });
+  }
+
+  // The cloud's machine goes and comes back.
+  void change_cloud() {
+    if (random().below(3) != 0 || !cloud_->running()) return;
+    cloud_->crash(random().coin() ? CrashKind::power_loss : CrashKind::kill);
+    simulation_.after(milliseconds(1, 3'000), [this] { start_cloud(); });
+  }
+
+  void start_cloud() {
+    if (!cloud_->running()) cloud_->start(make_cloud_main());
+  }
+
+  Duration milliseconds(uint64_t first, uint64_t last) {
+    return Duration::milliseconds(static_cast<int64_t>(random().between(first, last)));
   }
 
   // Enough work and enough faults; a run that meets few of them does more.
@@ -218,7 +260,8 @@ class Run {
 
   void work() {
     while (proceeding() && !enough()) {
-      if (world_.mode == Mode::net) change_network();
+      if (world_.plan.has(FaultClass::net)) change_network();
+      if (world_.plan.has(FaultClass::cloud)) change_cloud();
       change_disk();
       plan_crash();
       const bool progress =
@@ -258,8 +301,10 @@ class Run {
     simulation_.network().heal_all();
     server_.disk().faults() = {};
     server_.disk().set_capacity(kDiskBytes);
+    if (cloud_ != nullptr) start_cloud();
     wait_for_clients();
     if (lost_ || world_.failed()) return;
+    restart_after_failures();
     verify();
     if (!proceeding()) return;
     if (has_cloud_check()) run_client([this](Env& env) { return end_uploads(world_, env); });
@@ -277,8 +322,20 @@ class Run {
     if (proceeding() && has_cloud_check()) compare_cloud();
   }
 
+  // What has failed once may be refused until the next start.
+  void restart_after_failures() {
+    if (world_.plan.disk_fails()) {
+      if (server_.running()) {
+        server_.crash(random().coin() ? CrashKind::power_loss : CrashKind::kill);
+        world_.process_died();
+      }
+      start_server();
+    }
+    world_.settled = true;
+  }
+
   // What the media have lost nobody can name, and nobody may free.
-  bool has_cloud_check() const { return cloud_ != nullptr && !world_.media_faults(); }
+  bool has_cloud_check() const { return cloud_ != nullptr && !world_.loses(); }
 
   void run_client(SimNode::Main main) {
     clients_.start(std::move(main));
@@ -287,7 +344,7 @@ class Run {
   }
 
   void compare_cloud() {
-    const bool on_device = is_on_device(simulation_.seed(), world_.mode);
+    const bool on_device = is_on_device(simulation_.seed(), world_.plan);
     NamedPieces names;
     server_.start([&](Env& env) -> Task<void> {
       if (env.core() == 0) co_await read_names(world_, env, on_device, names);
@@ -345,7 +402,7 @@ class Run {
     }
     RunResult result;
     result.failure = world_.failure;
-    result.mode = world_.mode;
+    result.plan = world_.plan;
     result.faults = simulation_.faults();
     result.crash_points = simulation_.crash_points();
     result.operations = world_.operations;
@@ -371,6 +428,8 @@ class Run {
   bool finishing_ = false;
   bool crashed_as_planned_ = false;
   bool disk_was_short_ = false;  // at some time since the server was started
+  bool disk_failed_ = false;     // the same
+  bool calm_ = false;            // no faults of the disk in the server's next life
 };
 
 }  // namespace

@@ -17,7 +17,7 @@ inline constexpr uint64_t kFaultsPerSeedMin = 20;
 
 struct RunOptions {
   uint64_t seed = 1;
-  Mode mode = Mode::all;  // all: the seed chooses one of the others
+  std::optional<Plan> plan;  // nothing: the seed chooses
   OmitFlush omit = OmitFlush::none;
   uint64_t operations = 1'000;
   unsigned clients = 4;
@@ -30,14 +30,15 @@ struct RunOptions {
     CrashKind kind;
   };
   std::optional<CrashAt> crash_at;
-  // Large objects go to a cloud bucket: a second server on a machine of its own, which does not crash.
+  // Large objects go to a cloud bucket, also where the plan does not say so: a second server on a machine of
+  // its own.
   bool tier = false;
   bool verbose = false;
 };
 
 struct RunResult {
   std::string failure;  // empty: all promises were kept
-  Mode mode = Mode::crash;
+  Plan plan;
   FaultCounts faults;
   std::map<std::string, uint64_t> crash_points;
   std::map<std::string, uint64_t> operations;

@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "base/ascii.h"
+#include "http/cut_stream.h"
 #include "io/error.h"
 #include "s3/checksum.h"
 #include "s3/chunked_encoder.h"
@@ -23,6 +24,25 @@ std::string lower(std::string_view text) {
   std::string out(text);
   for (char& c : out) c = ascii_lower(c);
   return out;
+}
+
+// The seed says which requests leave in pieces, and where they are cut.
+Cut draw_cut(Env& env) {
+  constexpr uint64_t kOneIn = 4;
+  constexpr Cut kCuts[] = {Cut::bytes, Cut::lines, Cut::middle, Cut::apart, Cut::random};
+  return env.random() % kOneIn == 0 ? kCuts[env.random() % std::size(kCuts)] : Cut::none;
+}
+
+// HTTP's own chunks.
+std::string transfer_chunks(Env& env, const std::string& body) {
+  std::string out;
+  for (size_t at = 0; at < body.size();) {
+    const size_t size = std::min<size_t>(body.size() - at, 1 + env.random() % (2 * kChunkSize));
+    out += fmt::format("{:x}\r\n", size);
+    out.append(body, at, size).append("\r\n");
+    at += size;
+  }
+  return out + "0\r\n\r\n";
 }
 
 std::string chunked_body(const std::string& data) {
@@ -53,11 +73,14 @@ std::string S3Answer::error_code() const {
 
 std::string S3Client::serialize(const S3Request& request) {
   const bool framed = request.form == BodyForm::trailer_crc32;
-  const std::string body = framed ? chunked_body(request.body) : request.body;
+  std::string body = framed ? chunked_body(request.body) : request.body;
+  const bool transfer_chunked = !body.empty() && env_.random() % 4 == 0;
+  if (transfer_chunked) body = transfer_chunks(env_, body);
   std::vector<std::pair<std::string, std::string>> fields = {
       {"Host", server_.to_string()},
       {"x-amz-date", s3::format_amz_date(env_.wall_clock().seconds())},
-      {"Content-Length", fmt::format("{}", body.size())},
+      {transfer_chunked ? "Transfer-Encoding" : "Content-Length",
+       transfer_chunked ? std::string("chunked") : fmt::format("{}", body.size())},
   };
   switch (request.form) {
     case BodyForm::hashed: {
@@ -121,17 +144,19 @@ Task<S3Answer> S3Client::call(const S3Request& request) {
   }
   std::string text = serialize(request);
   iovec vector{text.data(), text.size()};
+  CutStream stream(*socket_, draw_cut(env_));
   // Once a byte has left, the server may act on it. An answer may come before all of a refused body has been
   // sent.
   answer.outcome = S3Answer::Outcome::unknown;
   sent_at_ = env_.now();
-  const Result<void> sent = co_await socket_->send_all({&vector, 1}, {.deadline = deadline});
+  const Result<void> sent = co_await stream.send_all({&vector, 1}, {.deadline = deadline});
   const Result<void> received = co_await receive_answer(request.method == "HEAD", deadline, answer);
   if (received) {
     answer.outcome = S3Answer::Outcome::answered;
   } else {
     answer.why = received.error().to_string();
   }
+  pause_ = {};
   if (!sent || !received || ascii_iequals(answer.header("connection"), "close")) co_await close();
   co_return answer;
 }
@@ -160,6 +185,7 @@ Task<Result<std::string>> S3Client::receive_line(Instant deadline) {
 
 Task<Result<void>> S3Client::receive_to(size_t size, Instant deadline) {
   while (input_.size() < size) {
+    if (pause_.ns > 0) (void)co_await sleep_for(env_, pause_);
     FB_CO_CHECK(co_await receive_more(deadline));
   }
   co_return Result<void>();

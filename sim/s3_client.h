@@ -61,6 +61,8 @@ class S3Client {
       : env_(env), server_(server), identity_(identity), timeout_(timeout) {}
 
   Task<S3Answer> call(const S3Request& request);
+  // So much before each receive of the next call's body.
+  void pause_next(Duration pause) { pause_ = pause; }
   // When the last call began to send; Instant::never() where it did not.
   Instant sent_at() const { return sent_at_; }
   Task<void> close();
@@ -80,6 +82,7 @@ class S3Client {
   Duration timeout_;
   std::optional<Socket> socket_;
   Instant sent_at_ = Instant::never();
+  Duration pause_;
   std::string input_;  // received and not yet consumed
 };
 

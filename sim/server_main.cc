@@ -75,6 +75,7 @@ ServerSettings cloud_settings() {
   settings.durability = Durability::strict;
   settings.scrub_period = {};
   settings.tuning = {};
+  settings.capacity_bytes = 0;  // the whole disk: every shard has segments of the usual size
   return settings;
 }
 
@@ -105,7 +106,7 @@ Task<void> run_core(Server& server, Env& env, bool on_device) {
 
 }  // namespace
 
-StoreTuning tuning_of(uint64_t seed) { return kTunings[seed % kTunings.size()]; }
+StoreTuning tuning_of(uint64_t seed) { return kTunings[seed / 8 % kTunings.size()]; }
 
 SimNode::Main make_server_main(uint64_t seed, bool on_device, bool cloud) {
   ServerSettings settings = settings_of(seed, cloud);

@@ -25,7 +25,7 @@ inline bool has_protected_drive(uint64_t seed) { return seed % 5 == 4; }
 
 // Whether the store of this seed is on a device instead of in folders. Not where files of one kind are to be
 // told from others.
-inline bool is_on_device(uint64_t seed, Mode mode) { return seed % 8 == 5 && mode != Mode::media; }
+inline bool is_on_device(uint64_t seed, Plan plan) { return seed % 9 == 5 && !plan.loses(); }
 
 // One process of the whole server as it ships, with limits so small that checkpoints, trims and compaction
 // happen all the time. The seed chooses among sets of limits.

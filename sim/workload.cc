@@ -16,6 +16,7 @@ namespace {
 
 constexpr uint64_t kWorkloadStream = 0x3'0000;
 constexpr Duration kCallTimeout = Duration::seconds(10);
+constexpr uint64_t kPauseMsMax = 60;
 constexpr size_t kPartSizeMin = 5 * kMiB;
 
 constexpr std::string_view kIdHeader = "x-amz-meta-id";
@@ -35,20 +36,6 @@ constexpr int kDirectoriesTried = 6;    // to find one that can be renamed
 constexpr unsigned kCutAnswersMax = 5;  // of a damaged object, before it counts as lost
 
 }  // namespace
-
-std::string_view to_string(Mode mode) {
-  switch (mode) {
-    case Mode::crash:
-      return "crash";
-    case Mode::media:
-      return "media";
-    case Mode::net:
-      return "net";
-    case Mode::all:
-      return "all";
-  }
-  return "unknown";
-}
 
 Workload::Workload(World& world, Env& env, unsigned number)
     : world_(world),
@@ -134,11 +121,11 @@ Workload::Verdict Workload::judge(const S3Answer& answer, const Expect& expect) 
     case 507:
       ++world_.refused_full;
       // Damaged segments are kept as they are, and take space.
-      if (world_.disk_may_be_full || world_.media_faults()) return Verdict::refused;
+      if (world_.disk_may_be_full || world_.plan.disk_fails()) return Verdict::refused;
       break;
     case 500:
       ++world_.reported_damage;
-      if (world_.media_faults()) return Verdict::unknown;
+      if (world_.loses() || world_.may_fail()) return Verdict::unknown;
       break;
     case 400:
     case 408:
@@ -167,11 +154,12 @@ void Workload::settle(KeyModel& key, Verdict verdict) {
 }
 
 Task<void> Workload::create_bucket() {
-  for (;;) {
+  for (unsigned tries = 0; !world_.settled || !world_.loses() || tries < kCutAnswersMax; ++tries) {
     const S3Answer answer =
         co_await call("create_bucket", {.method = "PUT", .path = fmt::format("/{}", kBucket)});
     const Verdict verdict = judge(answer, {{200, 409}});
-    if (world_.failed() || world_.stopping) co_return;  // a store lost to damage at once never gets one
+    if (world_.failed() || (world_.stopping && !world_.settled))
+      co_return;  // a store lost to damage at once never gets one
     if (verdict != Verdict::done) continue;
     world_.bucket_made = true;
     co_return;
@@ -212,10 +200,14 @@ Task<void> Workload::run() {
 }
 
 Task<void> Workload::verify() {
+  // A disk that failed from the beginning has kept it from being made.
+  if (!world_.bucket_made) co_await create_bucket();
+  if (!world_.bucket_made) co_return;
   for (const auto& [key, model] : world_.keys) {
-    for (unsigned tries = 1; !world_.failed() && !co_await get(key, false, false); ++tries) {
+    const uint64_t unknown = world_.unknown;
+    while (!world_.failed() && !co_await get(key, false, false)) {
       // What is damaged behind its first block is cut off, since its head has been sent by then.
-      if (!world_.media_faults() || tries < kCutAnswersMax) continue;
+      if (!world_.loses() || world_.unknown - unknown < kCutAnswersMax) continue;
       ++world_.reported_damage;
       break;
     }
@@ -311,9 +303,12 @@ Task<bool> Workload::get(const std::string& key, bool head, bool range) {
     wanted.last = wanted.first + random_.below(80'000);
     request.headers.emplace_back("Range", fmt::format("bytes={}-{}", wanted.first, wanted.last));
   }
+  // A slow reader holds what others overwrite meanwhile.
+  if (world_.plan.has(FaultClass::sweep) && !world_.settled && random_.below(8) == 0)
+    client_.pause_next(Duration::milliseconds(static_cast<int64_t>(random_.between(1, kPauseMsMax))));
   const S3Answer answer = co_await call(head ? "head" : range ? "get_range" : "get", request);
   const Verdict verdict = judge(answer, {.done = {200, 206, 404, 416}});
-  if (verdict != Verdict::done) co_return answer.answered() && world_.media_faults();
+  if (verdict != Verdict::done) co_return answer.answered() && world_.loses();
   if (answer.status == 404) {
     if (!head && answer.error_code() != "NoSuchKey") {
       fail(answer, "404 of another kind: " + answer.error_code());
@@ -379,7 +374,7 @@ Task<void> Workload::remove_several() {
     // A key with an error of its own may or may not be gone.
     const bool unsure = verdict == Verdict::done && !deleted.contains(name);
     settle(world_.keys.at(name), unsure ? Verdict::unknown : verdict);
-    if (unsure && !world_.media_faults()) fail(answer, fmt::format("'{}' was not deleted", name));
+    if (unsure && !world_.plan.disk_fails()) fail(answer, fmt::format("'{}' was not deleted", name));
   }
 }
 
@@ -405,7 +400,7 @@ Task<void> Workload::copy(const std::string& from, const std::string& to) {
   if (verdict == Verdict::done && answer.body.find("<CopyObjectResult") == std::string::npos) {
     // A copy may fail after its 200 has been sent.
     verdict = Verdict::unknown;
-    if (!world_.media_faults()) fail(answer, "a copy failed: " + answer.error_code());
+    if (!world_.plan.disk_fails()) fail(answer, "a copy failed: " + answer.error_code());
   }
   settle(model, verdict);
   if (verdict == Verdict::done && answer.body.find(target->etag) == std::string::npos) {
@@ -438,7 +433,7 @@ Task<bool> Workload::list() {
     if (!page.delimiter.empty()) request.query += "&delimiter=%2F";
     if (!token.empty()) request.query += "&continuation-token=" + s3::uri_encode(token, s3::Slash::encode);
     const S3Answer answer = co_await call("list", request);
-    if (judge(answer, {{200}}) != Verdict::done) co_return answer.answered() && world_.media_faults();
+    if (judge(answer, {{200}}) != Verdict::done) co_return answer.answered() && world_.loses();
     check_page(answer, page, seen);
     if (world_.failed()) co_return true;
     pugi::xml_document document;
@@ -550,7 +545,7 @@ Task<void> Workload::multipart(const std::string& key) {
   if (verdict == Verdict::done &&
       completed.body.find("<CompleteMultipartUploadResult") == std::string::npos) {
     verdict = Verdict::unknown;
-    if (!world_.media_faults()) fail(completed, "completion failed: " + completed.error_code());
+    if (!world_.plan.disk_fails()) fail(completed, "completion failed: " + completed.error_code());
   }
   settle(model, verdict);
   if (verdict == Verdict::done && completed.body.find(value->etag) == std::string::npos) {

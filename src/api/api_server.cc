@@ -5,8 +5,15 @@
 
 #include <algorithm>
 
+#include "api/object_response.h"
 #include "api/operations.h"
+#include "http/error.h"
 #include "io/log.h"
+#include "s3/effective_head.h"
+#include "s3/parameters.h"
+#include "s3/preflight.h"
+#include "s3/request_auth.h"
+#include "s3/sigv2.h"
 #include "s3/time.h"
 
 namespace fb::api {
@@ -46,16 +53,80 @@ bool takes_body(s3::Operation operation) {
 // Answers that say more about this server than about the request.
 bool is_trouble(int status) { return status == 500 || status == 503 || status == 507; }
 
-S3Failure signature_failure(const RequestHead& head, const s3::AuthRequest& auth) {
-  S3Failure failure(S3Error::SignatureDoesNotMatch);
-  if (const auto details = s3::explain_signature(head, auth)) {
-    failure = std::move(failure)
-                  .with("AWSAccessKeyId", auth.credential.access_key())
-                  .with("StringToSign", details->string_to_sign)
-                  .with("SignatureProvided", auth.signature)
-                  .with("CanonicalRequest", details->canonical_request);
+// A response that its client broke off, or did not take for so long that it was cut, is no failed request: in
+// log and metrics it keeps the status that was sent, as in AWS's logs. Its name there, or an empty one.
+std::string_view cut_off_by_client(const HttpExchange& exchange, const S3Failure& failure) {
+  if (!exchange.response_begun() || !failure.cause) return {};
+  if (failure.cause->is(HttpError::connection_lost) || failure.cause->is(HttpError::tls_failed))
+    return "ClientDisconnected";
+  return failure.cause->is(HttpError::timed_out) ? "ClientTooSlow" : std::string_view();
+}
+
+// The element by which a failure names what it is about, where the place that failed did not know it.
+void name_subject(S3Failure& failure, const s3::Route& route) {
+  if (!failure.elements.empty()) return;
+  switch (failure.error) {
+    case S3Error::NoSuchBucket:
+    case S3Error::BucketNotEmpty:
+    case S3Error::BucketAlreadyExists:
+    case S3Error::BucketAlreadyOwnedByYou:
+      if (!route.bucket.empty()) failure = std::move(failure).with("BucketName", route.bucket);
+      return;
+    case S3Error::NoSuchKey:
+      if (!route.key.empty()) failure = std::move(failure).with("Key", route.key);
+      return;
+    default:
+      return;
   }
-  return failure;
+}
+
+// More of a canonical request than this tells nobody anything, and each of its bytes is shown three times
+// more in hexadecimal.
+constexpr size_t kExplainedBytesMax = 4096;
+
+// "47 45 54 0a ..."
+std::string bytes_of(std::string_view text) {
+  std::string out;
+  for (const char c : text)
+    out += fmt::format("{}{:02x}", out.empty() ? "" : " ", static_cast<unsigned>(static_cast<uint8_t>(c)));
+  return out;
+}
+
+// As AWS shows it, elements and order, so that authors of clients can compare.
+S3Failure signature_failure(const RequestHead& head, const s3::AuthRequest& auth,
+                            const s3::ServedNames& names) {
+  S3Failure failure(S3Error::SignatureDoesNotMatch);
+  std::string text, canonical;
+  if (auth.version == s3::SignatureVersion::v2) {
+    const auto explained =
+        s3::string_to_sign_v2(head, auth, s3::bucket_of_host(head.header("host"), names.domains));
+    if (!explained) return failure;
+    text = *explained;
+  } else {
+    const auto explained = s3::explain_signature(head, auth);
+    if (!explained) return failure;
+    text = explained->string_to_sign;
+    canonical = explained->canonical_request;
+  }
+  text.resize(std::min(text.size(), kExplainedBytesMax));
+  canonical.resize(std::min(canonical.size(), kExplainedBytesMax));
+  failure = std::move(failure)
+                .with("AWSAccessKeyId", auth.credential.access_key())
+                .with("StringToSign", text)
+                .with("SignatureProvided", auth.signature)
+                .with("StringToSignBytes", bytes_of(text));
+  if (canonical.empty()) return failure;
+  return std::move(failure)
+      .with("CanonicalRequest", canonical)
+      .with("CanonicalRequestBytes", bytes_of(canonical));
+}
+
+S3Failure signature_v2_is_off() {
+  return S3Failure(
+      S3Error::InvalidRequest,
+      "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256. "
+      "Signature version 2 is switched off here: set signature_version='s3v4' (boto3), "
+      "s3.signature_version = s3v4 (AWS CLI), signature_v2 = False (s3cmd), or the like.");
 }
 
 }  // namespace
@@ -66,46 +137,70 @@ ApiServer::ApiServer(Services services, RootClient& roots, const ApiOptions& opt
       options_(options),
       copies_(services.env,
               std::clamp<uint64_t>(services.env.buffers().limit_bytes() / kPoolBytesPerCopy, 1, kCopiesMax)),
+      texts_(services.env, text_memory_bytes(services.env.buffers().limit_bytes())),
       md5s_(services.env) {
   const RequestId id = make_request_id(services.env);
   host_id_.assign(id.data(), id.size());
 }
 
+uint64_t ApiServer::text_bytes() const {
+  return text_memory_bytes(services_.env.buffers().limit_bytes()) - texts_.available();
+}
+
 Task<void> ApiServer::handle(HttpExchange& exchange) {
   const RequestId id = make_request_id(services_.env);
   s3::RouteBuffer buffer;
+  const s3::EffectiveHead effective(exchange.request());
   Call call{.services = services_,
             .roots = roots_,
             .exchange = exchange,
             .options = options_,
-            .head = exchange.request(),
+            .head = effective.head(),
             .request_id = {id.data(), id.size()},
+            .host = exchange.request().header("host"),
             .copies = copies_,
+            .texts = texts_,
             .md5s = md5s_};
   add_request_ids(call);
 
   size_t operation = kOperationUnknown;
-  const auto outcome = co_await process(call, buffer, operation);
+  const auto outcome = co_await process(call, effective.problem(), buffer, operation);
   int status = exchange.status();
   std::string_view error;
   if (!outcome) {
-    error = outcome.error().code();
-    ++metrics_.errors[static_cast<size_t>(outcome.error().error)];
-    status = co_await respond_failure(call, outcome.error());
+    error = cut_off_by_client(exchange, outcome.error());
+    if (error.empty()) {
+      error = outcome.error().code();
+      ++metrics_.errors[static_cast<size_t>(outcome.error().error)];
+      status = co_await respond_failure(call, outcome.error());
+    } else {
+      ++metrics_.cut_responses;
+      exchange.close_after();
+    }
   }
   const Duration latency = services_.env.now() - exchange.started();
   metrics_.record(operation, status, latency, exchange.body_received_bytes(), exchange.body_sent_bytes());
   if (options_.access_log) write_access_log(call, status, latency, error);
 }
 
-Task<S3Result<void>> ApiServer::process(Call& call, s3::RouteBuffer& buffer, size_t& operation) {
-  auto routed = s3::route(call.head, options_.domains, buffer);
+// The signature decides over which name the request came, and that name decides the bucket: so authentication
+// comes before routing. A refused request is routed too, by its Host header, for log and metrics only.
+Task<S3Result<void>> ApiServer::process(Call& call, const S3Result<void>& head_problem,
+                                        s3::RouteBuffer& buffer, size_t& operation) {
+  const RequestHead& sent = call.exchange.request();
+  FB_CO_CHECK(s3::check_header_section(sent));
+  if (auto answer = s3::unsigned_answer(sent, call.host, options_.domains)) co_return *std::move(answer);
+  const auto authenticated = co_await authenticate(call);
+  const auto routed = s3::route(call.head, call.host, options_.domains, buffer);
   if (routed) {
     call.route = *routed;
     operation = static_cast<size_t>(call.route.operation);
   }
-  FB_CO_CHECK(co_await authenticate(call));
+  if (!authenticated) co_return authenticated.error();
+  call.exchange.set_authenticated();
+  if (!head_problem) co_return head_problem.error();
   if (!routed) co_return routed.error();
+  FB_CO_CHECK(s3::check_parameters(parse_context(call)));
   if (!takes_body(call.route.operation) && call.auth.payload == s3::PayloadKind::hash &&
       call.exchange.content_length() == 0 && call.auth.body_sha256 != s3::sha256("")) {
     co_return S3Error::XAmzContentSHA256Mismatch;
@@ -115,9 +210,12 @@ Task<S3Result<void>> ApiServer::process(Call& call, s3::RouteBuffer& buffer, siz
 }
 
 Task<S3Result<void>> ApiServer::authenticate(Call& call) {
-  auto parsed = s3::parse_auth(call.head);
+  const RequestHead& sent = call.exchange.request();
+  auto parsed = s3::parse_auth(sent);
   if (!parsed) co_return to_failure(parsed.error());
   call.auth = *parsed;
+  if (call.auth.version == s3::SignatureVersion::v2 && !options_.signature_v2)
+    co_return signature_v2_is_off();
   if (call.auth.kind == s3::AuthKind::anonymous) {
     co_return S3Failure(S3Error::AccessDenied,
                         "Anonymous access is not allowed. Sign the request with an access key.");
@@ -139,18 +237,15 @@ Task<S3Result<void>> ApiServer::authenticate(Call& call) {
   call.owner = key->owner;
   call.owner_display_name = key->owner_display_name;
   const int64_t now_seconds = services_.env.wall_clock().seconds();
-  auto verified = s3::authenticate(call.head, call.auth, key->secret.reveal(), now_seconds, signing_keys_);
-  if (!verified && verified.error().is(s3::AuthError::signature_mismatch) &&
-      !options_.external_host.empty()) {
-    verified = s3::authenticate(call.head, call.auth, key->secret.reveal(), now_seconds, signing_keys_,
-                                options_.external_host);
-  }
+  const auto verified = s3::authenticate_request(sent, call.auth, key->secret.reveal(), now_seconds,
+                                                 signing_keys_, served_names());
   if (!verified) {
     if (verified.error().is(s3::AuthError::signature_mismatch))
-      co_return signature_failure(call.head, call.auth);
+      co_return signature_failure(sent, call.auth, served_names());
     co_return to_failure(verified.error());
   }
-  call.signing_key = *verified;
+  call.host = verified->host;
+  call.signing_key = verified->key;
   co_return S3Result<void>();
 }
 
@@ -245,7 +340,11 @@ Task<int> ApiServer::respond_failure(Call& call, const S3Failure& failure) {
   exchange.headers().clear();
   add_request_ids(call);
   if (status == 503) exchange.headers().add("Retry-After", "1");
-  if (status == 405) exchange.headers().add("Allow", s3::allowed_methods(call.head, options_.domains));
+  if (status == 405)
+    exchange.headers().add("Allow", s3::allowed_methods(call.head, call.host, options_.domains));
+  // GetBucketRegion of the Go SDKs asks anonymously.
+  if (status == 403 && call.route.operation == s3::Operation::HeadBucket)
+    exchange.headers().add("x-amz-bucket-region", options_.region);
   if (failure.error == S3Error::InvalidRange) {
     for (const auto& [name, value] : failure.elements) {
       if (name == kActualObjectSize) exchange.headers().add("Content-Range", "bytes */" + value);
@@ -256,7 +355,9 @@ Task<int> ApiServer::respond_failure(Call& call, const S3Failure& failure) {
     co_return status;
   }
   std::string document;
-  s3::append_error_xml(failure, call.head.path, call.request_id, host_id_, document);
+  S3Failure named = failure;
+  name_subject(named, call.route);
+  s3::append_error_xml(named, call.head.path, call.request_id, host_id_, document);
   exchange.headers().add("Content-Type", "application/xml");
   iovec body{document.data(), document.size()};
   (void)co_await exchange.respond(status, {&body, 1});
@@ -276,7 +377,8 @@ std::string ApiServer::protocol_error(int status, HeaderWriter& headers) {
       failure = S3Failure(S3Error::InvalidURI, "The request line is too long.");
       break;
     case 431:
-      failure = S3Error::RequestHeaderSectionTooLarge;
+      failure = S3Failure(S3Error::RequestHeaderSectionTooLarge)
+                    .with("MaxSizeAllowed", std::to_string(s3::kHeaderSectionSizeMax));
       break;
     case 501:
       failure = S3Error::NotImplemented;
@@ -290,6 +392,7 @@ std::string ApiServer::protocol_error(int status, HeaderWriter& headers) {
   const RequestId id = make_request_id(services_.env);
   ++metrics_.errors[static_cast<size_t>(failure.error)];
   headers.add("x-amz-request-id", std::string_view(id.data(), id.size()));
+  if (status == 503) headers.add("Retry-After", "1");
   headers.add("Content-Type", "application/xml");
   std::string document;
   s3::append_error_xml(failure, "", {id.data(), id.size()}, host_id_, document);
@@ -298,12 +401,15 @@ std::string ApiServer::protocol_error(int status, HeaderWriter& headers) {
 
 void ApiServer::write_access_log(const Call& call, int status, Duration latency, std::string_view error) {
   const HttpExchange& exchange = call.exchange;
+  s3::NamesForLog names;
+  const bool refused_early = call.route.bucket.empty();
+  if (refused_early) names = s3::names_for_log(call.head, call.host, options_.domains);
   log(services_.env, LogLevel::info, "access",
-      {{"operation", s3::operation_name(call.head, options_.domains)},
+      {{"operation", s3::operation_name(call.head, call.host, options_.domains)},
        {"status", status},
        {"error", error},
-       {"bucket", call.route.bucket},
-       {"key", call.route.key},
+       {"bucket", refused_early ? std::string_view(names.bucket) : call.route.bucket},
+       {"key", refused_early ? std::string_view(names.key) : call.route.key},
        {"access_key",
         call.auth.credential.text().empty() ? std::string_view() : call.auth.credential.access_key()},
        {"peer", exchange.peer().to_string()},

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+
 #include "api/call.h"
 #include "api/metrics.h"
 #include "io/sync.h"
+#include "s3/virtual_host.h"
 
 namespace fb::api {
 
@@ -11,6 +14,9 @@ namespace fb::api {
 // everyone else; fewer where the pool is small.
 inline constexpr uint64_t kCopiesMax = 8;
 inline constexpr uint64_t kPoolBytesPerCopy = 4 * kMiB;
+// For the texts of XML bodies; the largest one has 8 MiB.
+inline constexpr uint64_t kTextMemoryMin = 16 * kMiB;
+inline uint64_t text_memory_bytes(uint64_t pool_bytes) { return std::max(kTextMemoryMin, pool_bytes / 4); }
 
 // S3 over HTTP on one core: authenticates each request before any other work, finds its operation, runs it,
 // counts it. Keeps no state between requests but signing keys and counters. Never caches the result of a
@@ -23,10 +29,13 @@ class ApiServer final : public HttpHandler {
   std::string protocol_error(int status, HeaderWriter& headers) override;
 
   const ApiMetrics& metrics() const { return metrics_; }
+  uint64_t text_bytes() const;
 
  private:
-  Task<S3Result<void>> process(Call& call, s3::RouteBuffer& buffer, size_t& operation);
+  Task<S3Result<void>> process(Call& call, const S3Result<void>& head_problem, s3::RouteBuffer& buffer,
+                               size_t& operation);
   Task<S3Result<void>> authenticate(Call& call);
+  s3::ServedNames served_names() const { return {options_.domains, options_.external_host}; }
   Task<S3Result<void>> find_bucket(Call& call);
   Task<S3Result<void>> run(Call& call);
   void add_request_ids(Call& call);
@@ -39,6 +48,7 @@ class ApiServer final : public HttpHandler {
   s3::SigningKeyCache signing_keys_;
   ApiMetrics metrics_;
   Semaphore copies_;
+  Semaphore texts_;
   Md5Batch md5s_;
   std::string host_id_;
 };

@@ -12,6 +12,7 @@
 
 #include "api/api_server.h"
 #include "bss/store.h"
+#include "http/cut_stream.h"
 #include "http/http_client.h"
 #include "http/http_server.h"
 #include "io/scope.h"
@@ -45,6 +46,8 @@ enum class Auth : uint8_t {
   streaming_signed,
   streaming_signed_trailer,
   streaming_unsigned_trailer,
+  v2_header,
+  v2_presigned,
   // Refused:
   none,
   bad_signature,
@@ -60,10 +63,27 @@ enum class Auth : uint8_t {
   wrong_trailer_signature,
   wrong_trailer_checksum,
   unsigned_header,
+  v2_bad_secret,
+  v2_unknown_key,
+  v2_skewed_past,
+  v2_skewed_future,
+  v2_presigned_expired,
+  v2_presigned_far,
+  v2_presigned_changed,
+  v2_presigned_bad_secret,
+  v2_unsigned_header,
 };
-inline constexpr Auth kAccepted[] = {
-    Auth::header_hash,      Auth::header_unsigned,          Auth::presigned,
-    Auth::streaming_signed, Auth::streaming_signed_trailer, Auth::streaming_unsigned_trailer};
+constexpr bool is_v2(Auth auth) {
+  return auth == Auth::v2_header || auth == Auth::v2_presigned || auth >= Auth::v2_bad_secret;
+}
+inline constexpr Auth kAccepted[] = {Auth::header_hash,
+                                     Auth::header_unsigned,
+                                     Auth::presigned,
+                                     Auth::streaming_signed,
+                                     Auth::streaming_signed_trailer,
+                                     Auth::streaming_unsigned_trailer,
+                                     Auth::v2_header,
+                                     Auth::v2_presigned};
 // Refused by the head alone, whatever the operation.
 inline constexpr Auth kRefused[] = {Auth::none,
                                     Auth::bad_signature,
@@ -74,7 +94,16 @@ inline constexpr Auth kRefused[] = {Auth::none,
                                     Auth::presigned_expired,
                                     Auth::presigned_not_yet,
                                     Auth::presigned_changed,
-                                    Auth::unsigned_header};
+                                    Auth::unsigned_header,
+                                    Auth::v2_bad_secret,
+                                    Auth::v2_unknown_key,
+                                    Auth::v2_skewed_past,
+                                    Auth::v2_skewed_future,
+                                    Auth::v2_presigned_expired,
+                                    Auth::v2_presigned_far,
+                                    Auth::v2_presigned_changed,
+                                    Auth::v2_presigned_bad_secret,
+                                    Auth::v2_unsigned_header};
 // Refused once the body has been read: for operations that have one.
 inline constexpr Auth kRefusedBody[] = {Auth::wrong_hash, Auth::wrong_chunk_signature,
                                         Auth::wrong_trailer_signature, Auth::wrong_trailer_checksum};
@@ -135,6 +164,7 @@ class TestClient {
   int64_t clock_offset_seconds = 0;
   std::string access_key{kAccessKey};
   std::string secret{kSecretKey};
+  std::vector<std::string> domains;  // of the server: version 2 signs the bucket that a host names
 
  private:
   struct Prepared {
@@ -143,12 +173,14 @@ class TestClient {
     std::string body;
   };
   Prepared prepare(const Req& request);
-  Task<bool> send(const Req& request, const Prepared& prepared, size_t held_back);
+  Prepared prepare_v2(const Req& request);
+  Task<bool> send(const Req& request, size_t held_back);
   Task<Reply> receive();
 
   Env& env_;
   Endpoint endpoint_;
   std::unique_ptr<Socket> socket_;
+  std::unique_ptr<CutStream> stream_;
   std::unique_ptr<HttpClient> client_;
   std::string rest_;
   bool chunked_ = false;

@@ -65,18 +65,32 @@ std::vector<Operation> all_operations(const std::string& upload_id, const std::s
   };
 }
 
-std::string expected_code(Auth auth) {
+// Version 2 does not sign the item that makes a request a rename.
+bool is_covered(const Operation& operation, Auth auth) {
+  return !is_v2(auth) || operation.name != "RenameObject";
+}
+
+std::string expected_code(const Operation& operation, Auth auth) {
+  const bool known_in_time = auth != Auth::v2_unknown_key && auth != Auth::v2_skewed_past &&
+                             auth != Auth::v2_skewed_future && auth != Auth::v2_presigned_far;
+  if (!is_covered(operation, auth) && known_in_time) return "AccessDenied";
   switch (auth) {
+    case Auth::v2_presigned_expired:
     case Auth::none:
     case Auth::presigned_expired:
     case Auth::presigned_not_yet:
     case Auth::unsigned_header:
       return "AccessDenied";
     case Auth::unknown_key:
+    case Auth::v2_unknown_key:
       return "InvalidAccessKeyId";
     case Auth::skewed_past:
     case Auth::skewed_future:
+    case Auth::v2_skewed_past:
+    case Auth::v2_skewed_future:
       return "RequestTimeTooSkewed";
+    case Auth::v2_presigned_far:
+      return "AuthorizationQueryParametersError";
     case Auth::wrong_hash:
       return "XAmzContentSHA256Mismatch";
     case Auth::wrong_trailer_checksum:
@@ -115,8 +129,10 @@ TEST(ApiAuthMatrix, RefusedMeansNothingChanged) {
         Req request = operation.request;
         request.auth = auth;
         const Reply reply = co_await server.call(request);
-        EXPECT_EQ(reply.status, 403) << operation.name << static_cast<int>(auth) << reply.body;
-        EXPECT_EQ(reply.code(), request.method == "HEAD" ? "" : expected_code(auth)) << operation.name;
+        EXPECT_EQ(reply.status, auth == Auth::v2_presigned_far ? 400 : 403)
+            << operation.name << static_cast<int>(auth) << reply.body;
+        EXPECT_EQ(reply.code(), request.method == "HEAD" ? "" : expected_code(operation, auth))
+            << operation.name << static_cast<int>(auth);
         EXPECT_TRUE(reply.body.find(kSecretKey) == std::string::npos);
       }
       if (!operation.has_body) continue;
@@ -125,7 +141,7 @@ TEST(ApiAuthMatrix, RefusedMeansNothingChanged) {
         request.auth = auth;
         const Reply reply = co_await server.call(request);
         EXPECT_TRUE(reply.status == 400 || reply.status == 403) << operation.name << reply.body;
-        EXPECT_EQ(reply.code(), expected_code(auth)) << operation.name;
+        EXPECT_EQ(reply.code(), expected_code(operation, auth)) << operation.name;
       }
     }
     EXPECT_EQ(co_await server.state(), before);
@@ -142,7 +158,9 @@ TEST(ApiAuthMatrix, EveryFormIsAccepted) {
         request.auth = auth;
         const Reply reply = co_await server.call(request);
         // The upload was completed before: it is gone.
-        const int expected = operation.name == "AbortMultipartUpload" ? 404 : operation.status;
+        const int expected = operation.name == "AbortMultipartUpload" ? 404
+                             : !is_covered(operation, auth)           ? 403
+                                                                      : operation.status;
         EXPECT_EQ(reply.status, expected) << operation.name << " " << static_cast<int>(auth) << reply.body;
       }
       co_await server.check_blobs();
@@ -174,23 +192,6 @@ TEST(ApiAuthMatrix, ChunksCannotBeMoved) {
     EXPECT_TRUE(co_await server.get("/bucket/key") == put.body);
     co_await server.check_blobs();
   });
-}
-
-TEST(ApiAuthMatrix, ExternalHostIsAcceptedToo) {
-  const WorldOptions options{.api = {.external_host = "s3.example.com"}};
-  run_world(
-      [](TestServer& server) -> Task<void> {
-        co_await server.make_bucket();
-        Req signed_outside{.path = "/bucket", .host = "s3.example.com"};
-        std::string text = server.client.serialize(signed_outside);
-        text.replace(text.find("Host: s3.example.com"), 20, "Host: internal:8080");
-        EXPECT_TRUE((co_await server.client.raw(text)).starts_with("HTTP/1.1 200"));
-        signed_outside.host = "evil.example.com";
-        text = server.client.serialize(signed_outside);
-        text.replace(text.find("Host: evil.example.com"), 22, "Host: internal:8080");
-        EXPECT_TRUE((co_await server.client.raw(text)).starts_with("HTTP/1.1 403"));
-      },
-      options);
 }
 
 TEST(ApiAuthMatrix, VirtualHosts) {

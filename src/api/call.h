@@ -26,6 +26,7 @@ struct ApiOptions {
   std::vector<std::string> domains;  // virtual-host style, lower case
   std::string external_host;         // what clients sign as Host where a proxy rewrites it; empty: none
   std::string region = "us-east-1";
+  bool signature_v2 = true;  // signature version 2 is accepted
   bool access_log = false;
 };
 
@@ -41,15 +42,17 @@ struct Call {
   RootClient& roots;
   HttpExchange& exchange;
   const ApiOptions& options;
-  const RequestHead& head;
+  const RequestHead& head;  // with the x-amz-* items of the query as headers: see s3/effective_head.h
   std::string_view request_id;
-  s3::Route route;
+  std::string_view host;  // the name it was signed for; the Host header where it was refused
+  s3::Route route;        // by `host`
   s3::AuthRequest auth;
   std::optional<s3::SigningKey> signing_key;  // for the signatures of chunks
   std::string owner;                          // canonical id of who asks
   std::string owner_display_name;
   BucketId bucket;    // set for operations on buckets and objects, but CreateBucket
   Semaphore& copies;  // bounds the copies of this core, see kCopiesMax
+  Semaphore& texts;   // bytes of XML bodies, see text_memory_bytes
   Md5Batch& md5s;     // of this core
 
   CallContext context() const { return services.context(); }

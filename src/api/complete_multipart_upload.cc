@@ -3,8 +3,11 @@
 // whose record takes over the blobs of the parts it lists; the others become garbage in the same step. It is
 // conditional on the version of the upload's record, which every part written changes, so that no part is
 // replaced between reading and naming it, and on what the request demands of the object that is there. Where
-// it fails it begins again and looks which of the two it was. A repeated Complete finds the object that the
+// it fails it begins again and looks which of the two it was; so it does where the parts that it read do not
+// fit the request, but the upload has changed meanwhile. A repeated Complete finds the object that the
 // first one made, by the upload id in its record.
+
+#include <fmt/format.h>
 
 #include <array>
 #include <map>
@@ -14,6 +17,7 @@
 #include "api/request_body.h"
 #include "api/upload.h"
 #include "api/write_condition.h"
+#include "s3/multipart_checksum.h"
 
 namespace fb::api {
 namespace {
@@ -22,7 +26,9 @@ namespace {
 constexpr int kAttemptsMax = 16;
 
 struct StoredPart {
-  std::string bytes;  // the record, for its views
+  StoredPart() = default;
+  StoredPart(const StoredPart&) = delete;  // the record has views into the bytes
+  std::string bytes;
   PartRecord record;
 };
 using StoredParts = std::map<uint32_t, StoredPart>;
@@ -48,31 +54,46 @@ Task<S3Result<StoredParts>> read_parts(Call& call, std::string_view upload_id) {
   co_return parts;
 }
 
-S3Result<const StoredPart*> match_part(const StoredParts& parts, const s3::CompletedPart& wanted,
-                                       std::string_view upload_id) {
-  const auto fail = [&] {
-    return S3Failure(S3Error::InvalidPart)
-        .with("UploadId", upload_id)
-        .with("PartNumber", std::to_string(wanted.number))
-        .with("ETag", wanted.etag);
-  };
-  const auto found = parts.find(wanted.number);
-  if (found == parts.end()) return fail();
-  const auto etag = s3::Etag::parse(wanted.etag);
-  if (!etag || etag->part_count != 0 || etag->md5 != found->second.record.md5) return fail();
-  for (const s3::ChecksumValue& checksum : wanted.checksums) {
-    if (to_record(checksum) != found->second.record.checksum) return fail();
-  }
-  return &found->second;
+s3::PartChecksums checksums_of(const PartRecord& part) {
+  s3::PartChecksums known{.size_bytes = part.size_bytes, .own = to_checksum_value(part.checksum)};
+  if (part.crc64nvme) known.crc64nvme = s3::ChecksumValue(s3::ChecksumKind::crc64nvme, *part.crc64nvme);
+  return known;
 }
 
-S3Result<std::vector<RecordPart>> choose_parts(const StoredParts& stored,
-                                               const std::vector<s3::CompletedPart>& wanted,
-                                               std::string_view upload_id) {
-  std::vector<RecordPart> chosen;
-  chosen.reserve(wanted.size());
+S3Failure with_part(S3Failure failure, const s3::CompletedPart& wanted, std::string_view upload_id) {
+  return std::move(failure)
+      .with("UploadId", upload_id)
+      .with("PartNumber", std::to_string(wanted.number))
+      .with("ETag", wanted.etag);
+}
+
+S3Result<const StoredPart*> match_part(const StoredParts& parts, const s3::CompletedPart& wanted,
+                                       std::string_view upload_id, const s3::UploadChecksum& upload) {
+  const auto found = parts.find(wanted.number);
+  if (found == parts.end()) return with_part(S3Error::InvalidPart, wanted, upload_id);
+  const PartRecord& part = found->second.record;
+  const auto etag = s3::Etag::parse(wanted.etag);
+  if (!etag || etag->part_count != 0 || etag->md5 != part.md5)
+    return with_part(S3Error::InvalidPart, wanted, upload_id);
+  const auto checked = s3::check_part(wanted, checksums_of(part), upload);
+  if (checked) return &found->second;
+  if (checked.error().error == S3Error::InvalidPart) return with_part(checked.error(), wanted, upload_id);
+  return checked.error();
+}
+
+// The parts that make up the object, and its checksum.
+struct ChosenParts {
+  std::vector<RecordPart> parts;
+  std::vector<s3::PartChecksums> checksums;
+};
+
+S3Result<ChosenParts> choose_parts(const StoredParts& stored, const std::vector<s3::CompletedPart>& wanted,
+                                   std::string_view upload_id, const s3::UploadChecksum& upload) {
+  ChosenParts chosen;
+  chosen.parts.reserve(wanted.size());
+  chosen.checksums.reserve(wanted.size());
   for (const s3::CompletedPart& part : wanted) {
-    FB_TRY(const StoredPart* const found, match_part(stored, part, upload_id));
+    FB_TRY(const StoredPart* const found, match_part(stored, part, upload_id, upload));
     if (&part != &wanted.back() && found->record.size_bytes < s3::kPartSizeMin) {
       return S3Failure(S3Error::EntityTooSmall)
           .with("ProposedSize", std::to_string(found->record.size_bytes))
@@ -80,67 +101,31 @@ S3Result<std::vector<RecordPart>> choose_parts(const StoredParts& stored,
           .with("PartNumber", std::to_string(part.number))
           .with("ETag", part.etag);
     }
-    chosen.push_back({.number = static_cast<uint16_t>(part.number),
-                      .content = found->record.content,
-                      .md5 = found->record.md5,
-                      .checksum = found->record.checksum});
+    chosen.checksums.push_back(checksums_of(found->record));
+    // In the object a part has a checksum of the object's algorithm.
+    const auto& crc64nvme = chosen.checksums.back().crc64nvme;
+    chosen.parts.push_back({.number = static_cast<uint16_t>(part.number),
+                            .content = found->record.content,
+                            .md5 = found->record.md5,
+                            .checksum = crc64nvme ? to_record(*crc64nvme) : found->record.checksum});
   }
   return chosen;
 }
 
-// The object's checksum from those of its parts; none where a part has none of that kind.
-std::optional<RecordChecksum> object_checksum(const std::vector<RecordPart>& parts, s3::ChecksumKind kind,
-                                              bool composite) {
-  s3::CompositeChecksum of_parts(composite ? kind : s3::ChecksumKind::crc32);
-  std::optional<s3::ChecksumValue> combined;
-  for (const RecordPart& part : parts) {
-    if (part.checksum.algorithm != to_record(kind)) return std::nullopt;
-    const s3::ChecksumValue value(kind, {part.checksum.value.data(), part.checksum.size});
-    if (composite) {
-      of_parts.add(value);
-    } else {
-      combined = combined ? s3::combine(*combined, value, part.content.length_bytes) : value;
-    }
-  }
-  return composite ? to_record(of_parts.finish()) : to_record(*combined);
-}
-
 S3Result<RecordChecksum> resolve_checksum(const s3::CompleteMultipartUploadRequest& request,
-                                          const UploadRecord& upload, const std::vector<RecordPart>& parts) {
-  auto kind = to_checksum_kind(upload.checksum_algorithm);
-  bool composite = upload.checksum_composite;
-  if (request.checksum_type && kind && (*request.checksum_type == s3::ChecksumType::composite) != composite) {
-    return S3Failure(S3Error::InvalidRequest,
-                     "x-amz-checksum-type differs from the one the upload was created with.");
-  }
-  if (!kind && request.checksum) {
-    kind = request.checksum->kind;
-    composite = request.checksum_type ? *request.checksum_type == s3::ChecksumType::composite
-                                      : request.checksum->text.find('-') != std::string_view::npos;
-    if (composite ? !s3::can_be_composite(*kind) : !s3::can_be_full_object(*kind)) {
-      return S3Failure(S3Error::InvalidRequest, "The checksum's type does not fit its algorithm.");
-    }
-  }
-  if (!kind) return RecordChecksum{};
-  const auto checksum = object_checksum(parts, *kind, composite);
-  if (!checksum) {
-    return S3Failure(
-        S3Error::InvalidRequest,
-        "The parts carry no " + std::string(s3::checksum_name(*kind)) +
-            " checksums. Name the algorithm in CreateMultipartUpload, or send it with every part.");
-  }
-  if (request.checksum &&
-      (request.checksum->kind != *kind || request.checksum->text != checksum_text(*checksum, parts.size()))) {
-    return S3Failure(S3Error::BadDigest, "The " + std::string(s3::checksum_name(*kind)) +
-                                             " you specified did not match the calculated checksum.");
-  }
-  return *checksum;
+                                          const s3::UploadChecksum& upload, const ChosenParts& chosen) {
+  FB_TRY(const auto checksum,
+         s3::object_checksum(upload, chosen.checksums, request.checksum, request.checksum_type));
+  if (!checksum) return RecordChecksum{};
+  RecordChecksum record = to_record(checksum->value);
+  record.composite = checksum->type == s3::ChecksumType::composite;
+  return record;
 }
 
 Task<S3Result<void>> respond_completed(Call& call, const s3::CompleteMultipartUploadRequest& request,
                                        const ObjectRecord& record) {
-  const std::string location = std::string(call.head.tls ? "https://" : "http://") +
-                               std::string(call.head.header("host")) + std::string(call.head.path);
+  const std::string location = std::string(call.head.tls ? "https://" : "http://") + std::string(call.host) +
+                               std::string(call.head.path);
   std::string document;
   s3::write_complete_multipart_upload_result(location, request.bucket, request.key, shown_etag(record.etag),
                                              shown_checksum(record.checksum, record.parts.size()), document);
@@ -150,15 +135,53 @@ Task<S3Result<void>> respond_completed(Call& call, const s3::CompleteMultipartUp
 // The upload is gone, or the condition fails: because this same request has completed it before, or truly.
 Task<S3Result<void>> replay(Call& call, const s3::CompleteMultipartUploadRequest& request,
                             S3Failure failure) {
-  const auto found =
-      co_await call.services.names.get(call.context(), call.bucket, Space::objects, request.key);
+  auto found = co_await call.services.names.get(call.context(), call.bucket, Space::objects, request.key);
   if (!found) {
     if (found.error().is(NamespaceError::not_found)) co_return failure;
     co_return to_failure(found.error());
   }
+  found->pin.reset();  // no content is read, and the client may be slow to take the answer
   FB_CO_TRY(const ObjectRecord record, as_s3(ObjectRecord::decode(found->record)));
   if (record.upload_id.empty() || record.upload_id != request.upload_id) co_return failure;
   co_return co_await respond_completed(call, request, record);
+}
+
+// The object that the listed parts make.
+S3Result<ObjectRecord> make_object(const s3::CompleteMultipartUploadRequest& request,
+                                   const UploadRecord& upload, const StoredParts& stored,
+                                   const std::vector<s3::CompletedPart>& wanted) {
+  const s3::UploadChecksum upload_checksum = to_upload_checksum(upload);
+  FB_TRY(ChosenParts chosen, choose_parts(stored, wanted, request.upload_id, upload_checksum));
+  FB_TRY(const RecordChecksum checksum, resolve_checksum(request, upload_checksum, chosen));
+  ObjectRecord record{.checksum = checksum, .metadata = upload.metadata, .upload_id = request.upload_id};
+  std::vector<s3::Md5Digest> digests;
+  for (const RecordPart& part : chosen.parts) {
+    digests.push_back(part.md5);
+    record.size_bytes += part.content.length_bytes;
+  }
+  record.etag = {.md5 = s3::Etag::of_parts(digests).md5,
+                 .part_count = static_cast<uint16_t>(chosen.parts.size())};
+  record.parts = std::move(chosen.parts);
+  FB_CHECK(s3::check_body_size(record.size_bytes, s3::kObjectSizeMax));
+  if (request.object_size && *request.object_size != record.size_bytes) {
+    return S3Failure(
+        S3Error::InvalidRequest,
+        fmt::format(
+            "The provided 'x-amz-mp-object-size' header value {} does not match what was computed: {}",
+            *request.object_size, record.size_bytes));
+  }
+  return record;
+}
+
+// Whether the upload is still the one that was opened: otherwise what was read of its parts may be half gone,
+// and says nothing about the request.
+Task<S3Result<bool>> is_unchanged(Call& call, const s3::CompleteMultipartUploadRequest& request,
+                                  const OpenUpload& upload) {
+  OpenUpload now;
+  auto opened = co_await open_upload(call, request.key, request.upload_id, now);
+  if (!opened && opened.error().error == S3Error::NoSuchUpload) co_return false;
+  if (!opened) co_return opened.error();
+  co_return now.found.version == upload.found.version;
 }
 
 Task<S3Result<std::vector<MutationResult>>> commit(Call& call,
@@ -189,12 +212,9 @@ Task<S3Result<std::vector<MutationResult>>> commit(Call& call,
 Task<S3Result<void>> complete_multipart_upload(Call& call) {
   FB_CO_TRY(const s3::CompleteMultipartUploadRequest request,
             s3::parse_complete_multipart_upload(parse_context(call)));
-  // The checksums in the headers are of the object; Content-MD5 and a trailer are of this body.
-  DeclaredIntegrity declared;
-  FB_CO_TRY(declared.content_md5, s3::parse_content_md5(call.head));
-  declared.checksum.trailer = s3::checksum_kind_of_header(call.head.header("x-amz-trailer"));
-  FB_CO_TRY(const std::string body, co_await read_small_body(call, declared, s3::kCompleteBodySizeMax));
-  FB_CO_TRY(const std::vector<s3::CompletedPart> wanted, s3::parse_complete_body(body));
+  FB_CO_TRY(const SmallBody body,
+            co_await read_small_body(call, s3::PayloadUse::completion, s3::kCompleteBodySizeMax));
+  FB_CO_TRY(const std::vector<s3::CompletedPart> wanted, s3::parse_complete_body(body.text()));
 
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     OpenUpload upload;
@@ -205,27 +225,15 @@ Task<S3Result<void>> complete_multipart_upload(Call& call) {
     if (auto holds = co_await check_condition_early(call, request.condition, request.key); !holds)
       co_return co_await replay(call, request, holds.error());
     FB_CO_TRY(const StoredParts stored, co_await read_parts(call, request.upload_id));
-    FB_CO_TRY(std::vector<RecordPart> parts, choose_parts(stored, wanted, request.upload_id));
-    FB_CO_TRY(const RecordChecksum checksum, resolve_checksum(request, upload.record, parts));
-
-    ObjectRecord record{.last_modified = call.services.env.wall_clock(),
-                        .checksum = checksum,
-                        .metadata = upload.record.metadata,
-                        .upload_id = request.upload_id};
-    std::vector<s3::Md5Digest> digests;
-    for (const RecordPart& part : parts) {
-      digests.push_back(part.md5);
-      record.size_bytes += part.content.length_bytes;
+    auto record = make_object(request, upload.record, stored, wanted);
+    if (!record) {
+      FB_CO_TRY(const bool unchanged, co_await is_unchanged(call, request, upload));
+      if (unchanged) co_return record.error();
+      continue;
     }
-    record.etag = {.md5 = s3::Etag::of_parts(digests).md5, .part_count = static_cast<uint16_t>(parts.size())};
-    record.parts = std::move(parts);
-    if (record.size_bytes > s3::kObjectSizeMax) co_return S3Error::EntityTooLarge;
-    if (request.object_size && *request.object_size != record.size_bytes) {
-      co_return S3Failure(S3Error::InvalidRequest,
-                          "x-amz-mp-object-size differs from the size of the parts together.");
-    }
-    const auto done = co_await commit(call, request, upload.found.version, record);
-    if (done) co_return co_await respond_completed(call, request, record);
+    record->last_modified = call.services.env.wall_clock();
+    const auto done = co_await commit(call, request, upload.found.version, *record);
+    if (done) co_return co_await respond_completed(call, request, *record);
     if (done.error().error != S3Error::PreconditionFailed) co_return done.error();
   }
   co_return S3Error::ConditionalRequestConflict;

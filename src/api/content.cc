@@ -25,12 +25,61 @@ size_t block_size(std::optional<uint64_t> size, uint64_t stored) {
   return static_cast<size_t>(std::clamp<uint64_t>(rest, 1, kBlobBlockSizeMax));
 }
 
-Task<S3Result<Block>> receive_block(Services services, ContentSource& source, size_t size) {
-  Block block{.buffer = co_await services.env.buffers().allocate(size)};
-  FB_CO_TRY(const size_t filled, co_await source.fill(block.buffer.span(0, size)));
-  block.length = static_cast<uint32_t>(filled);
-  co_return block;
-}
+// The beginning of a block that is larger than kRequestPieceBytes.
+constexpr size_t kFirstPieceBytes = 16 * kKiB;
+// A piece that took no longer came at once.
+constexpr Duration kPromptMax = Duration::milliseconds(50);
+// A block of a stream that came so quickly lets the next one be taken whole.
+constexpr uint64_t kQuickBytesPerSecond = 1 * kMiB;
+
+// Blocks of one source, each in memory that grows with what comes: docs/admission.md.
+class BlockReceiver {
+ public:
+  BlockReceiver(Env& env, ContentSource& source) : env_(env), source_(source) {}
+
+  Task<S3Result<Block>> receive(size_t size) {
+    const Instant began = env_.now();
+    Block block;
+    size_t room = first_room(size);
+    for (;;) {
+      BufferPool& pool = env_.buffers();
+      const BufferUse use = room <= kRequestPieceBytes ? BufferUse::request : BufferUse::body;
+      Buffer larger = pool.try_allocate(room, use);
+      if (!larger) larger = co_await pool.allocate_within(room, use, kMemoryWaitMax);
+      if (!larger) co_return s3::S3Error::SlowDown;
+      move_to(std::move(larger), block);
+      const Instant asked = env_.now();
+      source_.hold(block.buffer.capacity());
+      FB_CO_TRY(const size_t filled,
+                co_await source_.fill(block.buffer.span(block.length, room - block.length)));
+      block.length += static_cast<uint32_t>(filled);
+      if (block.length < room || room == size) break;
+      const bool prompt = env_.now() - asked <= kPromptMax && env_.buffers().calm();
+      room = prompt || room == kRequestPieceBytes ? size : kRequestPieceBytes;
+    }
+    const auto took_us = static_cast<uint64_t>((env_.now() - began).microseconds());
+    quick_ = took_us * kQuickBytesPerSecond <= block.length * uint64_t{1'000'000};
+    co_return block;
+  }
+
+ private:
+  size_t first_room(size_t size) const {
+    const bool whole = size <= kRequestPieceBytes || (quick_ && env_.buffers().calm());
+    return whole ? size : kFirstPieceBytes;
+  }
+
+  void move_to(Buffer larger, Block& block) {
+    if (block.length != 0) {
+      std::memcpy(larger.data(), block.buffer.data(), block.length);
+      env_.stats().bytes_copied += block.length;
+    }
+    block.buffer = std::move(larger);
+  }
+
+  Env& env_;
+  ContentSource& source_;
+  bool quick_ = false;
+};
 
 // The first block decides which part of the store keeps a blob: where that part is full, another one may have
 // room.
@@ -162,7 +211,8 @@ Task<S3Result<StoredContent>> store_content(Services services, ContentSource& so
   }
 
   Locator locator{.kind = Locator::Kind::none};
-  FB_CO_TRY(Block block, co_await receive_block(services, source, block_size(size, 0)));
+  BlockReceiver receiver(services.env, source);
+  FB_CO_TRY(Block block, co_await receiver.receive(block_size(size, 0)));
   if (block.length == 0) co_return StoredContent(services, locator);
   if (!size && block.length >= threshold)
     co_return co_await move_to_cloud(services, nullptr, std::move(block), source, limits);
@@ -181,9 +231,9 @@ Task<S3Result<StoredContent>> store_content(Services services, ContentSource& so
       FB_CO_CHECK(co_await put_block(services, unnamed, number, block));
       break;
     }
-    auto [stored, next] = co_await when_all(
-        [&] { return put_block(services, unnamed, number, block); },
-        [&] { return receive_block(services, source, block_size(size, locator.length_bytes)); });
+    auto [stored, next] =
+        co_await when_all([&] { return put_block(services, unnamed, number, block); },
+                          [&] { return receiver.receive(block_size(size, locator.length_bytes)); });
     FB_CO_CHECK(std::move(stored));
     if (!next) co_return next.error();
     if (next->length == 0) break;
@@ -203,13 +253,14 @@ ContentCursor::ContentCursor(const ObjectRecord& record, uint64_t offset, uint64
     offset_in_locator_ -= locator(locator_index_).length_bytes;
     ++locator_index_;
   }
+  given_ = locator_index_;
 }
 
 const Locator& ContentCursor::locator(size_t index) const {
   return record_.parts.empty() ? record_.content : record_.parts[index].content;
 }
 
-std::optional<ContentPiece> ContentCursor::next() {
+std::optional<ContentPiece> ContentCursor::next(uint64_t length_max) {
   const size_t count = record_.parts.empty() ? 1 : record_.parts.size();
   while (remaining_ > 0 && locator_index_ < count) {
     const Locator& content = locator(locator_index_);
@@ -231,13 +282,29 @@ std::optional<ContentPiece> ContentCursor::next() {
       }
       piece.key = {content.blob, static_cast<uint32_t>(offset_in_locator_ / block_bytes)};
       piece.offset = static_cast<uint32_t>(offset_in_locator_ % block_bytes);
-      piece.length = static_cast<uint32_t>(std::min(in_locator, block_bytes - piece.offset));
+      piece.length = static_cast<uint32_t>(std::min({in_locator, block_bytes - piece.offset, length_max}));
     }
+    given_ = locator_index_;
     offset_in_locator_ += piece.length;
     remaining_ -= piece.length;
     return piece;
   }
   return std::nullopt;
+}
+
+void ContentCursor::name_blobs(std::vector<BlobId>& out) const {
+  const auto add = [](void* context, const BlobId& id, uint32_t) {
+    static_cast<std::vector<BlobId>*>(context)->push_back(id);
+  };
+  const size_t count = record_.parts.empty() ? 1 : record_.parts.size();
+  uint64_t ahead = remaining_ + offset_in_locator_;
+  for (size_t i = given_; i < count; ++i) {
+    const Locator& content = locator(i);
+    visit_locator(content, add, &out);
+    if (i < locator_index_) continue;
+    if (content.length_bytes >= ahead) break;
+    ahead -= content.length_bytes;
+  }
 }
 
 Task<S3Result<BlobData>> read_piece(Services services, const ContentPiece& piece) {
@@ -280,14 +347,20 @@ bool is_in_cloud(const ObjectRecord& record) {
          std::ranges::any_of(record.parts, [&](const RecordPart& part) { return in_cloud(part.content); });
 }
 
-ObjectSource::ObjectSource(Services services, const ObjectRecord& record, uint64_t offset, uint64_t length)
-    : services_(services), reader_(services), cursor_(record, offset, length), length_(length) {}
+ObjectSource::ObjectSource(Services services, const ObjectRecord& record, uint64_t offset, uint64_t length,
+                           ReadPin pin)
+    : services_(services),
+      reader_(services),
+      cursor_(record, offset, length),
+      reading_(std::move(pin), cursor_),
+      length_(length) {}
 
 Task<S3Result<size_t>> ObjectSource::fill(std::span<std::byte> into) {
   size_t filled = 0;
   while (filled < into.size()) {
     if (!piece_) {
       piece_ = cursor_.next();
+      come_to(reading_, piece_);
       if (!piece_) break;
       consumed_ = 0;
       inline_rest_ = piece_->inline_data;

@@ -16,14 +16,16 @@
 
 // The content of objects: streams of bytes into blobs and out of them, in blocks of at most 1 MiB, with one
 // block being stored (or sent) while the next is received (or read). Memory is bounded: at most two blocks a
-// stream, from the core's BufferPool, whose limit makes further streams wait. With a cloud bucket, content of
-// its threshold and above goes there.
+// stream, from the core's BufferPool, whose limit makes further streams wait; a block begins small and grows
+// with what comes (docs/admission.md). With a cloud bucket, content of its threshold and above goes there.
 
 namespace fb::api {
 
 using s3::S3Result;
 
 inline constexpr Duration kCallTimeout = Duration::seconds(60);
+// Who finds no memory waits so long for it, and answers SlowDown then.
+inline constexpr Duration kMemoryWaitMax = Duration::seconds(5);
 
 // What one core's request handlers work with.
 struct Services {
@@ -43,6 +45,8 @@ class ContentSource {
   virtual ~ContentSource() = default;
   // Fills `into`; fewer bytes only at the end of the content, where the next call gives 0.
   virtual Task<S3Result<size_t>> fill(std::span<std::byte> into) = 0;
+  // Where a client sends it: how much memory waits for it.
+  virtual void hold(uint64_t) {}
   // Where a client sends it, which is waited for no longer: fails fill().
   virtual void stop() {}
   // The size where it is known beforehand.
@@ -54,8 +58,8 @@ class ContentSource {
 inline constexpr uint32_t kInlineSumsOfObject = 64;
 inline constexpr uint32_t kInlineSumsOfPart = 2;
 
-// Content that is durable but named by no record yet. Unless a record may name it, as settle() decides, its
-// blobs are handed to the namespace to be freed.
+// Content that is durable but named by no record yet. Unless a record names it, or may do so, as settle()
+// decides, its blobs are handed to the namespace to be freed.
 class StoredContent {
  public:
   StoredContent(Services services, Locator locator) : services_(services), locator_(locator) {}
@@ -77,12 +81,12 @@ class StoredContent {
   // Goes on under another name; what was stored under the old one is freed.
   void move_to(BlobId blob);
   void release() { locator_.kind = Locator::Kind::none; }
-  // To be called with the outcome of the write of the record that names it. Where the namespace could not say
-  // whether it was done, the record may be durable all the same: the blob is then left to the sweep, which
-  // knows what the records name.
+  // To be called with the outcome of the write of the record that names it. What was certainly not written is
+  // freed at once. If that is unknown the record may name the blob, now or later: it is the namespace's then.
   template <class T>
   void settle(const Result<T>& named) {
-    if (named || named.error().is(NamespaceError::unavailable)) release();
+    if (!named && !named.error().is(NamespaceError::outcome_unknown)) discard();
+    release();
   }
 
  private:
@@ -111,19 +115,33 @@ struct ContentPiece {
 };
 
 // Walks over the pieces that hold bytes [offset, offset + length) of an object, touching no others. The
-// record must outlive it.
-class ContentCursor {
+// record must outlive it. A read that goes on needs the blobs of the piece that next() gave last, and of
+// those to come.
+class ContentCursor final : public LongRead::Needs {
  public:
   ContentCursor(const ObjectRecord& record, uint64_t offset, uint64_t length);
-  std::optional<ContentPiece> next();
+  std::optional<ContentPiece> next() { return next(kBlobBlockSizeMax); }
+  // Of at most `length_max` bytes.
+  std::optional<ContentPiece> next(uint64_t length_max);
+  void name_blobs(std::vector<BlobId>& out) const override;
 
  private:
   const Locator& locator(size_t index) const;
   const ObjectRecord& record_;
   size_t locator_index_ = 0;
+  size_t given_ = 0;  // the locator of the piece that was given last
   uint64_t offset_in_locator_ = 0;
   uint64_t remaining_ = 0;
 };
+
+// What a long read is told when its cursor has given a piece, or nothing more.
+inline void come_to(LongRead& reading, const std::optional<ContentPiece>& piece) {
+  if (!piece) {
+    reading.release();
+  } else if (piece->inline_data.empty()) {
+    reading.come_to(piece->key.id);
+  }
+}
 
 // The verified bytes of one piece. Not for inline and cloud pieces.
 Task<S3Result<BlobData>> read_piece(Services services, const ContentPiece& piece);
@@ -146,11 +164,12 @@ class PieceReader {
 // Whether any of an object's content is in the cloud.
 bool is_in_cloud(const ObjectRecord& record);
 
-// An object's content as a source, for copies. The pin on the record must be held by the caller. To be
-// closed.
+// An object's content as a source, for copies. It takes the pin of the record, unless nothing can free what
+// that names. To be closed.
 class ObjectSource final : public ContentSource {
  public:
-  ObjectSource(Services services, const ObjectRecord& record, uint64_t offset, uint64_t length);
+  ObjectSource(Services services, const ObjectRecord& record, uint64_t offset, uint64_t length,
+               ReadPin pin = {});
   Task<S3Result<size_t>> fill(std::span<std::byte> into) override;
   std::optional<uint64_t> size_bytes() const override { return length_; }
   Task<void> close() { return reader_.close(); }
@@ -159,6 +178,7 @@ class ObjectSource final : public ContentSource {
   Services services_;
   PieceReader reader_;
   ContentCursor cursor_;
+  LongRead reading_;
   uint64_t length_;
   std::optional<ContentPiece> piece_;  // the one being copied out of
   BlobData data_;

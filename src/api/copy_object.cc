@@ -18,10 +18,13 @@ namespace {
 // A copy onto itself that loses this many races in a row gives up with 409.
 constexpr int kSelfCopyAttemptsMax = 16;
 
+// The source's algorithm unless another is asked for. One that has none, from before there was a default,
+// gets the default where its content is read anyhow.
 std::optional<s3::ChecksumKind> checksum_kind(const s3::CopyObjectRequest& request,
                                               const ObjectRecord& source) {
   if (request.checksum_kind) return request.checksum_kind;
-  return to_checksum_kind(source.checksum.algorithm);
+  const auto kind = to_checksum_kind(source.checksum.algorithm);
+  return kind || is_in_cloud(source) ? kind : s3::ChecksumKind::crc64nvme;
 }
 
 Task<S3Result<void>> respond_copied(Call& call, const ObjectRecord& record) {
@@ -62,6 +65,8 @@ Task<S3Result<void>> replace_own_metadata(Call& call, const s3::CopyObjectReques
     record.metadata = request.metadata;
     const auto put = co_await put_record(
         call, request.key, record, {.kind = Condition::Kind::version_is, .version = source.found.version});
+    // The client may be slow to take the answer.
+    source.found.pin.reset();
     if (put) co_return co_await respond_copied(call, record);
     if (!lost_race(put.error())) co_return to_failure(put.error());
   }

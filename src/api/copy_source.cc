@@ -81,14 +81,15 @@ Task<S3Result<CopiedContent>> copy_in_cloud(Call& call, const ObjectRecord& sour
 
 }  // namespace
 
-Task<S3Result<CopiedContent>> copy_content(Call& call, const SourceObject& source, const CopyWish& wish) {
+Task<S3Result<CopiedContent>> copy_content(Call& call, SourceObject& source, const CopyWish& wish) {
+  // From here on: a copy in the cloud, and the wait for a turn, may take as long as the copying itself.
+  ObjectSource object(call.services, source.record, wish.offset, wish.length, std::move(source.found.pin));
   if (can_copy_in_cloud(call, source.record, wish)) {
     auto copied = co_await copy_in_cloud(call, source.record, wish);
     // Where the cloud does not copy, the content can still go through here.
     if (copied) co_return std::move(*copied);
   }
   const auto turn = co_await call.copies.acquire();
-  ObjectSource object(call.services, source.record, wish.offset, wish.length);
   HashingSource hashing(object, wish.checksum_kind);
   auto stored = co_await store_content(
       call.services, hashing, {.size_max_bytes = kPutSizeMax, .inline_sums_max = wish.inline_sums_max});

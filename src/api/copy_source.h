@@ -10,8 +10,10 @@
 namespace fb::api {
 
 // The object that a copy reads: its record, and the pin that keeps its blobs. The record's views lead into
-// `found`, so this must not move once it is filled.
+// `found`, so this does not move.
 struct SourceObject {
+  SourceObject() = default;
+  SourceObject(const SourceObject&) = delete;
   BucketId bucket;
   Found found;
   ObjectRecord record;
@@ -35,6 +37,7 @@ struct CopyWish {
   std::optional<s3::ChecksumKind> checksum_kind;
   uint32_t inline_sums_max = kInlineSumsOfObject;
 };
-Task<S3Result<CopiedContent>> copy_content(Call& call, const SourceObject& source, const CopyWish& wish);
+// The source's pin is given up: its record stays, its content may go.
+Task<S3Result<CopiedContent>> copy_content(Call& call, SourceObject& source, const CopyWish& wish);
 
 }  // namespace fb::api

@@ -9,12 +9,9 @@ namespace fb::api {
 
 Task<S3Result<void>> create_bucket(Call& call) {
   FB_CO_TRY(const s3::BucketRequest request, s3::parse_bucket_request(parse_context(call)));
-  FB_CO_TRY(const auto content_md5, s3::parse_content_md5(call.head));
-  FB_CO_TRY(const auto checksum, s3::parse_declared_checksum(call.head));
-  FB_CO_TRY(const std::string body,
-            co_await read_small_body(call, {.content_md5 = content_md5, .checksum = checksum},
-                                     s3::kCreateBucketBodySizeMax));
-  FB_CO_CHECK(s3::parse_create_bucket_body(body));
+  FB_CO_TRY(const SmallBody body,
+            co_await read_small_body(call, s3::PayloadUse::document, s3::kCreateBucketBodySizeMax));
+  FB_CO_CHECK(s3::parse_create_bucket_body(body.text()));
   const auto created = co_await call.roots.create_bucket(call.context(), request.bucket, call.owner);
   if (!created && !created.error().is(RootError::bucket_exists)) co_return to_failure(created.error());
   if (!created) {

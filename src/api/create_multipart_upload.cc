@@ -17,7 +17,7 @@ Task<S3Result<void>> create_multipart_upload(Call& call) {
     call.exchange.headers().add("x-amz-checksum-algorithm", s3::checksum_name(*request.checksum_kind));
     call.exchange.headers().add("x-amz-checksum-type", s3::to_string(request.checksum_type));
   }
-  const std::string upload_id = make_upload_id(call.services.env);
+  const std::string upload_id = make_upload_id(call.services.env, record.initiated);
   const std::string key = upload_key(request.key, upload_id);
   const std::string bytes = record.encode();
   FB_CO_CHECK(

@@ -28,6 +28,8 @@ S3Failure from(NamespaceError error) {
       return S3Error::PreconditionFailed;
     case NamespaceError::key_too_long:
       return S3Error::KeyTooLongError;
+    case NamespaceError::key_invalid:
+      return S3Failure(S3Error::InvalidArgument, "No object can have this key.");
     case NamespaceError::record_too_large:
       return S3Error::MetadataTooLarge;
     case NamespaceError::destination_occupied:
@@ -40,6 +42,8 @@ S3Failure from(NamespaceError error) {
       return S3Error::NotImplemented;
     case NamespaceError::unavailable:
     case NamespaceError::timed_out:
+    case NamespaceError::not_owner:
+    case NamespaceError::outcome_unknown:
       return S3Error::ServiceUnavailable;
     case NamespaceError::stale_blob:
     case NamespaceError::damaged:
@@ -78,6 +82,8 @@ S3Failure from(RootError error) {
       return S3Error::BucketNotEmpty;
     case RootError::no_such_key:
       return S3Error::InvalidAccessKeyId;
+    case RootError::name_invalid:
+      return S3Error::InvalidBucketName;
     case RootError::limit:
       return S3Error::TooManyBuckets;
     case RootError::full:

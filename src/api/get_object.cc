@@ -6,10 +6,14 @@
 #include "api/object_response.h"
 #include "api/operations.h"
 #include "io/scope.h"
+#include "s3/browser_content.h"
 #include "s3/requests.h"
 
 namespace fb::api {
 namespace {
+
+// Of a block, where memory for answers is scarce.
+constexpr uint64_t kScarcePieceBytes = 128 * kKiB;
 
 // The bytes a response carries, within the object.
 struct Selection {
@@ -22,9 +26,15 @@ struct Selection {
 // A part without bytes is no range that Content-Range could name: it is answered with 200.
 int status_of_part(uint64_t length) { return length > 0 ? 206 : 200; }
 
+S3Failure no_such_part(uint32_t number, size_t part_count) {
+  return S3Failure(S3Error::InvalidPartNumber)
+      .with("ActualPartCount", std::to_string(part_count))
+      .with("PartNumberRequested", std::to_string(number));
+}
+
 S3Result<Selection> select_part(const ObjectRecord& record, uint32_t number) {
   if (record.parts.empty()) {
-    if (number != 1) return S3Error::InvalidPartNumber;
+    if (number != 1) return no_such_part(number, 1);
     return Selection{.status = status_of_part(record.size_bytes), .length = record.size_bytes};
   }
   Selection selection;
@@ -37,7 +47,7 @@ S3Result<Selection> select_part(const ObjectRecord& record, uint32_t number) {
     }
     selection.offset += part.content.length_bytes;
   }
-  return S3Error::InvalidPartNumber;
+  return no_such_part(number, record.parts.size());
 }
 
 S3Result<Selection> select(Call& call, const s3::GetObjectRequest& request, const ObjectRecord& record,
@@ -80,13 +90,22 @@ Task<S3Result<void>> send_and_release(Call& call, BlobData& data) {
   co_return sent;
 }
 
-Task<S3Result<void>> send_content(Call& call, int status, ContentCursor cursor, uint64_t length) {
-  std::optional<ContentPiece> piece = cursor.next();
+// Whole blocks while there is memory; small pieces where slow clients may hold them for long.
+bool memory_is_scarce(Call& call) { return !call.services.env.buffers().calm(BufferUse::answer); }
+uint64_t piece_bytes_max(Call& call) {
+  return memory_is_scarce(call) ? kScarcePieceBytes : kBlobBlockSizeMax;
+}
+
+// As long as its client likes: `reading` keeps what is still to be read, and nothing once all is in memory.
+Task<S3Result<void>> send_content(Call& call, int status, ContentCursor& cursor, LongRead& reading,
+                                  uint64_t length) {
+  std::optional<ContentPiece> piece = cursor.next(piece_bytes_max(call));
   BlobData data;
   if (piece && piece->inline_data.empty()) {
     FB_CO_TRY(data, co_await read_piece(call.services, *piece));
   }
   if (piece && piece->length == length) {  // all in one send
+    reading.release();
     const std::span<const std::byte> bytes =
         piece->inline_data.empty() ? data.bytes() : std::as_bytes(std::span(piece->inline_data));
     iovec vector{const_cast<std::byte*>(bytes.data()), bytes.size()};
@@ -94,7 +113,8 @@ Task<S3Result<void>> send_content(Call& call, int status, ContentCursor cursor, 
   }
   call.exchange.begin_response(status, length);
   while (piece) {
-    const std::optional<ContentPiece> next = cursor.next();
+    const std::optional<ContentPiece> next = cursor.next(piece_bytes_max(call));
+    come_to(reading, next);
     if (!piece->inline_data.empty() || !next || !next->inline_data.empty()) {
       const auto bytes =
           piece->inline_data.empty() ? data.bytes() : std::as_bytes(std::span(piece->inline_data));
@@ -103,6 +123,9 @@ Task<S3Result<void>> send_content(Call& call, int status, ContentCursor cursor, 
       if (next && next->inline_data.empty()) {
         FB_CO_TRY(data, co_await read_piece(call.services, *next));
       }
+    } else if (memory_is_scarce(call)) {  // nothing is read for a client that may not take it
+      FB_CO_CHECK(co_await send_and_release(call, data));
+      FB_CO_TRY(data, co_await read_piece(call.services, *next));
     } else {
       auto [sent, ahead] = co_await when_all([&] { return send_and_release(call, data); },
                                              [&] { return read_piece(call.services, *next); });
@@ -117,13 +140,14 @@ Task<S3Result<void>> send_content(Call& call, int status, ContentCursor cursor, 
 
 // The same where some of it is in the cloud: the bytes before the one that is sent have been verified, and a
 // connection there lasts from piece to piece.
-Task<S3Result<void>> send_pieces(Call& call, PieceReader& reader, int status, ContentCursor cursor,
-                                 uint64_t length) {
+Task<S3Result<void>> send_pieces(Call& call, PieceReader& reader, int status, ContentCursor& cursor,
+                                 LongRead& reading, uint64_t length) {
   std::optional<ContentPiece> piece = cursor.next();
   FB_CO_TRY(BlobData data, co_await reader.read(*piece));
   call.exchange.begin_response(status, length);
   while (piece) {
     const std::optional<ContentPiece> next = cursor.next();
+    come_to(reading, next);
     if (!next) {
       FB_CO_CHECK(co_await send_and_release(call, data));
       break;
@@ -138,9 +162,10 @@ Task<S3Result<void>> send_pieces(Call& call, PieceReader& reader, int status, Co
   co_return as_s3(co_await call.exchange.end_response());
 }
 
-Task<S3Result<void>> send_from_cloud(Call& call, int status, ContentCursor cursor, uint64_t length) {
+Task<S3Result<void>> send_from_cloud(Call& call, int status, ContentCursor& cursor, LongRead& reading,
+                                     uint64_t length) {
   PieceReader reader(call.services);
-  auto sent = co_await send_pieces(call, reader, status, cursor, length);
+  auto sent = co_await send_pieces(call, reader, status, cursor, reading, length);
   co_await reader.close();
   co_return sent;
 }
@@ -175,6 +200,7 @@ Task<S3Result<void>> get_object(Call& call) {
     case s3::ConditionOutcome::failed:
       co_return S3Failure(S3Error::PreconditionFailed).with("Condition", decision.header);
     case s3::ConditionOutcome::not_modified:
+      found->pin.reset();  // as below: no content is read, and the client may be slow to take the answer
       add_object_identity(call, record);
       co_return as_s3(co_await call.exchange.respond_without_body(304, std::nullopt));
   }
@@ -190,10 +216,15 @@ Task<S3Result<void>> get_object(Call& call) {
                     record.size_bytes));
   }
   if (request.with_checksums) add_checksum_headers(call, record, selection);
-  const bool intact = s3::emit_object_headers(record.metadata, request.overrides,
-                                              [&](auto name, auto value) { headers.add(name, value); });
+  const bool intact =
+      s3::emit_object_headers(record.metadata, request.overrides, [&](std::string_view name, auto value) {
+        headers.add(name, value);
+        const bool is_type = name == s3::kSystemHeaders[0].name;
+        if (is_type && s3::may_run_in_browser(value)) headers.add_lines(s3::kSandboxLine);
+      });
   if (!intact) co_return S3Failure(S3Error::InternalError, "The object's metadata is damaged.");
 
+  if (call.is_head() || selection.length == 0) found->pin.reset();
   if (call.is_head()) {
     co_return as_s3(co_await call.exchange.respond_without_body(selection.status, selection.length));
   }
@@ -201,13 +232,11 @@ Task<S3Result<void>> get_object(Call& call) {
     iovec none{};
     co_return as_s3(co_await call.exchange.respond(selection.status, {&none, 0}));
   }
-  // The pin in `found` keeps the blobs from being freed until the last byte has been sent.
-  if (is_in_cloud(record)) {
-    co_return co_await send_from_cloud(
-        call, selection.status, ContentCursor(record, selection.offset, selection.length), selection.length);
-  }
-  co_return co_await send_content(
-      call, selection.status, ContentCursor(record, selection.offset, selection.length), selection.length);
+  ContentCursor cursor(record, selection.offset, selection.length);
+  LongRead reading(std::move(found->pin), cursor);
+  if (is_in_cloud(record))
+    co_return co_await send_from_cloud(call, selection.status, cursor, reading, selection.length);
+  co_return co_await send_content(call, selection.status, cursor, reading, selection.length);
 }
 
 }  // namespace fb::api

@@ -11,7 +11,9 @@ Task<S3Result<void>> list_buckets(Call& call) {
   FB_CO_TRY(const std::vector<BucketInfo> buckets, as_s3(co_await call.roots.list_buckets(call.context())));
   std::vector<s3::BucketEntry> entries;
   std::optional<s3::ListPosition> next;
+  const bool here = request.region.empty() || request.region == call.options.region;
   for (const BucketInfo& bucket : buckets) {
+    if (!here) break;
     if (!bucket.name.starts_with(request.prefix) || bucket.name <= request.position.after) continue;
     if (entries.size() == request.max_buckets) {
       next = s3::ListPosition{.after = std::string(entries.back().name)};

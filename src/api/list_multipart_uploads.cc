@@ -49,6 +49,9 @@ Task<S3Result<void>> list_multipart_uploads(Call& call) {
     // It would be found in the upload ids, which stand behind the keys.
     co_return s3::not_implemented("a delimiter of hexadecimal digits in ListMultipartUploads");
   }
+  if (!request.upload_id_marker.empty() && !is_upload_id(request.upload_id_marker)) {
+    co_return s3::invalid_argument("Invalid uploadId marker", "upload-id-marker", request.upload_id_marker);
+  }
   ListPage page;
   if (request.max_uploads > 0) {
     const Start start = start_of(request);

@@ -20,6 +20,9 @@ Task<S3Result<void>> list_parts(Call& call) {
                                                                        .start_after = after,
                                                                        .entries_max = request.max_parts})));
   }
+  // An Abort or a Complete that came between would leave a list of no parts of an upload that is not there.
+  OpenUpload still;
+  FB_CO_CHECK(co_await open_upload(call, request.key, request.upload_id, still));
   std::vector<s3::ListedPart> parts;
   parts.reserve(page.entries.size());
   for (const ListEntry& entry : page.entries) {

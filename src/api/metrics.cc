@@ -43,6 +43,7 @@ void ApiMetrics::add(const ApiMetrics& other) {
       mine.by_status_class[c] += theirs.by_status_class[c];
   }
   for (size_t i = 0; i < errors.size(); ++i) errors[i] += other.errors[i];
+  cut_responses += other.cut_responses;
 }
 
 void ApiMetrics::append_to(std::string& out) const {
@@ -94,6 +95,12 @@ void ApiMetrics::append_to(std::string& out) const {
     fmt::format_to(at, "fractalbits_s3_errors_total{{code=\"{}\"}} {}\n",
                    s3::to_string(static_cast<s3::S3Error>(i)), errors[i]);
   }
+  fmt::format_to(at,
+                 "# HELP fractalbits_s3_responses_cut_total Responses that their clients broke off or did "
+                 "not take in time.\n"
+                 "# TYPE fractalbits_s3_responses_cut_total counter\n"
+                 "fractalbits_s3_responses_cut_total {}\n",
+                 cut_responses);
 }
 
 }  // namespace fb::api

@@ -28,6 +28,7 @@ struct ApiMetrics {
   // The last one is for requests whose operation is not known.
   std::array<PerOperation, s3::kOperationCount + 1> operations{};
   std::array<uint64_t, s3::kS3ErrorCount> errors{};
+  uint64_t cut_responses = 0;  // that their clients broke off, or did not take in time
 
   void record(size_t operation, int status, Duration latency, uint64_t received_bytes, uint64_t sent_bytes);
   void add(const ApiMetrics& other);

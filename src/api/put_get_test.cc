@@ -250,7 +250,6 @@ TEST(ApiPutGet, MetadataComesBack) {
     const Headers headers = {{"Content-Type", "text/x-test"},
                              {"Cache-Control", "no-cache"},
                              {"Content-Disposition", "attachment; filename=\"a b\""},
-                             {"Content-Encoding", "aws-chunked,gzip"},
                              {"Content-Language", "en"},
                              {"Expires", "Thu, 01 Dec 2033 16:00:00 GMT"},
                              {"x-amz-meta-Colour", "blue  green"},
@@ -259,8 +258,8 @@ TEST(ApiPutGet, MetadataComesBack) {
                              {"x-amz-storage-class", "STANDARD"}};
     for (const Auth auth : {Auth::header_hash, Auth::streaming_signed}) {
       Req put{.method = "PUT", .path = "/bucket/key", .headers = headers, .body = "x", .auth = auth};
-      if (auth == Auth::streaming_signed)
-        std::erase_if(put.headers, [](const auto& f) { return f.first == "Content-Encoding"; });
+      // Beside that, the test's client says aws-chunked where it is.
+      put.headers.emplace_back("Content-Encoding", "gzip");
       const Reply reply = co_await server.call(put);
       EXPECT_EQ(reply.status, 200) << reply.body;
       for (const std::string method : {"GET", "HEAD"}) {
@@ -268,7 +267,7 @@ TEST(ApiPutGet, MetadataComesBack) {
         EXPECT_EQ(got.header("content-type"), "text/x-test");
         EXPECT_EQ(got.header("cache-control"), "no-cache");
         EXPECT_EQ(got.header("content-disposition"), "attachment; filename=\"a b\"");
-        EXPECT_EQ(got.header("content-encoding"), auth == Auth::header_hash ? "gzip" : "");
+        EXPECT_EQ(got.header("content-encoding"), "gzip");
         EXPECT_EQ(got.header("content-language"), "en");
         EXPECT_EQ(got.header("expires"), "Thu, 01 Dec 2033 16:00:00 GMT");
         EXPECT_EQ(got.header("x-amz-meta-colour"), "blue  green");
@@ -375,6 +374,8 @@ TEST(ApiPutGet, Keys) {
       const Reply put = co_await server.call("PUT", "/bucket/" + key, "", key);
       if (key == "a%00" || key == "%FF") {
         EXPECT_EQ(put.code(), "InvalidArgument") << key;
+      } else if (key.starts_with("..")) {
+        EXPECT_EQ(put.code(), "InvalidURI") << key;
       } else if (key.size() == 1025) {
         EXPECT_EQ(put.code(), "KeyTooLongError");
       } else {
@@ -382,7 +383,7 @@ TEST(ApiPutGet, Keys) {
       }
     }
     for (const std::string& key : keys) {
-      if (key == "a%00" || key == "%FF" || key.size() == 1025) continue;
+      if (key == "a%00" || key == "%FF" || key.size() == 1025 || key.starts_with("..")) continue;
       EXPECT_EQ(co_await server.get("/bucket/" + key), key);
     }
     std::string malformed = server.client.serialize({.method = "PUT", .path = "/bucket/mal"});

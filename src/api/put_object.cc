@@ -11,8 +11,8 @@ namespace fb::api {
 
 Task<S3Result<void>> put_object(Call& call) {
   FB_CO_TRY(const s3::PutObjectRequest request, s3::parse_put_object(parse_context(call)));
-  RequestBody body(call, {.content_md5 = request.content_md5, .checksum = request.checksum});
-  FB_CO_CHECK(body.check_declared(kPutSizeMax));
+  FB_CO_TRY(const s3::PayloadPlan plan, plan_payload(call, s3::PayloadUse::object));
+  RequestBody body(call, plan);
   FB_CO_CHECK(co_await check_condition_early(call, request.condition, request.key));
   FB_CO_TRY(StoredContent content,
             co_await store_content(call.services, body, {.size_max_bytes = kPutSizeMax}));

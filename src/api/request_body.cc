@@ -9,8 +9,10 @@
 namespace fb::api {
 namespace {
 
-// What a small body of unknown length is received in.
-constexpr size_t kTextPieceBytes = 64 * kKiB;
+// What the text of a small body begins with.
+constexpr size_t kTextPieceBytes = 16 * kKiB;
+constexpr Duration kTextMemoryWaitMax = Duration::seconds(2);
+constexpr Duration kTextMemoryPoll = Duration::milliseconds(10);
 
 s3::Bytes octets(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()};
@@ -18,24 +20,23 @@ s3::Bytes octets(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-RequestBody::RequestBody(Call& call, const DeclaredIntegrity& declared) : call_(call), declared_(declared) {
-  const s3::PayloadKind kind = call.auth.payload;
-  if (kind == s3::PayloadKind::hash) sha256_.emplace();
-  std::optional<s3::ChecksumKind> checksum_kind = declared_.wanted;
-  if (declared_.checksum.trailer) checksum_kind = declared_.checksum.trailer;
-  if (declared_.checksum.value) checksum_kind = declared_.checksum.value->kind();
-  if (checksum_kind) checksum_.emplace(*checksum_kind);
+S3Result<s3::PayloadPlan> plan_payload(const Call& call, s3::PayloadUse use,
+                                       const s3::UploadChecksum& upload) {
+  return s3::plan_payload({.head = call.head,
+                           .kind = call.auth.payload,
+                           .content_length = call.exchange.content_length(),
+                           .use = use,
+                           .upload = upload});
+}
 
-  if (!s3::is_streaming(kind)) {
-    size_ = call.exchange.content_length();
-    return;
-  }
-  const auto announced = s3::decoded_content_length(call.head);
-  length_malformed_ = !announced;
-  if (announced) size_ = *announced;
+RequestBody::RequestBody(Call& call, const s3::PayloadPlan& plan) : call_(call), plan_(plan) {
+  if (plan.kind == s3::PayloadKind::hash) sha256_.emplace();
+  if (plan.computed) checksum_.emplace(*plan.computed);
+  if (plan.with_crc64nvme) crc64nvme_.emplace(s3::ChecksumKind::crc64nvme);
+  if (!s3::is_streaming(plan.kind)) return;
   const s3::ChunkedDecoder::Options options{
-      .kind = kind, .decoded_length = size_, .announced_trailers = call.head.header("x-amz-trailer")};
-  if (kind == s3::PayloadKind::streaming_unsigned_trailer) {
+      .kind = plan.kind, .decoded_length = plan.size_bytes, .announced_trailers = plan.announced_trailers};
+  if (plan.kind == s3::PayloadKind::streaming_unsigned_trailer) {
     framing_ = std::make_unique<Framing>(options, nullptr);
   } else {
     const s3::SignatureChain chain(*call.signing_key, call.auth);
@@ -43,31 +44,10 @@ RequestBody::RequestBody(Call& call, const DeclaredIntegrity& declared) : call_(
   }
 }
 
-S3Result<void> RequestBody::check_framing() const {
-  if (length_malformed_) {
-    return S3Failure(S3Error::InvalidArgument, "x-amz-decoded-content-length must be a number.");
-  }
-  if (!declared_.checksum.trailer || framing_) return {};
-  return S3Failure(S3Error::InvalidRequest,
-                   "A trailer needs one of the STREAMING-...-TRAILER values in x-amz-content-sha256.");
-}
-
-S3Result<void> RequestBody::check_declared(uint64_t size_max_bytes) const {
-  FB_CHECK(check_framing());
-  if (size_) FB_CHECK(s3::check_body_size(*size_, size_max_bytes));
-  if (framing_) {
-    if (!size_ && call_.exchange.content_length()) return S3Error::MissingContentLength;
-    return {};
-  }
-  if (size_ == 0 && !call_.head.has_header("content-length") && !call_.head.has_header("transfer-encoding")) {
-    return S3Error::MissingContentLength;
-  }
-  return {};
-}
-
 // Whether these are the whole body: then its MD5 is left to the batch.
 bool RequestBody::is_all(std::span<const std::byte> bytes) const {
-  return received_ == 0 && size_ == bytes.size() && !bytes.empty() && bytes.size() <= Md5Batch::kBytesMax;
+  return received_ == 0 && plan_.size_bytes == bytes.size() && !bytes.empty() &&
+         bytes.size() <= Md5Batch::kBytesMax;
 }
 
 void RequestBody::hash(std::span<const std::byte> bytes) {
@@ -75,6 +55,7 @@ void RequestBody::hash(std::span<const std::byte> bytes) {
   if (!md5_known_) md5_.update(octets(bytes));
   if (sha256_) sha256_->update(octets(bytes));
   if (checksum_) checksum_->update(octets(bytes));
+  if (crc64nvme_) crc64nvme_->update(octets(bytes));
 }
 
 Task<S3Result<size_t>> RequestBody::fill(std::span<std::byte> into) {
@@ -150,18 +131,22 @@ S3Result<void> RequestBody::finish_framing() {
   if (!framing_) return {};
   const s3::ChunkedDecoder& decoder = framing_->decoder;
   if (auto finished = decoder.finish(); !finished) return to_failure(finished.error());
-  if (!declared_.checksum.trailer) return {};
-  const auto text = decoder.trailer(s3::checksum_header(*declared_.checksum.trailer));
+  if (!plan_.trailer) return {};
+  const std::string_view name = s3::checksum_header(*plan_.trailer);
+  const auto text = decoder.trailer(name);
   if (!text) return S3Error::MalformedTrailerError;
-  declared_.checksum.value = s3::ChecksumValue::parse(*declared_.checksum.trailer, *text);
-  if (!declared_.checksum.value) return S3Error::MalformedTrailerError;
+  plan_.checksum = s3::ChecksumValue::parse(*plan_.trailer, *text);
+  if (!plan_.checksum) {
+    return S3Failure(S3Error::InvalidRequest, fmt::format("Value for {} trailing header is invalid.", name));
+  }
   return {};
 }
 
 S3Result<void> RequestBody::compare_checksum() {
+  if (crc64nvme_) crc64nvme_value_ = crc64nvme_->finish();
   if (!checksum_) return {};
   checksum_value_ = checksum_->finish();
-  if (!declared_.checksum.value || *declared_.checksum.value == *checksum_value_) return {};
+  if (!plan_.checksum || *plan_.checksum == *checksum_value_) return {};
   return S3Failure(S3Error::BadDigest, std::string("The ") +
                                            std::string(s3::checksum_name(checksum_value_->kind())) +
                                            " you specified did not match the calculated checksum.");
@@ -174,36 +159,55 @@ Task<S3Result<void>> RequestBody::finish() {
     if (count != 0) co_return S3Error::IncompleteBody;
   }
   FB_CO_CHECK(finish_framing());
-  if (size_ && received_ != *size_) co_return S3Error::IncompleteBody;
+  if (plan_.size_bytes && received_ != *plan_.size_bytes) co_return S3Error::IncompleteBody;
   if (sha256_) {
     const s3::Sha256Digest digest = sha256_->finish();
     if (!s3::constant_time_equal(s3::Bytes(digest), s3::Bytes(call_.auth.body_sha256)))
       co_return S3Error::XAmzContentSHA256Mismatch;
   }
   if (!md5_known_) md5_digest_ = md5_.finish();
-  if (declared_.content_md5 && *declared_.content_md5 != md5_digest_) co_return S3Error::BadDigest;
+  if (plan_.content_md5 && *plan_.content_md5 != md5_digest_) co_return S3Error::BadDigest;
   co_return compare_checksum();
 }
 
-Task<S3Result<std::string>> read_small_body(Call& call, const DeclaredIntegrity& declared,
-                                            size_t size_max_bytes) {
-  RequestBody body(call, declared);
-  FB_CO_CHECK(body.check_framing());
-  if (body.size_bytes() && *body.size_bytes() > size_max_bytes) co_return S3Error::MaxMessageLengthExceeded;
-  std::string text;
+namespace {
+
+// Waits with what the body has already, so only briefly.
+Task<bool> take_memory(Call& call, uint64_t bytes, std::vector<Semaphore::Units>& memory) {
+  const Instant give_up = call.services.env.now() + kTextMemoryWaitMax;
   for (;;) {
+    if (Semaphore::Units units = call.texts.try_acquire(bytes)) {
+      memory.push_back(std::move(units));
+      co_return true;
+    }
+    if (call.services.env.now() >= give_up) co_return false;
+    (void)co_await sleep_for(call.services.env, kTextMemoryPoll);
+  }
+}
+
+}  // namespace
+
+// Room for the text doubles as it fills: a declared length is worth nothing before its bytes come.
+Task<S3Result<SmallBody>> read_small_body(Call& call, s3::PayloadUse use, size_t size_max_bytes) {
+  FB_CO_TRY(const s3::PayloadPlan plan, plan_payload(call, use));
+  RequestBody body(call, plan);
+  if (body.size_bytes() && *body.size_bytes() > size_max_bytes) co_return S3Error::MaxMessageLengthExceeded;
+  const size_t end = body.size_bytes().value_or(size_max_bytes) + 1;  // one more shows that it is too long
+  SmallBody small;
+  std::string& text = small.text_;
+  for (size_t room = std::min(end, kTextPieceBytes);; room = std::min(end, 2 * room)) {
     const size_t start = text.size();
-    const size_t room = std::min<size_t>(body.size_bytes() ? *body.size_bytes() + 1 : kTextPieceBytes,
-                                         size_max_bytes + 1 - start);
-    if (room == 0) co_return S3Error::MaxMessageLengthExceeded;
-    text.resize(start + room);
+    if (!co_await take_memory(call, room - start, small.memory_)) co_return S3Error::SlowDown;
+    text.reserve(room);
+    text.resize(room);
+    body.hold(room);
     FB_CO_TRY(const size_t count, co_await body.fill(std::as_writable_bytes(std::span(text).subspan(start))));
     text.resize(start + count);
-    if (count < room) break;
+    if (text.size() < room || room == end) break;
   }
   if (text.size() > size_max_bytes) co_return S3Error::MaxMessageLengthExceeded;
   FB_CO_CHECK(co_await body.finish());
-  co_return text;
+  co_return std::move(small);
 }
 
 RecordChecksumAlgorithm to_record(s3::ChecksumKind kind) {
@@ -247,10 +251,15 @@ RecordChecksum to_record(const s3::ChecksumValue& value) {
   return record;
 }
 
-RecordChecksum to_record(const s3::CompositeValue& value) {
-  RecordChecksum record = to_record(value.value);
-  record.composite = true;
-  return record;
+std::optional<s3::ChecksumValue> to_checksum_value(const RecordChecksum& checksum) {
+  const auto kind = to_checksum_kind(checksum.algorithm);
+  if (!kind) return std::nullopt;
+  return s3::ChecksumValue(*kind, {checksum.value.data(), checksum.size});
+}
+
+s3::UploadChecksum to_upload_checksum(const UploadRecord& upload) {
+  return {.kind = to_checksum_kind(upload.checksum_algorithm),
+          .type = upload.checksum_composite ? s3::ChecksumType::composite : s3::ChecksumType::full_object};
 }
 
 std::string checksum_text(const RecordChecksum& checksum, size_t part_count) {

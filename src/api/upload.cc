@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/upload.h"
 
+#include <algorithm>
 #include <array>
 
 #include "s3/encoding.h"
 
 namespace fb::api {
 
-std::string make_upload_id(Env& env) {
+std::string make_upload_id(Env& env, UnixTime initiated) {
   std::array<std::byte, kUploadIdBytes> bytes;
   env.random_bytes(bytes);
+  auto ms = static_cast<uint64_t>(std::max<int64_t>(0, initiated.milliseconds()));
+  for (size_t i = kUploadIdTimeBytes; i-- > 0; ms >>= 8) bytes[i] = static_cast<std::byte>(ms & 0xff);
   return s3::hex_encode({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
 }
 

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "api/object_response.h"
 #include "api/operations.h"
 #include "api/request_body.h"
@@ -11,21 +13,9 @@ Task<S3Result<void>> upload_part(Call& call) {
   OpenUpload upload;
   FB_CO_CHECK(co_await open_upload(call, request.key, request.upload_id, upload));
 
-  DeclaredIntegrity declared{.content_md5 = request.content_md5, .checksum = request.checksum};
-  const auto upload_kind = to_checksum_kind(upload.record.checksum_algorithm);
-  if (upload_kind) {
-    const auto sent =
-        request.checksum.value ? std::optional(request.checksum.value->kind()) : request.checksum.trailer;
-    if (sent && *sent != *upload_kind) {
-      co_return S3Failure(S3Error::InvalidRequest,
-                          "Checksum Type mismatch occurred, expected checksum Type: " +
-                              std::string(s3::checksum_name(*upload_kind)) +
-                              ", actual checksum Type: " + std::string(s3::checksum_name(*sent)));
-    }
-    declared.wanted = upload_kind;
-  }
-  RequestBody body(call, declared);
-  FB_CO_CHECK(body.check_declared(kPutSizeMax));
+  FB_CO_TRY(const s3::PayloadPlan plan,
+            plan_payload(call, s3::PayloadUse::part, to_upload_checksum(upload.record)));
+  RequestBody body(call, plan);
   const StoreLimits limits{.size_max_bytes = kPutSizeMax, .inline_sums_max = kInlineSumsOfPart};
   FB_CO_TRY(StoredContent content, co_await store_content(call.services, body, limits));
   FB_CO_CHECK(co_await body.finish());
@@ -34,6 +24,7 @@ Task<S3Result<void>> upload_part(Call& call) {
                   .md5 = body.md5(),
                   .content = content.locator()};
   if (body.checksum()) part.checksum = to_record(*body.checksum());
+  if (body.crc64nvme()) std::ranges::copy(body.crc64nvme()->bytes(), part.crc64nvme.emplace().begin());
   FB_CO_CHECK(
       co_await store_part(call, request.key, request.upload_id, upload, request.part_number, part, content));
   add_etag(call, {.md5 = part.md5});

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include "api/copy_source.h"
+
 #include "api/object_response.h"
 #include "api/operations.h"
 #include "api/request_body.h"
@@ -25,16 +27,23 @@ Task<S3Result<void>> upload_part_copy(Call& call) {
     length = request.source_range->last - offset + 1;
   }
   if (length > kPutSizeMax) co_return S3Error::EntityTooLarge;
-  const CopyWish wish{.offset = offset,
-                      .length = length,
-                      .checksum_kind = to_checksum_kind(upload.record.checksum_algorithm),
-                      .inline_sums_max = kInlineSumsOfPart};
+  const CopyWish wish{
+      .offset = offset,
+      .length = length,
+      .checksum_kind =
+          to_checksum_kind(upload.record.checksum_algorithm).value_or(s3::ChecksumKind::crc64nvme),
+      .inline_sums_max = kInlineSumsOfPart};
   FB_CO_TRY(CopiedContent copied, co_await copy_content(call, source, wish));
-  const PartRecord part{.size_bytes = copied.content.size_bytes(),
-                        .last_modified = call.services.env.wall_clock(),
-                        .md5 = copied.md5,
-                        .checksum = copied.checksum,
-                        .content = copied.content.locator()};
+  PartRecord part{.size_bytes = copied.content.size_bytes(),
+                  .last_modified = call.services.env.wall_clock(),
+                  .md5 = copied.md5,
+                  .content = copied.content.locator()};
+  const auto copied_value = to_checksum_value(copied.checksum);
+  if (upload.record.checksum_algorithm != RecordChecksumAlgorithm::none) {
+    part.checksum = copied.checksum;
+  } else if (copied_value) {
+    std::ranges::copy(copied_value->bytes(), part.crc64nvme.emplace().begin());
+  }
   FB_CO_CHECK(co_await store_part(call, request.key, request.upload_id, upload, request.part_number, part,
                                   copied.content));
   std::string document;

@@ -32,6 +32,9 @@ namespace fb::art {
 struct TreeOptions {
   uint32_t core = 0;
   uint32_t key_bytes_max = kKeyBytesMax;
+  // A rename that makes keys longer looks into the pages beneath whose bounds leave it open whether they fit.
+  // They stay latched, and so in memory, all at a time: so many at most.
+  uint32_t pages_beneath_max = UINT32_MAX;
 };
 
 // What is at a key now. The views hold only while the decision is made.

@@ -50,7 +50,8 @@ auto Tree<Source, Journal>::apply_move(const PrefixMove& move, size_t index, Ans
   const uint32_t label_rest = source.kind == StopKind::label ? block.label_bytes - source.matched : 0;
   const uint32_t beneath = label_rest + (block.kind == BlockKind::link ? block.link_bound() * kBoundStep
                                                                        : longest_suffix(page, source.block));
-  if (move.to.size() + beneath > options_.key_bytes_max) {
+  // Where no name becomes longer, all of them fit as they did.
+  if (move.to.size() > move.from.size() && move.to.size() + beneath > options_.key_bytes_max) {
     bool longer = false;
     const auto room = options_.key_bytes_max - static_cast<uint32_t>(move.to.size());
     const Step step =
@@ -128,6 +129,7 @@ auto Tree<Source, Journal>::longer_than(const PageView& page, uint32_t offset, u
     uint32_t above;
   };
   std::vector<Below> open;
+  uint32_t looked_into = 0;
   const auto visit_link = [&](LinkWord word, uint8_t bound, uint32_t depth) {
     if (depth + bound * kBoundStep > bytes_max) open.push_back({word, depth});
   };
@@ -150,6 +152,10 @@ auto Tree<Source, Journal>::longer_than(const PageView& page, uint32_t offset, u
       answer.page = next.word.page_id();
       answer.outcome = Outcome::missing;
       return Step::answered;
+    }
+    if (++looked_into > options_.pages_beneath_max) {
+      longer = true;  // for all that can be told
+      break;
     }
     // Latched until the rename has happened, so that nothing longer comes in between.
     const PageId id = next.word.page_id();

@@ -11,13 +11,22 @@
 // and safeguards) let a test leave one out by name and expect to be told. docs/testing.md says how.
 
 // One line each. Ask only in .cc files.
-#define FB_SAFEGUARDS(X)                                                                         \
-  /* src/bss, blobs */                                                                           \
-  X(sync_before_believing) /* recovery: what it read becomes durable before it counts as such */ \
-  /* src/bss, journal */                                                                         \
-  X(wipe_ahead_segment) /* recovery: stale groups of the segment that is kept ahead go, too */   \
-  /* src/nss */                                                                                  \
-  /* src/io/sim, sim */
+#define FB_SAFEGUARDS(X)                                                                                    \
+  /* src/io */                                                                                              \
+  X(claim_waits) /* a start: files are claimed before they are read (io/claim.h) */                         \
+  /* src/bss, blobs */                                                                                      \
+  X(withdraw_failed_batch) /* its descriptor is wiped, durably, before it counts as ended */                \
+  X(doubt_unwiped_batch)   /* one that cannot be wiped does not count as ended */                           \
+  X(sync_before_believing) /* recovery: what it read becomes durable before it counts as such */            \
+  /* src/bss, journal */                                                                                    \
+  X(wipe_ahead_segment)          /* recovery: stale groups of the segment that is kept ahead go, too */     \
+  X(trimmed_segment_stays_first) /* until its removal is durable */                                         \
+  X(rewrite_unproven_groups)     /* recovery: the last groups are written once more */                      \
+  /* src/bss, pages */                                                                                      \
+  X(rewrite_table_head) /* recovery: the head of the table is written once more before logs are given up */ \
+  /* src/nss */                                                                                             \
+  X(commit_waits_for_journal) /* no answer before the change is durable */                                  \
+  X(refuse_invalid_keys)      /* commit and rename: no key that no request can have named */
 
 namespace fb {
 

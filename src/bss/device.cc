@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "bss/aligned_bytes.h"
 #include "io/call_on.h"
+#include "io/claim.h"
 #include "io/log.h"
 
 namespace fb::bss {
@@ -103,9 +104,17 @@ std::string Device::name_of(std::string_view path) const {
 
 Task<Result<void>> Device::attach(Env& env) {
   if (env.core() != env_.core()) {
-    FB_CO_TRY(handles_[env.core()],
+    File& handle = handles_[env.core()];
+    FB_CO_TRY(handle,
               co_await File::open(env, options_.path,
                                   {.write = !options_.read_only, .direct = true, .role = FileRole::data}));
+    // For as long as a write through it is in flight; see open_for_this_process().
+    Result<void> claimed;
+    if (!options_.read_only) claimed = co_await claim(env, handle, {.shared = true, .patience = {}});
+    if (!claimed) {
+      (void)co_await handle.close();
+      co_return claimed;
+    }
   }
   env.mount(this);
   co_return Result<void>();

@@ -7,14 +7,16 @@
 #include <cstring>
 
 #include "bss/aligned_bytes.h"
+#include "io/claim.h"
 #include "io/error.h"
 #include "io/file.h"
 
 namespace fb::bss {
 namespace {
 
-constexpr uint64_t kLookBytes = 1 * kMiB;    // at either end
-constexpr uint64_t kZeroBytes = 4 * kMiB;    // of one write
+constexpr uint64_t kLookBytes = 1 * kMiB;  // at either end
+constexpr uint64_t kZeroBytes = 4 * kMiB;  // of one write
+constexpr Duration kInUsePatience = Duration::seconds(5);
 constexpr uint64_t kSyncBytes = 256 * kMiB;  // so that progress is that of the device
 
 // Where others put what tells them from nothing; from the beginning of a device.
@@ -81,7 +83,9 @@ Task<Result<void>> Maker::open() {
     co_return fail(DeviceError::failed, fmt::format("it cannot be opened: {}", opened.error().to_string()));
   }
   file = std::move(*opened);
-  if (!co_await file.lock()) co_return fail(DeviceError::in_use, "it is in use by another process");
+  // What a killed process had in flight is waited for.
+  if (!co_await claim(env, file, {.patience = kInUsePatience}))
+    co_return fail(DeviceError::in_use, "it is in use by another process");
   FB_CO_TRY(FileStat stat, co_await file.stat());
   if (stat.directory) co_return fail(DeviceError::not_a_device, "it is a directory");
   if (options.size_bytes != 0 && stat.size_bytes != 0 && stat.size_bytes != options.size_bytes) {

@@ -6,13 +6,14 @@
 
 #include "bss/aligned_bytes.h"
 #include "bss/device.h"
+#include "io/claim.h"
 #include "io/error.h"
 #include "io/log.h"
 
 namespace fb::bss {
 namespace {
 
-constexpr Duration kInUsePatience = Duration::seconds(2);
+constexpr Duration kInUsePatience = Duration::seconds(5);
 constexpr Duration kInUsePoll = Duration::milliseconds(10);
 
 }  // namespace
@@ -41,7 +42,8 @@ Task<Result<void>> Device::load() {
 }
 
 // For this process alone, where it may be written. One that was killed holds it until the kernel has ended
-// what was in flight, which is a little after the process itself.
+// what was in flight, which is a little after the process itself. Other cores write through descriptions of
+// their own: each holds a shared lock (attach), so this one is exclusive only until nobody else can be there.
 Task<Result<File>> Device::open_for_this_process() {
   const Instant given_up = env_.now() + kInUsePatience;
   for (;;) {
@@ -53,6 +55,8 @@ Task<Result<File>> Device::open_for_this_process() {
     Result<void> ours;
     if (!opened) ours = opened.error();
     if (opened && !options_.read_only) ours = co_await opened->lock();
+    if (opened && !options_.read_only && ours)
+      ours = co_await claim(env_, *opened, {.shared = true, .patience = {}});
     if (ours) co_return std::move(*opened);
     if (opened) (void)co_await opened->close();
     if (!ours.error().is(IoError::in_use) || env_.now() >= given_up) co_return ours.error();

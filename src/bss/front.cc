@@ -177,7 +177,8 @@ Task<Result<void>> BlobFront::put(const CallContext& context, const BlobWrite& w
                                .padded = write.buffer.span(0, padded),
                                .table = table ? table.data() : nullptr,
                                .length = write.length,
-                               .checksum = write.checksum};
+                               .checksum = write.checksum,
+                               .deadline = context.deadline};
   const uint32_t number = shard_of(arguments.key, shard_count());
   const unsigned owner = store_.core_of(number);
   if (owner == env_.core()) co_return co_await put_here(arguments);
@@ -203,6 +204,7 @@ Task<Result<void>> BlobFront::put_here(PutArguments arguments) {
              .checksum = arguments.checksum,
              .data = arguments.padded.data(),
              .table = arguments.table,
+             .deadline = arguments.deadline,
              .group = &group};
   target.submit(op);
   co_await group;

@@ -118,11 +118,13 @@ class JournalFile final : public JournalClient {
     uint32_t size_bytes;
   };
   struct Segment {
+    enum class Trimmed : uint8_t { no, spare, removed };  // not durably before its directory is synced
     SegmentHeader header;
     uint64_t seed = 0;
     std::string path;
     File file;
     std::vector<GroupPlace> groups;  // those that are durable
+    Trimmed trimmed_as = Trimmed::no;
     uint64_t end_bytes = kJournalBlock;
     uint64_t stale_end_bytes = 0;  // found at open: behind the last group that goes with the torn tail
   };
@@ -161,6 +163,7 @@ class JournalFile final : public JournalClient {
   Task<Result<void>> fill_new_segment(Segment& segment);
   Task<Result<void>> write_header(Segment& segment);
   static Task<void> run_preparer(JournalFile* self);
+  Task<Result<void>> remove_segment(Segment& segment);
   bool at_size_limit() const;
   bool wants_spare() const {
     const uint64_t held = segments_.size() + spares_.size() + 1;
@@ -188,6 +191,7 @@ class JournalFile final : public JournalClient {
   std::deque<std::unique_ptr<Segment>> segments_;  // the last one is being written
   std::unique_ptr<Segment> ahead_;                 // prepared, without groups
   std::vector<std::unique_ptr<Segment>> spares_;   // trimmed, to be recycled
+  AlignedBytes unproven_;  // while it is opened: the last groups, which no other one proves
   uint64_t next_generation_ = 1;
   uint64_t epoch_ = 0;
   uint64_t next_sequence_ = 1;

@@ -5,7 +5,9 @@
 
 #include <charconv>
 
+#include "base/safeguard.h"
 #include "bss/journal_file.h"
+#include "io/claim.h"
 #include "io/log.h"
 
 namespace fb {
@@ -56,7 +58,7 @@ Task<Result<void>> JournalFile::keep_spare(const std::string& path) {
   if (wants_spare()) {
     auto segment = std::make_unique<Segment>();
     segment->path = path;
-    FB_CO_TRY(segment->file, co_await File::open(env_, path, segment_options(false)));
+    FB_CO_TRY(segment->file, co_await open_claimed(env_, path, segment_options(false)));
     const auto stat = co_await segment->file.stat();
     if (stat && stat->size_bytes == options_.segment_bytes) {
       spares_.push_back(std::move(segment));
@@ -71,7 +73,7 @@ Task<Result<std::unique_ptr<JournalFile::Segment>>> JournalFile::open_segment(ui
                                                                               AlignedBytes& content) {
   auto segment = std::make_unique<Segment>();
   segment->path = path_of(generation);
-  FB_CO_TRY(segment->file, co_await File::open(env_, segment->path, segment_options(false)));
+  FB_CO_TRY(segment->file, co_await open_claimed(env_, segment->path, segment_options(false)));
   content.resize(options_.segment_bytes);
   const Result<void> read = co_await segment->file.read_exactly(content.span(), 0);
   Result<void> usable = read;
@@ -116,6 +118,7 @@ Result<void> JournalFile::check_tail(Segment& segment, std::span<std::byte> cont
 // Takes the intact groups from the segment's beginning.
 Result<void> JournalFile::scan_segment(Segment& segment, std::span<std::byte> content) {
   uint64_t offset = kJournalBlock;
+  uint64_t proven_to = offset;
   GroupHeader header;
   while (offset < content.size() && read_group(content.subspan(offset), offset, segment.seed, header)) {
     const bool is_first = segments_.empty() && segment.groups.empty();
@@ -127,9 +130,14 @@ Result<void> JournalFile::scan_segment(Segment& segment, std::span<std::byte> co
                               static_cast<uint32_t>(offset / kJournalBlock), header.size_bytes});
     next_sequence_ += header.frame_count;
     epoch_ = header.epoch;
+    proven_to = std::max(proven_to, offset - uint64_t{header.unproven_blocks} * kJournalBlock);
     offset += align_up(header.size_bytes, kJournalBlock);
   }
   segment.end_bytes = offset;
+  if (!segment.groups.empty()) {
+    unproven_.clear();
+    unproven_.append(content.data() + proven_to, offset - proven_to);
+  }
   return check_tail(segment, content);
 }
 
@@ -160,6 +168,8 @@ Task<Result<void>> JournalFile::recover() {
     next_generation_ = ahead_->header.generation + 1;
   }
   if (segments_.empty()) {
+    // A spare is written over only when it is one durably.
+    FB_CO_CHECK(co_await sync_directory(env_, options_.directory));
     FB_CO_TRY(std::unique_ptr<Segment> segment, co_await prepare_segment());
     segments_.push_back(std::move(segment));
   }
@@ -174,13 +184,21 @@ Task<Result<void>> JournalFile::wipe_stale(Segment& segment) {
   AlignedBytes zeros(segment.stale_end_bytes - segment.end_bytes);
   zeros.resize(segment.stale_end_bytes - segment.end_bytes);
   std::memset(zeros.data(), 0, zeros.size());
-  co_return co_await segment.file.write_all(zeros.span(), segment.end_bytes);
+  co_return co_await segment.file.write_all_durable(zeros.span(), segment.end_bytes);
 }
 
 // What a killed process wrote may be readable and not on the medium yet. From now on it counts as durable:
-// what follows proves that it was.
+// what follows proves that it was. What nothing proves is written once more, the same bytes: a sync that
+// failed at a start before this one may have given them up, and the next sync would not say so.
 Task<Result<void>> JournalFile::make_durable() {
-  FB_CO_CHECK(co_await wipe_stale(*segments_.back()));
+  Segment& last = *segments_.back();
+  if (unproven_.size() != 0 && FB_SAFEGUARD(rewrite_unproven_groups)) {
+    FB_ASSERT(last.end_bytes >= kJournalBlock + unproven_.size(), last.end_bytes, unproven_.size());
+    FB_CO_CHECK(co_await last.file.write_all_durable(unproven_.span(), last.end_bytes - unproven_.size()));
+  }
+  unproven_ = AlignedBytes();
+  FB_CO_CHECK(co_await wipe_stale(last));
+  if (ahead_ != nullptr && FB_SAFEGUARD(wipe_ahead_segment)) FB_CO_CHECK(co_await wipe_stale(*ahead_));
   for (const std::unique_ptr<Segment>& segment : segments_) FB_CO_CHECK(co_await segment->file.sync());
   if (ahead_ != nullptr) FB_CO_CHECK(co_await ahead_->file.sync());
   co_return co_await sync_directory(env_, options_.directory);

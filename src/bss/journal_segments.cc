@@ -4,7 +4,10 @@
 // ones are recycled.
 #include <fmt/format.h>
 
+#include "base/safeguard.h"
 #include "bss/journal_file.h"
+#include "io/claim.h"
+#include "io/error.h"
 #include "io/log.h"
 
 namespace fb {
@@ -46,6 +49,7 @@ Task<Result<void>> JournalFile::write_header(Segment& segment) {
   write_segment_header(segment.header, block.span());
   segment.seed = group_seed(segment.header);
   segment.groups.clear();
+  segment.trimmed_as = Segment::Trimmed::no;
   segment.end_bytes = kJournalBlock;
   FB_CO_CHECK(co_await segment.file.write_all(block.span(), 0));
   co_return co_await segment.file.sync();
@@ -74,19 +78,19 @@ Task<Result<std::unique_ptr<JournalFile::Segment>>> JournalFile::prepare_segment
   if (segment == nullptr) {
     segment = std::make_unique<Segment>();
     segment->path = fmt::format("{}/{}", options_.directory, kUnfinishedName);
-    FB_CO_TRY(segment->file, co_await File::open(env_, segment->path, segment_options(true)));
+    FB_CO_TRY(segment->file, co_await open_claimed(env_, segment->path, segment_options(true)));
     ready = co_await fill_new_segment(*segment);
   }
   if (ready) ready = co_await write_header(*segment);
   const std::string path = path_of(next_generation_);
   if (ready) ready = co_await rename_file(env_, segment->path, path);
+  if (ready) segment->path = path;
   if (ready) ready = co_await sync_directory(env_, options_.directory);
   if (!ready) {
     (void)co_await segment->file.close();
     (void)co_await remove_file(env_, segment->path);
     co_return ready.error();
   }
-  segment->path = path;
   ++next_generation_;
   co_return segment;
 }
@@ -115,22 +119,19 @@ Task<void> JournalFile::run_preparer(JournalFile* self) {
 }
 
 // Only whole segments go, and never the one with the newest group, which carries epoch and sequence on. Each
-// removal is durable before the next, so that the segments that remain are always without a gap.
+// removal is durable before the next, so that the segments that remain are always without a gap. One stays
+// the first until its removal is durable: after a failure the next trim goes on with it, and not with its
+// successor.
 Task<Result<void>> JournalFile::trim(const CallContext&, uint64_t sequence) {
   const auto held = co_await segments_mutex_.acquire();
   while (segments_.size() > 1) {
     const Segment& next = *segments_[1];
     if (next.groups.empty() || next.groups.front().first_sequence > sequence) break;
+    const Result<void> removed = co_await remove_segment(*segments_.front());
+    if (!removed && FB_SAFEGUARD(trimmed_segment_stays_first)) co_return removed.error();
     std::unique_ptr<Segment> trimmed = std::move(segments_.front());
     segments_.pop_front();
-    const bool recycle = wants_spare();
-    const std::string spare_path =
-        fmt::format("{}/{:016x}.spare", options_.directory, trimmed->header.generation);
-    Result<void> removed = recycle ? co_await rename_file(env_, trimmed->path, spare_path)
-                                   : co_await remove_file(env_, trimmed->path);
-    if (removed) removed = co_await sync_directory(env_, options_.directory);
-    if (removed && recycle) {
-      trimmed->path = spare_path;
+    if (removed && trimmed->trimmed_as == Segment::Trimmed::spare) {
       spares_.push_back(std::move(trimmed));
     } else {
       (void)co_await trimmed->file.close();
@@ -140,6 +141,22 @@ Task<Result<void>> JournalFile::trim(const CallContext&, uint64_t sequence) {
     room_.notify_all();
   }
   co_return Result<void>();
+}
+
+// Durably, as a file or as a segment. Called again after a failure, which may have come behind the change.
+Task<Result<void>> JournalFile::remove_segment(Segment& segment) {
+  if (segment.trimmed_as == Segment::Trimmed::no) {
+    const std::string spare_path =
+        fmt::format("{}/{:016x}.spare", options_.directory, segment.header.generation);
+    const bool recycle = wants_spare();
+    Result<void> removed = recycle ? co_await rename_file(env_, segment.path, spare_path)
+                                   : co_await remove_file(env_, segment.path);
+    // An attempt before this one may have done it, and failed all the same.
+    if (!removed && !removed.error().is(IoError::not_found)) co_return removed.error();
+    segment.trimmed_as = removed && recycle ? Segment::Trimmed::spare : Segment::Trimmed::removed;
+    if (removed && recycle) segment.path = spare_path;
+  }
+  co_return co_await sync_directory(env_, options_.directory);
 }
 
 }  // namespace fb

@@ -4,6 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
 namespace fb {
 namespace {
 
@@ -131,11 +137,30 @@ TEST(PageCrash, WithoutPowerLossProtectionSomethingIsLost) {
 
 // --- media faults: reported or repaired, never wrong ---
 
+constexpr uint32_t role(FileRole role) { return 1U << static_cast<unsigned>(role); }
+
 struct Outcome {
   uint64_t damaged = 0;
   uint64_t refused = 0;
   uint64_t faults = 0;
 };
+
+// Whether faults met both copies of one block of a log, which is more than it promises to stand.
+bool met_both_copies(const std::vector<sim::SimDisk::Damage>& damages) {
+  const uint64_t copy_bytes = small_pages().log_bytes;
+  std::set<std::tuple<std::string, uint64_t, bool>> met;
+  for (const sim::SimDisk::Damage& damage : damages) {
+    const bool rots = damage.fault == sim::Fault::rot || damage.fault == sim::Fault::lost_write ||
+                      damage.fault == sim::Fault::misdirected_write;
+    if (!rots) continue;
+    for (uint64_t at = damage.offset / kKiB / 4 * 4 * kKiB; at < damage.offset + damage.length;
+         at += 4 * kKiB)
+      met.emplace(damage.file, at % copy_bytes, at >= copy_bytes);
+  }
+  return std::ranges::any_of(met, [&](const auto& one) {
+    return met.contains({std::get<0>(one), std::get<1>(one), !std::get<2>(one)});
+  });
+}
 
 // Works on a disk that makes `faults`; lives end in a crash by turns. What cannot be told from what was
 // promised is a problem, except that changes may fail.
@@ -166,6 +191,10 @@ Outcome live_with_faults(uint64_t seed, const sim::DiskFaults& faults) {
   }
   outcome.damaged = model.damaged;
   outcome.faults = world.node.disk().damages().size();
+  if ((faults.roles & role(FileRole::journal)) != 0 && met_both_copies(world.node.disk().damages())) {
+    outcome.refused = 1;
+    return outcome;
+  }
   for (const std::string& problem : model.problems) {
     ADD_FAILURE() << "seed " << seed << ": " << problem << "\n" << world.log();
   }
@@ -182,8 +211,6 @@ Outcome many_seeds(const sim::DiskFaults& faults) {
   }
   return total;
 }
-
-constexpr uint32_t role(FileRole role) { return 1U << static_cast<unsigned>(role); }
 
 TEST(PageFaults, DamagedPagesAreReportedAndTheRestIsServed) {
   const Outcome outcome = many_seeds({.rot_ppm = 10'000,

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "io/claim.h"
 #include "io/log.h"
 #include "io/scope.h"
 
@@ -79,7 +80,7 @@ Task<Result<void>> PageLog::create(uint64_t log_bytes) {
   for (size_t index = 0; index < files_.size(); ++index) {
     OpenOptions creating = options();
     creating.create = creating.truncate = true;
-    FB_CO_TRY(File file, co_await File::open(env_, path_of(index), creating));
+    FB_CO_TRY(File file, co_await open_claimed(env_, path_of(index), creating));
     const Result<void> filled = co_await extend_with_zeros(file, 0, 2 * log_bytes);
     FB_CO_CHECK(co_await file.close());
     FB_CO_CHECK(filled);
@@ -97,7 +98,7 @@ Task<Result<void>> PageLog::open(const StoreId& store_id, uint64_t log_bytes) {
   store_id_ = store_id;
   log_bytes_ = log_bytes;
   for (size_t index = 0; index < files_.size(); ++index) {
-    FB_CO_TRY(files_[index].file, co_await File::open(env_, path_of(index), options()));
+    FB_CO_TRY(files_[index].file, co_await open_claimed(env_, path_of(index), options()));
     FB_CO_CHECK(co_await read_header(index));
   }
   co_return Result<void>();

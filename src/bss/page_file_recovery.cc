@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/safeguard.h"
 #include "bss/page_file.h"
+#include "io/claim.h"
 #include "io/log.h"
 
 namespace fb {
@@ -103,11 +105,11 @@ Task<Result<void>> PageFile::create() {
 }
 
 Task<Result<void>> PageFile::open_files(bool creates) {
-  FB_CO_TRY(pages_, co_await File::open(env_, path_of("pages"),
-                                        file_options(FileRole::data, creates, options_.durability)));
+  FB_CO_TRY(pages_, co_await open_claimed(env_, path_of("pages"),
+                                          file_options(FileRole::data, creates, options_.durability)));
   for (size_t index = 0; index < tables_.size(); ++index) {
     FB_CO_TRY(tables_[index],
-              co_await File::open(env_, table_path(index), file_options(FileRole::snapshot, creates)));
+              co_await open_claimed(env_, table_path(index), file_options(FileRole::snapshot, creates)));
   }
   co_return Result<void>();
 }
@@ -154,10 +156,16 @@ Task<Result<void>> PageFile::load_newest_table() {
   };
   const size_t first = number(0) >= number(1) ? 0 : 1;
   for (const size_t index : {first, 1 - first}) {
-    const Candidate& candidate = candidates[index];
+    Candidate& candidate = candidates[index];
     if (!candidate.head || !has_logs_since(*candidate.head)) continue;
     table_ = PageTable();
-    if (co_await load_table(index, *candidate.head, candidate.bytes)) co_return Result<void>();
+    if (co_await load_table(index, *candidate.head, candidate.bytes)) {
+      if (!FB_SAFEGUARD(rewrite_table_head)) co_return Result<void>();
+      // The head of a killed process may be readable and not on the medium: the same bytes again. The logs
+      // before it are given up from now on.
+      AlignedBytes head = std::move(candidate.bytes);
+      co_return co_await tables_[index].write_all_durable(head.pad(), 0);
+    }
     ++stats_.tables_damaged;
     log(env_, LogLevel::warn, "page store: a table is damaged", {{"file", table_path(index)}});
   }

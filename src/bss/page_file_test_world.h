@@ -76,6 +76,7 @@ struct PageWorkload {
   std::mt19937_64& random;
   uint64_t epoch = 1;
   unsigned width = 4;
+  unsigned checkpoint_percent = 1;
   uint64_t failed = 0;
 
   uint32_t length_max() const { return store.page_length_max(); }
@@ -149,7 +150,7 @@ struct PageWorkload {
         co_await self->write_some(worker);
       } else if (dice < 70) {
         co_await self->erase_some(worker);
-      } else if (dice < 99) {
+      } else if (dice < 100 - self->checkpoint_percent) {
         co_await self->read_one();
       } else {
         (void)co_await self->store.checkpoint();

@@ -7,6 +7,7 @@
 
 #include "base/checksum.h"
 #include "bss/page_file_log.h"
+#include "io/claim.h"
 #include "io/log.h"
 
 namespace fb {
@@ -60,7 +61,7 @@ Task<Result<void>> RecordFile::load() {
   uint64_t capacity = UINT64_MAX;
   for (size_t i = 0; i < files_.size(); ++i) {
     FB_CO_TRY(files_[i],
-              co_await File::open(
+              co_await open_claimed(
                   env_, path_of(i),
                   {.write = true, .create = true, .direct = true, .role = FileRole::snapshot, .mode = 0600}));
     // What a killed process has written may be there to be read, and not be durable.
@@ -150,8 +151,9 @@ Task<Result<void>> RecordFile::write(uint64_t version, std::string_view text) {
     const size_t other = 1 - newest_;
     FB_CO_CHECK(co_await files_[other].write_all_durable(bytes.pad(), 0));
     newest_ = other;
+    // From the first copy on: a start would find it, whether or not the second one can be written.
+    newest_record_ = Record{.version = version, .bytes = std::string(text)};
   }
-  newest_record_ = Record{.version = version, .bytes = std::string(text)};
   co_return Result<void>();
 }
 

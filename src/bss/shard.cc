@@ -14,6 +14,7 @@
 namespace fb::bss {
 namespace {
 
+constexpr int kLastWipeAttempts = 10;
 constexpr Duration kReadersPoll = Duration::milliseconds(1);
 
 }  // namespace
@@ -26,7 +27,9 @@ Shard::Shard(CoreContext& context, uint32_t number)
       prepare_(context.env),
       zero_(context.env),
       compact_(context.env),
-      checkpoint_wanted_(context.env) {}
+      checkpoint_wanted_(context.env),
+      wipe_(context.env),
+      expire_(context.env) {}
 
 Shard::~Shard() = default;
 
@@ -44,13 +47,16 @@ void Shard::start(Scope& scope) {
   scope.spawn(&Shard::run_zeroer, std::ref(*this));
   scope.spawn(&Shard::run_compactor, std::ref(*this));
   scope.spawn(&Shard::run_checkpointer, std::ref(*this));
+  scope.spawn(&Shard::run_wiper, std::ref(*this));
+  scope.spawn(&Shard::run_expirer, std::ref(*this));
   scope.spawn(&Shard::run_scrubber, std::ref(*this));
 }
 
 void Shard::stop() {
   stopping_ = true;
   stop_sleeping_.cancel();
-  for (Notification* notification : {&work_, &prepare_, &zero_, &compact_, &checkpoint_wanted_})
+  for (Notification* notification :
+       {&work_, &prepare_, &zero_, &compact_, &checkpoint_wanted_, &wipe_, &expire_})
     notification->notify_all();
 }
 
@@ -60,6 +66,7 @@ Task<Result<void>> Shard::finish() {
   // A checkpoint of a shard that could not be opened would forget what was not read.
   if (opened_) {
     FB_DCHECK(verify());
+    co_await wipe_again(kLastWipeAttempts);
     result = co_await write_checkpoint();
   }
   co_await end_sharing();

@@ -45,8 +45,9 @@ struct WriteOp {
   std::byte* table = nullptr;  // the block with the pieces' checksums, where they need one
   uint64_t place = 0;          // put, copy: where it is being written; before that, of a copy, where it was
   uint64_t other_generation = 0;
-  uint64_t source_place = 0;  // copy
-  bool move = false;          // compaction's: a copy, or a tombstone that is still needed
+  uint64_t source_place = 0;            // copy
+  Instant deadline = Instant::never();  // put: while no batch has taken it
+  bool move = false;                    // compaction's: a copy, or a tombstone that is still needed
   std::optional<Error> error;
   WriteGroup* group = nullptr;
   WriteOp* next = nullptr;
@@ -64,6 +65,8 @@ class WriteQueue {
   void push(WriteOp& op);
   void push_front(WriteOp& op);
   WriteOp& pop();
+  // Those whose deadline has come, taken out, as a list.
+  WriteOp* take_expired(Instant now);
 
  private:
   void count(const WriteOp& op) { ++size_, stored_ += op.stored(); }
@@ -90,8 +93,10 @@ struct Segment {
   uint32_t number = 0;
   State state = State::free;
   bool moved_out = false;  // holds entries that something elsewhere has replaced: see Shard::droppable()
-  bool pinned = false;     // holds a payload that cannot be read: compaction leaves it alone
-  bool cut_short = false;  // sealed though more would have gone into it
+  uint8_t recycle_failures = 0;
+  bool pinned = false;      // holds a payload that cannot be read: compaction leaves it alone
+  bool cut_short = false;   // sealed though more would have gone into it
+  bool distrusted = false;  // behind its end stands a torn batch that could not be wiped
   uint64_t generation = 0;
   uint64_t nonce = 0;
   uint64_t end = kSegmentDataOffset;  // where the next batch goes
@@ -273,18 +278,26 @@ class Shard {
   void activate(Stream stream);
   void seal(Stream stream, bool cut_short = false);
   void note_payloads(const Batch& batch);
+  Task<void> withdraw(Batch& batch, const Result<size_t>& written);
+  Task<bool> wipe_descriptor(Segment& segment, uint64_t offset, int attempts);
+  Task<void> wipe_again(int attempts);
+  static Task<void> run_wiper(Shard& self);
   void complete(Batch& batch, const Result<size_t>& written);
+  void complete_ops(const Batch& batch);
+  void fail_ops(const Batch& batch, const Result<size_t>& written);
   void complete_put(const Batch& batch, WriteOp& op);
   void complete_copy(const Batch& batch, WriteOp& op);
   void complete_tombstone(const Batch& batch, WriteOp& op);
-  void fail_op(const Batch& batch, WriteOp& op, const Error& error);
+  void fail_op(const WriteOp& op);
   void finish_op(WriteOp& op, std::optional<Error> error);
   bool nothing_queued() const;
   void refuse_all();
+  static Task<void> run_expirer(Shard& self);
   void refuse_blocked();
   void refuse_blocked_moves();
   bool adopt_moves_segment();
   void drop_live(uint64_t place);
+  uint64_t ended_sequence() const;
   uint64_t durable_sequence() const;
 
   // shard_space.cc
@@ -324,7 +337,7 @@ class Shard {
   static Task<void> scan_into(Shard& self, Segment* segment, uint64_t from, bool whole,
                               std::vector<ScannedBatch>* out, std::optional<Error>* error);
   Task<bool> payloads_match(const ScannedBatch& batch);
-  Task<Result<void>> drop_torn_batches(std::vector<ScannedBatch>& batches);
+  Task<void> drop_torn_batches(std::vector<ScannedBatch>& batches);
   void apply(const ScannedBatch& batch);
   void apply_tombstone(const DescriptorEntry& entry);
   void count_missing(const std::vector<ScannedBatch>& batches);
@@ -374,12 +387,14 @@ class Shard {
   // Batches that ended before an older one did: a checkpoint contains none of them as long as that is under
   // way.
   struct EndedBatch {
-    const Segment* segment;
+    Segment* segment;
     uint64_t sequence;
     uint64_t offset;
     uint64_t bytes;
   };
   std::vector<EndedBatch> ended_ahead_;
+  // Batches that failed and whose descriptors are not wiped yet: no later batch says that they have ended.
+  std::vector<EndedBatch> unwiped_;
   bool always_write_tombstones_ = false;  // a write failed: what it held may be on disk all the same
   uint64_t written_since_checkpoint_ = 0;
   uint64_t checkpoint_bytes_ = 0;
@@ -415,6 +430,8 @@ class Shard {
   Notification zero_;
   Notification compact_;
   Notification checkpoint_wanted_;
+  Notification wipe_;
+  Notification expire_;
   CancelSource stop_sleeping_;
 };
 

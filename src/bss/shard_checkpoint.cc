@@ -11,11 +11,13 @@
 
 #include "base/assert.h"
 #include "bss/shard.h"
+#include "io/claim.h"
 
 namespace fb::bss {
 namespace {
 
 constexpr size_t kWriteBytes = kMiB;
+constexpr Duration kCheckpointRetry = Duration::seconds(1);
 
 // Collects bytes into aligned writes behind the header block, and their checksum.
 class BodyWriter {
@@ -61,9 +63,12 @@ class BodyWriter {
 Task<void> Shard::run_checkpointer(Shard& self) {
   while (!self.stopping_) {
     co_await self.checkpoint_wanted_.wait();
-    if (self.stopping_) co_return;
-    const Result<void> written = co_await self.write_checkpoint();
-    if (!written) self.log(fmt::format("checkpoint failed: {}", written.error().to_string()));
+    for (bool again = true; again && !self.stopping_;) {
+      const Result<void> written = co_await self.write_checkpoint();
+      if (!written) self.log(fmt::format("checkpoint failed: {}", written.error().to_string()));
+      again = !written;
+      if (again) (void)co_await sleep_for(self.env(), kCheckpointRetry, &self.stop_sleeping_);
+    }
   }
 }
 
@@ -100,7 +105,7 @@ Task<Result<void>> Shard::write_checkpoint_file(File& file) {
   header.store_id = context_.superblock.store_id;
   header.shard = number_;
   header.segment_count = static_cast<uint32_t>(table.size());
-  header.sequence = durable_sequence();
+  header.sequence = ended_sequence();
   header.next_sequence = next_sequence_;
   header.next_generation = next_generation_;
 
@@ -131,7 +136,7 @@ Task<Result<void>> Shard::write_checkpoint() {
   const std::string new_name = name + ".new";
   FB_CO_TRY(
       File file,
-      co_await File::open(
+      co_await open_claimed(
           env(), new_name,
           {.write = true, .create = true, .truncate = true, .direct = true, .role = FileRole::snapshot}));
   const Result<void> written = co_await write_checkpoint_file(file);

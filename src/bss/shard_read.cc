@@ -15,19 +15,22 @@
 namespace fb::bss {
 namespace {
 
-constexpr Duration kBufferPoll = Duration::milliseconds(1);
-constexpr Duration kBufferWaitMax = Duration::seconds(10);
+constexpr Duration kBufferWaitMax = Duration::seconds(5);
 constexpr int kReadAttemptsMax = 3;
+
+BufferUse use_of(uint64_t length) {
+  return length > kRequestPieceBytes ? BufferUse::answer : BufferUse::request;
+}
 
 // Memory for a payload that the cache does not take, or has none for now. Waits only so long, since who asks
 // may hold other buffers.
 Task<Result<Buffer>> wait_for_buffer(CoreContext& core, const CallContext& context, uint64_t length) {
   const Instant give_up = std::min(context.deadline, core.env.now() + kBufferWaitMax);
-  for (;;) {
-    if (Buffer buffer = core.env.buffers().try_allocate(length)) co_return buffer;
-    if (core.env.now() >= give_up) co_return BlobError::timed_out;
-    if (!co_await sleep_for(core.env, kBufferPoll, context.cancel)) co_return BlobError::timed_out;
-  }
+  if (give_up <= core.env.now()) co_return BlobError::timed_out;
+  Buffer buffer =
+      co_await core.env.buffers().allocate_within(length, use_of(length), give_up - core.env.now());
+  if (!buffer) co_return IoError::limit;
+  co_return buffer;
 }
 
 }  // namespace
@@ -205,7 +208,7 @@ Task<Result<BlobData>> Shard::read(CoreContext& core, const CallContext& context
     for_cache &= buffer.capacity() >= payload;
     if (for_cache) extent = {.begin = 0, .end = payload};
     if (buffer.capacity() < extent.blocks_bytes()) {
-      buffer = core.env.buffers().try_allocate(extent.blocks_bytes());
+      buffer = core.env.buffers().try_allocate(extent.blocks_bytes(), use_of(extent.blocks_bytes()));
       if (!buffer) {
         hold.give_back();
         FB_CO_TRY(buffer, co_await wait_for_buffer(core, context, extent.blocks_bytes()));

@@ -21,7 +21,9 @@
 #include <cstring>
 
 #include "base/assert.h"
+#include "base/safeguard.h"
 #include "bss/shard.h"
+#include "io/claim.h"
 #include "io/error.h"
 
 namespace fb::bss {
@@ -33,6 +35,7 @@ constexpr size_t kScanReadBytes = kMiB;
 // After a batch larger than this the descriptor of its successor is read alone, not with what follows it.
 constexpr uint64_t kScanSparseBytes = 32 * kKiB;
 constexpr size_t kCheckpointReadBytes = kMiB;
+constexpr int kWipeAttempts = 3;  // of a torn batch's descriptor
 
 std::optional<uint32_t> segment_number(std::string_view name) {
   if (!name.starts_with(kSegmentPrefix)) return std::nullopt;
@@ -82,11 +85,11 @@ class SegmentScanner {
 };
 
 Task<Result<void>> Shard::open_segment(uint32_t number) {
-  FB_CO_TRY(File file, co_await File::open(env(), path(fmt::format("segment-{:08}", number)),
-                                           {.write = true,
-                                            .direct = true,
-                                            .role = FileRole::data,
-                                            .durability = context_.options.durability}));
+  FB_CO_TRY(File file, co_await open_claimed(env(), path(fmt::format("segment-{:08}", number)),
+                                             {.write = true,
+                                              .direct = true,
+                                              .role = FileRole::data,
+                                              .durability = context_.options.durability}));
   Segment& segment = *segments_[number];
   segment.file = std::move(file);
   segment.state = Segment::State::damaged;
@@ -294,8 +297,10 @@ Task<bool> Shard::payloads_match(const ScannedBatch& batch) {
 }
 
 // Batches that nothing says were durable are kept whole or not at all: a torn one was never acknowledged. Its
-// descriptor is erased, or a later start, which has other means to tell, might take it for a good one.
-Task<Result<void>> Shard::drop_torn_batches(std::vector<ScannedBatch>& batches) {
+// descriptor is erased, or a later start, which has other means to tell, might take it for a good one. Where
+// it cannot be yet, its segment takes no more, and nothing says that the batch has ended: as after a failed
+// write.
+Task<void> Shard::drop_torn_batches(std::vector<ScannedBatch>& batches) {
   uint64_t durable = 0;
   for (const ScannedBatch& batch : batches) durable = std::max(durable, batch.durable_sequence);
   for (size_t i = 0; i < batches.size();) {
@@ -305,12 +310,16 @@ Task<Result<void>> Shard::drop_torn_batches(std::vector<ScannedBatch>& batches) 
       continue;
     }
     context_.stats.torn_entries += batch.entries.size();
-    const Buffer zeros = co_await context_.pool.allocate(kBlockBytes);
-    std::memset(zeros.data(), 0, kBlockBytes);
-    FB_CO_CHECK(co_await batch.segment->file.write_all_durable(zeros.span(0, kBlockBytes), batch.offset));
+    if (!co_await wipe_descriptor(*batch.segment, batch.offset, kWipeAttempts)) {
+      batch.segment->distrusted = true;
+      batch.segment->moved_out = true;
+      unwiped_.push_back({.segment = batch.segment,
+                          .sequence = batch.sequence,
+                          .offset = batch.offset,
+                          .bytes = batch.bytes});
+    }
     batches.erase(batches.begin() + static_cast<ptrdiff_t>(i));
   }
-  co_return Result<void>();
 }
 
 void Shard::apply_tombstone(const DescriptorEntry& entry) {
@@ -385,14 +394,14 @@ void Shard::settle_segments(const std::vector<ScannedBatch>& batches,
   std::vector<Segment*> open;
   for (const auto& segment : segments_) {
     if (segment->state == Segment::State::damaged) continue;
-    if (last_sequence[segment->number] == 0) {
+    if (last_sequence[segment->number] == 0 && !segment->distrusted) {
       unused.push_back(segment.get());
       continue;
     }
     segment->state = Segment::State::sealed;
     if (inherited[segment->number].sealed) continue;
     segment->cut_short = true;
-    if (!has_hole[segment->number]) open.push_back(segment.get());
+    if (!has_hole[segment->number] && !segment->distrusted) open.push_back(segment.get());
   }
   // The two that were written to last were one of puts and one of moves; which was which does not matter.
   std::ranges::sort(open, std::greater(),
@@ -473,12 +482,12 @@ Task<Result<void>> Shard::open() {
   // What a killed process wrote may be readable and not on the medium yet; from now on it counts as durable.
   for (const auto& segment : segments_) {
     if (segment->state == Segment::State::damaged || inherited[segment->number].sealed) continue;
-    FB_CO_CHECK(co_await segment->file.sync());
+    if (FB_SAFEGUARD(sync_before_believing)) FB_CO_CHECK(co_await segment->file.sync());
   }
   FB_CO_CHECK(co_await sync_directory(env(), path("")));
   std::ranges::sort(batches, {}, [](const ScannedBatch& batch) { return batch.sequence; });
   const uint64_t last = std::max(batches.empty() ? 0 : batches.back().sequence, next_sequence_ - 1);
-  FB_CO_CHECK(co_await drop_torn_batches(batches));
+  co_await drop_torn_batches(batches);
   for (const ScannedBatch& batch : batches) {
     apply(batch);
     written_since_checkpoint_ += batch.bytes;

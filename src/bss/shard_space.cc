@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "bss/shard.h"
+#include "io/claim.h"
 #include "io/error.h"
 
 namespace fb::bss {
@@ -18,6 +19,7 @@ constexpr uint64_t kZeroAheadBytesMax = 32 * kMiB;
 constexpr uint64_t kSettleBytes = 8 * kMiB;  // zeros between two syncs, where batches are far behind
 constexpr Duration kCreationRetry = Duration::milliseconds(200);
 constexpr Duration kRecyclePoll = Duration::milliseconds(1);
+constexpr uint8_t kRecycleAttempts = 3;
 constexpr Duration kCompactionRetry = Duration::milliseconds(20);
 constexpr uint64_t kDenseEntryBytes = 64;  // of a descriptor, in a full batch
 constexpr uint64_t kLooseBlocks = 3;       // of descriptors that are not full
@@ -159,13 +161,13 @@ Task<Result<void>> Shard::create_segment() {
   const auto number = static_cast<uint32_t>(segments_.size());
   const std::string name = path(fmt::format("segment-{:08}", number));
   const std::string new_name = name + ".new";
-  FB_CO_TRY(File file, co_await File::open(env(), new_name,
-                                           {.write = true,
-                                            .create = true,
-                                            .truncate = true,
-                                            .direct = true,
-                                            .role = FileRole::data,
-                                            .durability = context_.options.durability}));
+  FB_CO_TRY(File file, co_await open_claimed(env(), new_name,
+                                             {.write = true,
+                                              .create = true,
+                                              .truncate = true,
+                                              .direct = true,
+                                              .role = FileRole::data,
+                                              .durability = context_.options.durability}));
   auto segment = std::make_unique<Segment>();
   segment->number = number;
   segment->generation = next_generation_++;
@@ -525,18 +527,22 @@ Task<Result<void>> Shard::recycle(Segment& segment) {
   encode_segment_header(header, block.span(0, kSegmentDataOffset));
   const Result<void> written = co_await segment.file.write_all_durable(block.span(0, kSegmentDataOffset), 0);
   if (!written) {
-    // Which generation it has is not known: its old entries may be there or not.
-    segment.state = Segment::State::damaged;
+    // Which generation it has is not known: its old entries may be there or not, and count as there. A few
+    // times it is tried again, since a device may do better; then it is left alone until the next start.
+    const bool again = ++segment.recycle_failures < kRecycleAttempts;
+    segment.state = again ? Segment::State::sealed : Segment::State::damaged;
     segment.moved_out = true;
     log(fmt::format("segment {} cannot be recycled: {}", segment.number, written.error().to_string()));
     co_return written.error();
   }
+  std::erase_if(unwiped_, [&](const EndedBatch& batch) { return batch.segment == &segment; });
   segment.generation = header.generation;
   segment.nonce = header.nonce;
   segment.state = Segment::State::free;
   segment.end = kSegmentDataOffset;
   segment.tombstones = 0;
   segment.moved_out = false;
+  segment.recycle_failures = 0;
   segment.cut_short = false;
   // Where no flush is to be needed, what a batch goes to must have been written once.
   segment.fresh = segment.file.keeps_overwrites() && !segment.wholly_settled;

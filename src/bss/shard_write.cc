@@ -3,8 +3,10 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/assert.h"
+#include "base/safeguard.h"
 #include "bss/placement.h"
 #include "bss/shard.h"
 #include "io/error.h"
@@ -29,6 +31,9 @@ constexpr uint64_t kLargePayloadBytes = 128 * kKiB;
 // Of puts that have their names and are not in a batch yet: they all go to the segment of the shard they are
 // named in.
 constexpr uint64_t kUnderWayBytes = 512 * kKiB;
+constexpr int kWipeAttempts = 3;  // of a failed batch's descriptor, before its puts are answered
+constexpr Duration kExpiryTick = Duration::milliseconds(100);  // by so much a deadline may be overrun
+constexpr Duration kWipeRetry = Duration::seconds(1);
 
 BlobKey key_of(const WriteOp& op, const Superblock& superblock, uint32_t shard) {
   return {.id = {.volume = superblock.volume,
@@ -64,6 +69,22 @@ WriteOp& WriteQueue::pop() {
   return op;
 }
 
+WriteOp* WriteQueue::take_expired(Instant now) {
+  WriteQueue rest;
+  WriteOp* expired = nullptr;
+  while (!empty()) {
+    WriteOp& op = pop();
+    if (op.deadline > now) {
+      rest.push(op);
+    } else {
+      op.next = expired;
+      expired = &op;
+    }
+  }
+  *this = rest;
+  return expired;
+}
+
 uint64_t Shard::payload_bytes_max() const {
   const uint64_t room = segment_room() - descriptor_bytes_for(1);
   return std::min<uint64_t>(kBlobBlockSizeMax, room > kPieceBytes ? room - kBlockBytes : room);
@@ -75,12 +96,22 @@ void Shard::submit(WriteOp& op) {
   queue_of(op).push(op);
   used_ = true;
   work_.notify_one();
+  if (blocked_ || in_flight_.size() >= context_.options.writes_in_flight) expire_.notify_one();
 }
 
-uint64_t Shard::durable_sequence() const {
+// Every batch up to it has ended, well or badly.
+uint64_t Shard::ended_sequence() const {
   uint64_t oldest = next_sequence_;
   for (const Batch* batch : in_flight_) oldest = std::min(oldest, batch->sequence);
   return oldest - 1;
+}
+
+// Recovery believes every descriptor up to it that it finds: that of a batch which was durable, and never one
+// of a batch whose write failed.
+uint64_t Shard::durable_sequence() const {
+  uint64_t durable = ended_sequence();
+  for (const EndedBatch& batch : unwiped_) durable = std::min(durable, batch.sequence - 1);
+  return durable;
 }
 
 // What makes a batch worth its descriptor.
@@ -138,6 +169,7 @@ Task<void> Shard::run_writer(Shard& self) {
         self.refuse_all();
         co_return;
       }
+      if (!self.puts_.empty()) self.expire_.notify_one();
       co_await self.work_.wait();
       continue;
     }
@@ -148,6 +180,7 @@ Task<void> Shard::run_writer(Shard& self) {
     const bool settled = batch.segment->settled(batch.offset, batch.bytes);
     const Result<size_t> written = settled ? co_await file.overwrite_durable(batch.vectors, batch.offset)
                                            : co_await file.write_durable(batch.vectors, batch.offset);
+    if (!written || *written != batch.bytes) co_await self.withdraw(batch, written);
     self.complete(batch, written);
   }
 }
@@ -446,56 +479,111 @@ void Shard::note_payloads(const Batch& batch) {
   small_bytes_lately_ = decayed(small_bytes_lately_) + batch.bytes - large;
 }
 
-void Shard::complete(Batch& batch, const Result<size_t>& written) {
+// After a failed write any part of the batch may be on the medium: its descriptor without the payloads, or
+// all of it, though its puts are answered with an error. So the descriptor is wiped, durably, while the batch
+// still counts as in flight: nothing says before that it has ended, and recovery, if it comes to that, looks
+// at the payloads and drops the batch. Nothing more goes into the segment.
+Task<void> Shard::withdraw(Batch& batch, const Result<size_t>& written) {
   Segment& segment = *batch.segment;
+  log(fmt::format("write of a batch failed: {}", written ? "short" : written.error().to_string()));
+  ++context_.stats.write_errors;
+  for (const Stream stream : {Stream::puts, Stream::moves}) {
+    if (active(stream) == &segment) seal(stream, true);
+  }
+  if (!FB_SAFEGUARD(withdraw_failed_batch)) co_return;
+  if (co_await wipe_descriptor(segment, batch.offset, kWipeAttempts)) co_return;
+  log(fmt::format("segment {}: the descriptor at {} of a batch that failed cannot be wiped yet",
+                  segment.number, batch.offset));
+  if (!FB_SAFEGUARD(doubt_unwiped_batch)) co_return;
+  unwiped_.push_back(
+      {.segment = &segment, .sequence = batch.sequence, .offset = batch.offset, .bytes = batch.bytes});
+  wipe_.notify_all();
+}
+
+Task<bool> Shard::wipe_descriptor(Segment& segment, uint64_t offset, int attempts) {
+  const Buffer zeros = co_await context_.pool.allocate(kBlockBytes);
+  std::memset(zeros.data(), 0, kBlockBytes);
+  ++segment.writers;
+  bool wiped = false;
+  for (int attempt = 0; attempt < attempts && !wiped; ++attempt)
+    wiped = (co_await segment.file.write_all_durable(zeros.span(0, kBlockBytes), offset)).has_value();
+  --segment.writers;
+  co_return wiped;
+}
+
+// Those whose segment has been recycled meanwhile are gone with its generation.
+Task<void> Shard::wipe_again(int attempts) {
+  for (const EndedBatch& batch : std::vector(unwiped_)) {
+    const auto is_it = [&](const EndedBatch& each) { return each.sequence == batch.sequence; };
+    if (std::ranges::none_of(unwiped_, is_it) || batch.segment->state == Segment::State::recycling) continue;
+    if (co_await wipe_descriptor(*batch.segment, batch.offset, attempts)) std::erase_if(unwiped_, is_it);
+  }
+}
+
+// While one is left, a start after a crash has more payloads to look at; nothing else depends on it.
+Task<void> Shard::run_wiper(Shard& self) {
+  while (!self.stopping_) {
+    if (self.unwiped_.empty()) {
+      co_await self.wipe_.wait();
+      continue;
+    }
+    (void)co_await sleep_for(self.env(), kWipeRetry, &self.stop_sleeping_);
+    co_await self.wipe_again(1);
+  }
+}
+
+void Shard::complete(Batch& batch, const Result<size_t>& written) {
   std::erase(in_flight_, &batch);
   ended_ahead_.push_back(
-      {.segment = &segment, .sequence = batch.sequence, .offset = batch.offset, .bytes = batch.bytes});
-  std::erase_if(ended_ahead_, [durable = durable_sequence()](const EndedBatch& ended) {
-    return ended.sequence <= durable;
+      {.segment = batch.segment, .sequence = batch.sequence, .offset = batch.offset, .bytes = batch.bytes});
+  std::erase_if(ended_ahead_, [ended_to = ended_sequence()](const EndedBatch& ended) {
+    return ended.sequence <= ended_to;
   });
-  --segment.writers;
+  --batch.segment->writers;
   written_since_checkpoint_ += batch.bytes;
   if (written && *written == batch.bytes) {
-    ++context_.stats.batches;
-    context_.stats.batch_bytes += batch.bytes;
-    for (WriteOp* op : batch.ops) {
-      switch (op->kind) {
-        case EntryKind::put:
-          complete_put(batch, *op);
-          break;
-        case EntryKind::copy:
-          complete_copy(batch, *op);
-          break;
-        case EntryKind::tombstone:
-          complete_tombstone(batch, *op);
-          break;
-      }
-      finish_op(*op, std::nullopt);
-    }
+    complete_ops(batch);
   } else {
-    // What the batch held may be on disk or not: nothing more goes into this segment, and erases write
-    // tombstones even for what the index does not know.
-    const bool no_space = written.has_value() || written.error().is(IoError::no_space);
-    const Error error(no_space ? BlobError::full : BlobError::unavailable,
-                      written ? 0 : written.error().os_errno());
-    log(fmt::format("write of a batch failed: {}", written ? "short" : written.error().to_string()));
-    ++context_.stats.write_errors;
-    always_write_tombstones_ = true;
-    segment.moved_out = true;
-    for (const Stream stream : {Stream::puts, Stream::moves}) {
-      if (active(stream) == &segment) seal(stream, true);
-    }
-    for (WriteOp* op : batch.ops) {
-      fail_op(batch, *op, error);
-      finish_op(*op, error);
-    }
+    fail_ops(batch, written);
   }
   work_.notify_all();
   if (blocked_) prepare_.notify_all();  // it may be a victim now
   const uint64_t interval =
       std::max(context_.options.checkpoint_interval_bytes, kCheckpointShare * checkpoint_bytes_);
   if (written_since_checkpoint_ >= interval) checkpoint_wanted_.notify_all();
+}
+
+void Shard::complete_ops(const Batch& batch) {
+  ++context_.stats.batches;
+  context_.stats.batch_bytes += batch.bytes;
+  for (WriteOp* op : batch.ops) {
+    switch (op->kind) {
+      case EntryKind::put:
+        complete_put(batch, *op);
+        break;
+      case EntryKind::copy:
+        complete_copy(batch, *op);
+        break;
+      case EntryKind::tombstone:
+        complete_tombstone(batch, *op);
+        break;
+    }
+    finish_op(*op, std::nullopt);
+  }
+}
+
+// The batch may be on disk all the same, where it could not be wiped or the wipe was lost: erases write
+// tombstones even for what the index does not know, and none are dropped that might hide it.
+void Shard::fail_ops(const Batch& batch, const Result<size_t>& written) {
+  const bool no_space = written.has_value() || written.error().is(IoError::no_space);
+  const Error error(no_space ? BlobError::full : BlobError::unavailable,
+                    written ? 0 : written.error().os_errno());
+  always_write_tombstones_ = true;
+  batch.segment->moved_out = true;
+  for (WriteOp* op : batch.ops) {
+    fail_op(*op);
+    finish_op(*op, error);
+  }
 }
 
 void Shard::complete_put(const Batch& batch, WriteOp& op) {
@@ -526,7 +614,7 @@ void Shard::complete_tombstone(const Batch& batch, WriteOp& op) {
   compact_.notify_all();
 }
 
-void Shard::fail_op(const Batch&, WriteOp& op, const Error&) {
+void Shard::fail_op(const WriteOp& op) {
   BlobIndex::Found entry = index_.find(op.number, op.incarnation, op.block);
   if (!entry) return;
   if (op.kind == EntryKind::put) {
@@ -550,6 +638,21 @@ bool Shard::nothing_queued() const { return puts_.empty() && erases_.empty() && 
 void Shard::refuse_all() {
   for (WriteQueue* queue : {&puts_, &erases_, &moves_}) {
     while (!queue->empty()) finish_op(queue->pop(), Error(BlobError::unavailable));
+  }
+}
+
+// A put that no batch has taken by its deadline, because the disk stands still or there is no space, is given
+// up: it is surely not done. One in a batch is waited for, since the kernel has its memory.
+Task<void> Shard::run_expirer(Shard& self) {
+  while (!self.stopping_) {
+    if (self.puts_.empty()) co_await self.expire_.wait();
+    (void)co_await sleep_for(self.env(), kExpiryTick, &self.stop_sleeping_);
+    WriteOp* op = self.puts_.take_expired(self.env().now());
+    while (op != nullptr) {
+      WriteOp& expired = *op;
+      op = expired.next;
+      self.finish_op(expired, Error(BlobError::timed_out));
+    }
   }
 }
 

@@ -79,6 +79,7 @@ class BlobFront final : public BlobClient {
     std::byte* table;  // null: none is needed
     uint32_t length;
     uint64_t checksum;
+    Instant deadline;
   };
   BlobId new_blob_in(uint16_t shard);
   uint16_t shard_for_new_blob();

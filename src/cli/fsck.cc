@@ -60,7 +60,7 @@ Task<Result<FsckReport>> check_store(Partition& partition, bss::MetadataStore& m
         std::pair(report.metadata.checkpoints_damaged, "a copy of the checkpoint is damaged")}) {
     if (count != 0) report.problems.push_back(fmt::format("{} ({} times)", what, count));
   }
-  // Blocks that are named and were not met yet. While the report's pin lives nothing that was named goes.
+  // Blocks that were named and were not met yet.
   std::unordered_map<BlobId, uint32_t> lacking = report.names.named;
   for (const auto& [blob, blocks] : lacking) report.cloud_objects += is_cloud(blob) ? 1 : 0;
   report.cloud_looked_at = scope.with_cloud;
@@ -89,6 +89,8 @@ Task<Result<FsckReport>> check_store(Partition& partition, bss::MetadataStore& m
     std::unordered_set<BlobId> lost;
     for (const auto& [blob, blocks] : lacking) lost.insert(blob);
     FB_CO_TRY(const std::vector<std::string> keys, co_await partition.keys_naming(lost));
+    // In use, a blob that nothing names any more was freed meanwhile. No blob is named again later.
+    if (in_use) report.blobs_missing = keys.size();
     for (const std::string& key : keys) report.problems.push_back(key + ": content is missing");
     if (keys.empty() && !in_use)
       report.problems.push_back(plural(lost.size(), "blob is missing", "blobs are missing"));

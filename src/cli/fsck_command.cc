@@ -42,7 +42,10 @@ Task<CommandOutcome> ask_server(Env& env, const FsckOptions& options, const Envi
   const TlsContext tls;
   S3Client client(env, *endpoint, *settings, tls);
   std::string message;
-  const auto answer = co_await client.send("POST", "/fsck", {}, env.now() + kLiveTimeout, message);
+  // Each signature counts once, and two of a second would be the same.
+  const std::string nonce = fmt::format("{:016x}", env.random());
+  const auto answer = co_await client.send("POST", "/fsck", {{"x-fractalbits-nonce", nonce}},
+                                           env.now() + kLiveTimeout, message);
   if (!answer) co_return CommandOutcome{kExitFailed, message.empty() ? answer.error().to_string() : message};
   if (answer->status == 200) co_return outcome_of(answer->body);
   std::string why = answer->body;

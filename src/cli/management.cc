@@ -9,9 +9,15 @@ namespace {
 Task<void> respond_text(HttpExchange& exchange, int status, std::string text,
                         std::string_view type = "text/plain; charset=utf-8") {
   exchange.headers().add("Content-Type", type);
-  exchange.headers().add_lines("Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
+  exchange.headers().add_lines("Cache-Control: no-store\r\n");
   iovec body{text.data(), text.size()};
   (void)co_await exchange.respond(status, {&body, 1});
+}
+
+Task<void> misdirected(HttpExchange& exchange) {
+  return respond_text(
+      exchange, 421,
+      "this port does not serve that host; use its address, or name the host with --mgmt-host\n");
 }
 
 }  // namespace
@@ -37,6 +43,7 @@ Task<void> ManagementHandler::handle(HttpExchange& exchange) {
     co_return co_await respond_text(exchange, ready ? 200 : 503, ready ? "ready\n" : "not ready\n");
   }
   if (head.path == "/metrics") {
+    if (!source_.serves(head.header("host"))) co_return co_await misdirected(exchange);
     std::string text = co_await source_.metrics();
     co_return co_await respond_text(exchange, 200, std::move(text),
                                     "text/plain; version=0.0.4; charset=utf-8");
@@ -46,6 +53,7 @@ Task<void> ManagementHandler::handle(HttpExchange& exchange) {
 
 Task<void> ManagementHandler::report(HttpExchange& exchange, const std::function<Task<std::string>()>& make,
                                      bool& busy) {
+  if (!source_.serves(exchange.request().header("host"))) co_return co_await misdirected(exchange);
   const std::string refusal = source_.refuses(exchange.request());
   if (!refusal.empty()) co_return co_await respond_text(exchange, 403, refusal + "\n");
   if (!source_.ready()) co_return co_await respond_text(exchange, 503, "not ready\n");

@@ -9,9 +9,10 @@
 namespace fb {
 
 // The management port: /health (the process runs), /ready (requests are served), /metrics (Prometheus). All
-// three are open and reveal counts only. POST /fsck checks the store beside the traffic, POST /scrub reads
-// and verifies all content; both name keys, and so need a request signed with the root key, as S3 requests
-// are.
+// three are open and reveal counts only; /metrics answers to known
+// names only, the other two to any, because health checks of load balancers send what they like. POST /fsck
+// checks the store beside the traffic, POST /scrub reads and verifies all content; both name keys, and so
+// need a request signed with the root key, as S3 requests are.
 class ManagementHandler final : public HttpHandler {
  public:
   struct Source {
@@ -20,6 +21,8 @@ class ManagementHandler final : public HttpHandler {
     std::function<Task<std::string>()> tier;
     // Collected from all cores.
     std::function<Task<std::string>()> metrics;
+    // Whether counts may be read under that name of this host.
+    std::function<bool(std::string_view host)> serves;
     // Empty, or why the request may not.
     std::function<std::string(const RequestHead&)> refuses;
     std::function<Task<std::string>()> fsck;

@@ -154,6 +154,7 @@ void write_names(Page& page, const Partition::Statistics& names) {
   page.counter("namespace_pages_damaged_total", "Pages found damaged; nothing of them was served.",
                names.pages_damaged);
   page.gauge("namespace_ledger_blobs", "Blobs that wait to be freed.", names.ledger_blobs);
+  page.gauge("namespace_held_blobs", "Of these, blobs that reads which last still need.", names.held_blobs);
   page.counter("namespace_freed_blobs_total", "Blobs freed from the ledger.", names.freed_blobs);
   page.counter("namespace_swept_blobs_total", "Blobs of ended processes that no record named.",
                names.swept_blobs);
@@ -245,6 +246,7 @@ std::string ServerCounters::to_prometheus() const {
   page.gauge("request_buffer_bytes", "Memory of bodies on their way.", request_buffers_bytes);
   write_io(page, io);
   write_http(page, http);
+  admission.append_to(page.text);
   write_blobs(page, blobs);
   write_names(page, names);
   write_metadata(page, *this);

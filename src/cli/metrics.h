@@ -8,6 +8,7 @@
 #include "bss/device.h"
 #include "bss/metadata_store.h"
 #include "bss/options.h"
+#include "cli/admission_metrics.h"
 #include "cli/usage.h"
 #include "http/http_stats.h"
 #include "io/env.h"
@@ -25,6 +26,7 @@ struct ServerCounters {
   uint64_t request_buffers_bytes = 0;
   api::ApiMetrics api;
   HttpStats http;
+  AdmissionCounters admission;
   bss::BlobStats blobs;
   Partition::Statistics names;
   PageFileStats pages;

@@ -13,17 +13,19 @@
 #include "bss/metadata_store.h"
 #include "bss/store.h"
 #include "cli/data_directory.h"
+#include "cli/descriptors.h"
 #include "cli/fsck.h"
 #include "cli/management.h"
+#include "cli/management_guard.h"
 #include "cli/metrics.h"
 #include "cli/store_place.h"
 #include "http/http_server.h"
 #include "http/tls_context.h"
 #include "io/call_on.h"
 #include "io/log.h"
+#include "io/private_files.h"
 #include "nss/partition_front.h"
 #include "rss/embedded_registry.h"
-#include "s3/sigv4.h"
 #include "s3/time.h"
 #include "tier/tier.h"
 
@@ -74,6 +76,7 @@ struct Server::Shared {
   std::unique_ptr<EmbeddedRegistryGroup> registry;
   std::vector<KeyInfo> keys;
   ServerReady ready;
+  std::optional<ManagementGuard> guard;
   std::unique_ptr<ManagementHandler> management;
   std::unique_ptr<HttpServer> management_http;
   Durability durability = Durability::strict;  // in effect
@@ -113,7 +116,30 @@ Task<void> Server::run_core(Env& env) {
   shared_->cores[env.core()].reset();
 }
 
+// What lets others listen or read along, as the operator may not have meant it.
+void Server::warn_of_exposure(Env& env) const {
+  for (const std::string& notice : settings_.notices) log(env, LogLevel::warn, notice);
+  if (!settings_.listen.is_loopback() && settings_.tls_cert.empty()) {
+    log(env, LogLevel::warn,
+        "S3 is served beyond this machine without TLS: objects can be read and requests replayed on the way; "
+        "give "
+        "--tls-cert, or let a proxy with TLS be the only way here",
+        {{"listen", settings_.listen.to_string()}});
+  }
+  if (!settings_.mgmt_listen.is_loopback()) {
+    log(env, LogLevel::warn, "the management port is open beyond this machine, without TLS",
+        {{"mgmt_listen", settings_.mgmt_listen.to_string()}});
+  }
+  if (has_tier() && !settings_.tier.options.origin.tls) {
+    log(env, LogLevel::warn,
+        "the cloud bucket is spoken to in plain HTTP: objects can be read and changed on the way; give an "
+        "https:// "
+        "endpoint");
+  }
+}
+
 Task<void> Server::run_first_core(Env& env) {
+  warn_of_exposure(env);
   auto started = co_await start(env);
   if (started) {
     log(env, LogLevel::info, "serving",
@@ -268,6 +294,7 @@ Task<ConfigResult<void>> Server::start_core(Env& env) {
   core.roots = std::move(*roots);
   const api::ApiOptions options{.domains = settings_.domains,
                                 .external_host = settings_.external_host,
+                                .signature_v2 = settings_.signature_v2,
                                 .access_log = settings_.access_log};
   if (has_tier()) {
     auto opened =
@@ -371,7 +398,8 @@ Task<ConfigResult<void>> Server::start_listening(Env& env) {
       auto listener = co_await Listener::open(there, endpoint);
       if (!listener) co_return std::unexpected(listen_problem(endpoint, "--listen", listener.error()));
       endpoint = listener->endpoint();  // where port 0 was asked for, all cores share what the first one got
-      const HttpServerOptions options{.tls = settings_.tls_cert.empty() ? nullptr : &core.tls};
+      HttpServerOptions options{.tls = settings_.tls_cert.empty() ? nullptr : &core.tls};
+      options.limits.connections = connections_of_core(settings_);
       core.http = std::make_unique<HttpServer>(there, std::move(*listener), *core.api, options);
       core.serving.spawn(&Core::run_http, core.http.get());
       co_return ConfigResult<void>();
@@ -382,14 +410,22 @@ Task<ConfigResult<void>> Server::start_listening(Env& env) {
   if (!listener)
     co_return std::unexpected(listen_problem(settings_.mgmt_listen, "--mgmt-listen", listener.error()));
   const Endpoint management = listener->endpoint();
+  shared_->guard.emplace(management, settings_.mgmt_hosts, env.wall_clock().seconds());
   shared_->management = std::make_unique<ManagementHandler>(ManagementHandler::Source{
       .ready = [this] { return shared_->serving; },
       .tier = [this, &env] { return tier_state(env); },
       .metrics = [this, &env] { return collect_metrics(env); },
-      .refuses = [this, &env](const RequestHead& head) { return refuses_management(env, head); },
+      .serves = [this](std::string_view host) { return shared_->guard->serves(host); },
+      .refuses =
+          [this, &env](const RequestHead& head) {
+            return shared_->guard->refuses(head, shared_->keys.front(), env.wall_clock().seconds());
+          },
       .fsck = [this, &env] { return check(env); },
       .scrub = [this, &env] { return scrub(env); }});
-  shared_->management_http = std::make_unique<HttpServer>(env, std::move(*listener), *shared_->management);
+  HttpServerOptions options{.guards_buffers = false};
+  options.limits.connections = kManagementConnections;
+  shared_->management_http =
+      std::make_unique<HttpServer>(env, std::move(*listener), *shared_->management, options);
   core_of(env).serving.spawn(&Core::run_http, shared_->management_http.get());
   shared_->ready.url =
       fmt::format("{}://{}", settings_.tls_cert.empty() ? "http" : "https", endpoint.to_string());
@@ -501,18 +537,6 @@ Task<void> Server::stop(Env& env) {
   if (shared_->directory) co_await shared_->directory->close();
 }
 
-// Who signs with the root key may.
-std::string Server::refuses_management(Env& env, const RequestHead& head) const {
-  const auto auth = s3::parse_auth(head);
-  const KeyInfo& root = shared_->keys.front();
-  const bool known =
-      auth && auth->kind != s3::AuthKind::anonymous && auth->credential.access_key() == root.access_key;
-  if (!known) return "sign this request with the root access key (`fractalbits fsck --mgmt-url` does)";
-  s3::SigningKeyCache keys;
-  const auto verified = s3::authenticate(head, *auth, root.secret.reveal(), env.wall_clock().seconds(), keys);
-  return verified ? std::string() : "the signature is not that of the root access key, or the clocks differ";
-}
-
 Task<std::string> Server::check(Env& env) {
   // Without an answer from the cloud its part is left out.
   const bool with_cloud = has_tier() && shared_->tier_shared.guard.load() == tier::GuardState::good;
@@ -556,6 +580,7 @@ Task<std::string> Server::collect_metrics(Env& env) {
       if (!core.http) co_return;
       counters.add_core(there, core.api->metrics(), core.http->stats(), core.blobs->stats(),
                         core.blobs->usage_here());
+      counters.admission.add_core(there, *core.http, core.api->text_bytes());
       if (!core.tier) co_return;
       if (!counters.tier) counters.tier.emplace();
       counters.tier->add(core.tier->store().stats());
@@ -574,7 +599,38 @@ Task<std::string> Server::collect_metrics(Env& env) {
   co_return counters.to_prometheus();
 }
 
-ConfigResult<void> serve(const ServerSettings& settings, std::function<void(const ServerReady&)> on_ready) {
+namespace {
+
+constexpr uint32_t kNobodyElse = 0077;
+// Secrets that an orchestrator mounts may be open to a group.
+constexpr uint32_t kNoOthersNoWriters = 0027;
+
+ConfigResult<void> make_private(ServerSettings& settings) {
+  make_new_files_private();
+  // First: a credentials file that all may change is no file of ours to mend silently.
+  if (settings.access_key.empty()) {
+    auto good = check_secret_file(settings.data_dir + "/credentials", kNobodyElse);
+    if (!good) return good;
+  }
+  if (!settings.tier_credentials_path.empty()) {
+    auto good = check_secret_file(settings.tier_credentials_path, kNoOthersNoWriters);
+    if (!good) return good;
+  }
+  const auto tightened = tighten_store(settings.data_dir);
+  if (!tightened) return std::unexpected(tightened.error());
+  if (tightened->entries > 0) {
+    settings.notices.push_back(
+        fmt::format("{} files and directories of {} were open to others; they are the owner's only now",
+                    tightened->entries, settings.data_dir));
+  }
+  return {};
+}
+
+}  // namespace
+
+ConfigResult<void> serve(const ServerSettings& given, std::function<void(const ServerReady&)> on_ready) {
+  ServerSettings settings = given;
+  if (auto good = make_private(settings); !good) return good;
   RuntimeOptions options{.cores = settings.threads,
                          .pin = settings.pin,
                          .backend = settings.io_backend,
@@ -584,7 +640,9 @@ ConfigResult<void> serve(const ServerSettings& settings, std::function<void(cons
   options.buffers.limit_bytes = settings.request_memory_bytes / settings.threads;
   options.buffers.arena_bytes =
       std::min<size_t>(options.buffers.arena_bytes, align_down(options.buffers.limit_bytes, kBufferSizeMax));
-  Server server(settings, std::move(on_ready));
+  ServerSettings found = settings;
+  found.open_files_max = open_files_limit();
+  Server server(std::move(found), std::move(on_ready));
   const auto ran = run_cores(options, [&](Env& env) { return server.run_core(env); });
   if (!ran) return std::unexpected(fmt::format("cannot start: {}", ran.error().to_string()));
   if (!server.failure().empty()) return std::unexpected(server.failure());

@@ -5,7 +5,6 @@
 #include <memory>
 #include <string>
 
-#include "base/request_head.h"
 #include "cli/server_settings.h"
 #include "io/env.h"
 
@@ -49,6 +48,7 @@ class Server {
   struct Core;
   struct Shared;
 
+  void warn_of_exposure(Env& env) const;
   Task<void> run_first_core(Env& env);
   Task<ConfigResult<void>> start(Env& env);
   Task<ConfigResult<void>> start_store(Env& env);
@@ -63,7 +63,6 @@ class Server {
   Task<void> serve_until_stopped(Env& env);
   Task<void> reload_certificates(Env& env);
   Task<void> stop(Env& env);
-  std::string refuses_management(Env& env, const RequestHead& head) const;
   Task<std::string> check(Env& env);
   Task<std::string> scrub(Env& env);
   static Task<void> scrub_core(Server& self, Env& env, unsigned core, bss::ScrubReport* report);

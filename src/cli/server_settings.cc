@@ -8,8 +8,8 @@
 #include <charconv>
 
 #include "base/ascii.h"
+#include "base/bucket_name.h"
 #include "cli/s3_client.h"
-#include "s3/bucket_name.h"
 
 namespace fb {
 namespace {
@@ -51,6 +51,15 @@ constexpr std::array kTable = {
                 .default_value = "127.0.0.1:18080",
                 .help = "/health, /ready, /metrics and, signed with the root key, POST /fsck and /scrub are "
                         "served here."},
+    SettingInfo{.name = "mgmt_hosts",
+                .flag = "--mgmt-host",
+                .environment = "FRACTALBITS_MGMT_HOSTS",
+                .value_name = "NAME[:PORT]",
+                .default_value = "",
+                .help =
+                    "Names of the management port beside its address and localhost. /metrics and orders to "
+                    "other names are refused.",
+                .list = true},
     SettingInfo{.name = "buckets",
                 .flag = "--bucket",
                 .environment = "FRACTALBITS_BUCKETS",
@@ -73,6 +82,14 @@ constexpr std::array kTable = {
                 .default_value = "",
                 .help = "How clients reach this server through a proxy that rewrites the Host header, as "
                         "https://s3.example.com."},
+    SettingInfo{.name = "sigv2",
+                .flag = "--sigv2",
+                .environment = "FRACTALBITS_SIGV2",
+                .value_name = "MODE",
+                .default_value = "on",
+                .help =
+                    "on or off: accept AWS signature version 2 beside version 4. boto3 and AWS CLI 1 make "
+                    "presigned URLs with it unless told otherwise."},
     SettingInfo{
         .name = "threads",
         .flag = "--threads",
@@ -295,10 +312,28 @@ ConfigResult<void> read_credentials(ServerSettings& out,
   return {};
 }
 
+// A name that S3 has too would make signed S3 requests orders.
+ConfigResult<std::vector<std::string>> read_mgmt_hosts(const Settings& settings, std::string_view external) {
+  std::vector<std::string> hosts = settings.list("mgmt_hosts");
+  for (std::string& host : hosts) {
+    for (char& c : host) c = ascii_lower(c);
+    const bool plain =
+        host.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.-_:[]") == std::string::npos;
+    if (!plain || host.empty() || host.front() == ':')
+      return std::unexpected(
+          fmt::format("--mgmt-host: '{}' is not a host name; write NAME or NAME:PORT", host));
+    if (ascii_iequals(host, external)) {
+      return std::unexpected(
+          fmt::format("--mgmt-host: '{}' is the host of --external-url; the two need different ports", host));
+    }
+  }
+  return hosts;
+}
+
 ConfigResult<void> read_names(ServerSettings& out, const Settings& settings) {
   out.buckets = settings.list("buckets");
   for (const std::string& bucket : out.buckets) {
-    if (!s3::is_valid_bucket_name(bucket)) {
+    if (!is_valid_bucket_name(bucket)) {
       return std::unexpected(
           fmt::format("FRACTALBITS_BUCKETS: '{}' is not a bucket name; use 3 to 63 lower-case letters, "
                       "digits, dots and hyphens",
@@ -317,6 +352,10 @@ ConfigResult<void> read_names(ServerSettings& out, const Settings& settings) {
   }
   out.external_url = settings.text("external_url");
   FB_CONFIG_TRY(out.external_host, host_of(out.external_url));
+  FB_CONFIG_TRY(out.mgmt_hosts, read_mgmt_hosts(settings, out.external_host));
+  static constexpr std::array<std::string_view, 2> kModes = {"off", "on"};
+  FB_CONFIG_TRY(const size_t mode, settings.choice("sigv2", kModes));
+  out.signature_v2 = mode == 1;
   return {};
 }
 
@@ -452,7 +491,7 @@ ConfigResult<void> read_tier(ServerSettings& out, const Settings& settings,
       return std::unexpected("--tier-endpoint needs --tier-bucket");
     return {};
   }
-  if (!s3::is_valid_bucket_name(options.bucket))
+  if (!is_valid_bucket_name(options.bucket))
     return std::unexpected(fmt::format("--tier-bucket: '{}' is not a bucket name", options.bucket));
   options.region = settings.text("tier.region");
   options.prefix = settings.text("tier.prefix");

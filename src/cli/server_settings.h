@@ -27,8 +27,10 @@ struct ServerSettings {
   std::vector<std::string> domains;
   std::string external_host;  // of --external-url; empty: none
   std::string external_url;
-  std::vector<std::string> buckets;  // made at start
-  std::string access_key;            // given by the environment; empty: the data directory's own
+  bool signature_v2 = true;
+  std::vector<std::string> mgmt_hosts;  // names, some with ports, by which the management port is reached
+  std::vector<std::string> buckets;     // made at start
+  std::string access_key;               // given by the environment; empty: the data directory's own
   Secret secret_key;
   LogOptions log;
   bool access_log = false;
@@ -36,6 +38,7 @@ struct ServerSettings {
   IoPoll io_poll = IoPoll::automatic;
   uint64_t cache_bytes = 0;           // of the process
   uint64_t request_memory_bytes = 0;  // of the process
+  uint64_t open_files_max = 0;        // of the process, found at start; 0: not known
   Durability durability = Durability::strict;
   Duration scrub_period;        // 0: never
   uint64_t capacity_bytes = 0;  // of the blobs; 0: what the file system has
@@ -45,6 +48,7 @@ struct ServerSettings {
   tier::TierConfig tier;
   std::string tier_credentials_path;  // empty: given by the environment, or asked for
   StoreTuning tuning;
+  std::vector<std::string> notices;  // for the log at start, found before the cores ran
 };
 
 // The table behind flags, environment, file, help and sample.

@@ -17,6 +17,8 @@ std::string_view to_string(NamespaceError code) {
       return "precondition_failed";
     case NamespaceError::key_too_long:
       return "key_too_long";
+    case NamespaceError::key_invalid:
+      return "key_invalid";
     case NamespaceError::record_too_large:
       return "record_too_large";
     case NamespaceError::destination_occupied:
@@ -35,6 +37,10 @@ std::string_view to_string(NamespaceError code) {
       return "timed_out";
     case NamespaceError::damaged:
       return "damaged";
+    case NamespaceError::not_owner:
+      return "not_owner";
+    case NamespaceError::outcome_unknown:
+      return "outcome_unknown";
   }
   return "unknown";
 }

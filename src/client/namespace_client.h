@@ -8,11 +8,12 @@
 #include <string_view>
 #include <vector>
 
+#include "base/object_key.h"
 #include "base/result.h"
 #include "base/text_arena.h"
+#include "client/read_pin.h"
 #include "client/types.h"
 #include "io/task.h"
-#include "io/teardown.h"
 
 // The namespace as its users see it: an ordered map from (bucket, space, key) to a record, with conditions
 // decided at commit, atomic changes of several keys of one bucket, ordered listing with delimiters, and
@@ -20,6 +21,15 @@
 
 namespace fb {
 
+// What an error says about the change that was asked for is one of three things.
+// - It was certainly not made, and will not be: every error but the two below. What was stored for it can be
+//   freed at once.
+// - not_owner: the same, since whoever was asked does not have the bucket. Ask who has it now.
+// - outcome_unknown: it may have been made, or may be made yet. What was stored for it must stay. In one
+// process
+//   nothing is left behind: the engine's memory has the change, and either it becomes durable, or the process
+//   ends out of order and the next one sweeps.
+// docs/namespace_engine.md has the table of which call answers which.
 enum class NamespaceError {
   not_found,     // no such key (get, erase that must exist, rename source)
   no_such_tree,  // no such bucket
@@ -27,15 +37,18 @@ enum class NamespaceError {
   tree_not_empty,
   precondition_failed,   // the condition does not hold; nothing was changed
   key_too_long,          // over kKeySizeMax
+  key_invalid,           // no request can have named it: see fault_of_tree_key()
   record_too_large,      // over kRecordSizeMax
   destination_occupied,  // rename of a prefix onto one under which something lies
   rename_into_itself,
   stale_blob,   // a record names a blob of an ended incarnation that it does not own already
   full,         // the engine's stated capacity or the disk is exhausted; erase still works
   unsupported,  // this engine does not do it yet
-  unavailable,  // not the owner, shutting down, or failed: try again later. A change may have been made
-  timed_out,    // before anything was changed; where that is not known: unavailable
+  unavailable,  // shutting down, or failed: try again later
+  timed_out,    // the caller's deadline passed
   damaged,      // stored bytes fail their checksum; nothing wrong is served
+  not_owner,
+  outcome_unknown,
 };
 std::string_view to_string(NamespaceError code);
 inline const ErrorDomain& error_domain(NamespaceError) {
@@ -44,7 +57,7 @@ inline const ErrorDomain& error_domain(NamespaceError) {
   return kDomain;
 }
 
-inline constexpr size_t kKeySizeMax = 1024;  // bytes of an object's path, without the space byte
+inline constexpr size_t kKeySizeMax = kObjectKeySizeMax;  // of an object's path, without the space byte
 inline constexpr size_t kTreeKeySizeMax =
     kKeySizeMax + 64;  // in the other spaces, which put an id behind the path
 inline constexpr size_t kRecordSizeMax = 1u << 20;
@@ -74,36 +87,6 @@ struct Mutation {
 struct MutationResult {
   Version version;       // put: the new version
   bool existed = false;  // put, erase: whether the key was there before; erase_prefix: whether any was
-};
-
-// While it lives, no blob that the record it came with names is freed. Held on the core that asked. Cheap.
-class ReadPin {
- public:
-  class Owner {
-   public:
-    virtual void unpin(uint64_t epoch) = 0;
-
-   protected:
-    ~Owner() = default;
-  };
-  ReadPin() = default;
-  ReadPin(Owner& owner, uint64_t epoch) : owner_(&owner), epoch_(epoch) {}
-  ReadPin(ReadPin&& other) noexcept : owner_(std::exchange(other.owner_, nullptr)), epoch_(other.epoch_) {}
-  ReadPin& operator=(ReadPin&& other) noexcept {
-    reset();
-    owner_ = std::exchange(other.owner_, nullptr);
-    epoch_ = other.epoch_;
-    return *this;
-  }
-  ~ReadPin() { reset(); }
-  void reset() {
-    Owner* owner = std::exchange(owner_, nullptr);
-    if (owner != nullptr && !detail::teardown_in_progress) owner->unpin(epoch_);
-  }
-
- private:
-  Owner* owner_ = nullptr;
-  uint64_t epoch_ = 0;
 };
 
 struct Found {
@@ -183,7 +166,7 @@ class NamespaceClient {
     std::span<const Mutation> with{};
   };
   // NamespaceError::not_found (nothing at the source), destination_occupied, rename_into_itself,
-  // key_too_long, precondition_failed (of any condition).
+  // key_too_long, key_invalid, precondition_failed (of any condition).
   virtual Task<Result<void>> rename(const CallContext& context, const RenameRequest& request) = 0;
 
   // A bucket's tree. drop_tree: only where no object (or version) is left; uploads in progress become

@@ -300,13 +300,6 @@ uint64_t content_bytes(const ObjectRecord& record) {
   return total;
 }
 
-void visit_locator(const Locator& locator, void (*visit)(void*, const BlobId&, uint32_t), void* context) {
-  if (locator.kind == Locator::Kind::blob) visit(context, locator.blob, locator.block_count());
-  if (locator.kind != Locator::Kind::cloud) return;
-  visit(context, locator.blob, 1);
-  if (locator.sums.empty()) visit(context, locator.sums_blob, 1);
-}
-
 // What a record takes without metadata, and one part of it: so that encoding allocates once.
 constexpr size_t kRecordSizeUsual = 160;
 constexpr size_t kPartSizeUsual = 96;
@@ -467,6 +460,10 @@ std::string PartRecord::encode() const {
   write_content_field(writer, content);
   writer.field(RecordTag::part_md5, md5.size());
   writer.bytes().fixed(md5.data(), md5.size());
+  if (crc64nvme) {
+    writer.field(RecordTag::part_crc64nvme, crc64nvme->size());
+    writer.bytes().fixed(crc64nvme->data(), crc64nvme->size());
+  }
   return out;
 }
 
@@ -493,6 +490,9 @@ Result<PartRecord> PartRecord::decode(std::string_view bytes) {
       }
       case RecordTag::part_md5:
         valid = read_digest(field.value, record.md5);
+        break;
+      case RecordTag::part_crc64nvme:
+        valid = read_digest(field.value, record.crc64nvme.emplace());
         break;
       default:
         FB_CHECK(skip_unknown(field));
@@ -531,6 +531,13 @@ Result<ClientTokenRecord> ClientTokenRecord::decode(std::string_view bytes) {
   }
   if (!has_expiry || !has_fingerprint) return RecordError::malformed;
   return record;
+}
+
+void visit_locator(const Locator& locator, void (*visit)(void*, const BlobId&, uint32_t), void* context) {
+  if (locator.kind == Locator::Kind::blob) visit(context, locator.blob, locator.block_count());
+  if (locator.kind != Locator::Kind::cloud) return;
+  visit(context, locator.blob, 1);
+  if (locator.sums.empty()) visit(context, locator.sums_blob, 1);
 }
 
 Result<void> for_each_blob(std::string_view record, void (*visit)(void*, const BlobId&, uint32_t),

@@ -127,7 +127,8 @@ struct PartRecord {
   uint64_t size_bytes = 0;
   UnixTime last_modified;
   std::array<uint8_t, 16> md5{};
-  RecordChecksum checksum;
+  RecordChecksum checksum;                          // of the upload's algorithm, or else what the client sent
+  std::optional<std::array<uint8_t, 8>> crc64nvme;  // beside it, if the upload has no algorithm
   Locator content;
 
   std::string encode() const;
@@ -149,6 +150,8 @@ struct ClientTokenRecord {
 Result<void> for_each_blob(std::string_view record,
                            void (*visit)(void* context, const BlobId& blob, uint32_t block_count),
                            void* context);
+// The same of one locator.
+void visit_locator(const Locator& locator, void (*visit)(void*, const BlobId&, uint32_t), void* context);
 // What a listing shows of an object record: the rest is passed over, but for fields that must be understood.
 struct ObjectSummary {
   uint64_t size_bytes = 0;

@@ -58,6 +58,7 @@ enum class RecordTag : uint8_t {
   created = 21,             // buckets
   upload_id = 22,           // objects made by a multipart upload
   fingerprint = 23,         // client tokens
+  part_crc64nvme = 24,      // parts
 };
 inline constexpr uint8_t kRecordTagMax = 126;
 

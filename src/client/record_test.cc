@@ -117,6 +117,14 @@ TEST(Record, UploadAndPartRoundTrip) {
   EXPECT_EQ(blobs_of(part_bytes).size(), 1u);
   EXPECT_FALSE(etag_of(part_bytes));
   EXPECT_FALSE(ObjectRecord::decode(part_bytes));
+
+  EXPECT_FALSE(decoded_part->crc64nvme);
+  part.crc64nvme = {1, 2, 3, 4, 5, 6, 7, 8};
+  part.checksum = {.algorithm = RecordChecksumAlgorithm::crc32, .size = 4, .value = {9}};
+  const auto with_both = PartRecord::decode(part.encode());
+  ASSERT_TRUE(with_both);
+  EXPECT_EQ(with_both->crc64nvme, part.crc64nvme);
+  EXPECT_EQ(with_both->checksum, part.checksum);
 }
 
 TEST(Record, CloudObjectsKeepTheirSumsInTheRecordOrInABlob) {

@@ -13,6 +13,8 @@ std::string_view to_string(RootError code) {
       return "bucket_not_empty";
     case RootError::no_such_key:
       return "no_such_key";
+    case RootError::name_invalid:
+      return "name_invalid";
     case RootError::full:
       return "full";
     case RootError::limit:

@@ -19,8 +19,9 @@ enum class RootError {
   bucket_exists,  // and belongs to the same owner: see BucketInfo::owner
   bucket_not_empty,
   no_such_key,
-  limit,  // kBucketsMax
-  full,   // no space for another
+  name_invalid,  // no bucket can have it
+  limit,         // kBucketsMax
+  full,          // no space for another
   unavailable,
   timed_out,
   damaged,

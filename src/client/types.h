@@ -75,6 +75,10 @@ struct CallContext {
   CancelToken cancel = nullptr;
   uint64_t trace_id = 0;
 };
+// Whether nobody waits for the call's answer any more.
+inline bool is_over(const CallContext& context, Instant now) {
+  return context.deadline <= now || (context.cancel != nullptr && context.cancel->cancelled());
+}
 
 }  // namespace fb
 

@@ -1,11 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+
 #include "base/assert.h"
+#include "base/units.h"
 #include "io/cancel.h"
 #include "io/env.h"
 
 namespace fb {
+
+// One direction of a connection while its client is waited for, with the memory that waits. A client moves it
+// step by step, each a sixteenth of what it holds: how long it has been waited for since the last step tells
+// whether it is too slow for what it holds, however quick it was before.
+struct ClientFlow {
+  uint64_t held_bytes = 0;
+  Instant since = Instant::never();  // when the wait under way began; never: nothing waits
+  uint64_t moved_bytes = 0;          // since the last step
+  Duration waited;
+
+  static constexpr uint64_t kSteps = 16;
+  static constexpr uint64_t kStepBytesMin = 2 * kKiB;
+
+  bool waits() const { return !since.is_never(); }
+  // Since the last step, only while the client was waited for.
+  Duration waited_at(Instant now) const { return waits() ? waited + (now - since) : waited; }
+  void note(Instant now, uint64_t bytes) {
+    waited = waited_at(now);
+    moved_bytes += bytes;
+    if (moved_bytes < std::max(kStepBytesMin, held_bytes / kSteps)) return;
+    waited = {};
+    moved_bytes = 0;
+  }
+};
 
 // A connection as its server's sweep sees it. A receive or send arms no timer: it writes its deadline here,
 // and the sweep, once per HttpLimits::timeout_resolution, cancels what is over its time. Both directions have
@@ -15,20 +42,27 @@ struct ConnectionWatch {
   CancelSource send_cancel;
   Instant receive_deadline = Instant::never();
   Instant send_deadline = Instant::never();
-  bool timed_out = false;  // a deadline or a handler, not the server's stop, fired a token
-  bool idle = false;       // between two requests: closed at once when the server stops
+  ClientFlow in;
+  ClientFlow out;
+  Endpoint peer;
+  Instant quiet_since;         // accepted, or the end of its last request
+  uint64_t held_for_body = 0;  // what the handler said
+  bool timed_out = false;      // a deadline or a handler, not the server's stop, fired a token
+  bool idle = false;           // between two requests: closed at once when the server stops
+  bool busy = false;           // its request is being handled
+  bool authenticated = false;  // a request on it was
+  bool leaving = false;        // to be closed for the others' sake
   ConnectionWatch* previous = nullptr;
   ConnectionWatch* next = nullptr;
 
   void check(Instant now) {
-    if (receive_deadline <= now && !receive_cancel.cancelled()) {
-      timed_out = true;
-      receive_cancel.cancel();
-    }
-    if (send_deadline <= now && !send_cancel.cancelled()) {
-      timed_out = true;
-      send_cancel.cancel();
-    }
+    if (receive_deadline <= now) time_out(receive_cancel);
+    if (send_deadline <= now) time_out(send_cancel);
+  }
+  void time_out(CancelSource& direction) {
+    if (direction.cancelled()) return;
+    timed_out = true;
+    direction.cancel();
   }
   void cancel_all() {
     if (!receive_cancel.cancelled()) receive_cancel.cancel();
@@ -43,6 +77,7 @@ class WatchList {
     watch.next = first_;
     if (first_ != nullptr) first_->previous = &watch;
     first_ = &watch;
+    ++size_;
   }
   void remove(ConnectionWatch& watch) {
     if (watch.previous != nullptr) {
@@ -52,7 +87,9 @@ class WatchList {
       first_ = watch.next;
     }
     if (watch.next != nullptr) watch.next->previous = watch.previous;
+    --size_;
   }
+  size_t size() const { return size_; }
   // `visit` resumes no coroutine (cancellation only schedules), so the list stands still.
   template <class Visit>
   void for_each(Visit visit) {
@@ -61,6 +98,7 @@ class WatchList {
 
  private:
   ConnectionWatch* first_ = nullptr;
+  size_t size_ = 0;
 };
 
 }  // namespace fb

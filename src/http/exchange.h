@@ -45,6 +45,13 @@ class HttpExchange {
   // be sent.
   virtual void stop_receiving() = 0;
 
+  // The handler knows who asks. Before that, the client has to take its answer quickly, and its connection is
+  // among the first to be closed where these get short.
+  virtual void set_authenticated() = 0;
+  // How much memory the handler keeps for what it reads of the body next, where that is more than the span it
+  // reads into: the rate that the client must keep rises with it.
+  virtual void hold_for_body(uint64_t bytes) = 0;
+
   // Header fields of the response, without Date, Server, Content-Length, Transfer-Encoding and Connection,
   // which the server writes itself. Cleared at the start of each exchange.
   virtual HeaderWriter& headers() = 0;

@@ -12,6 +12,11 @@ constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 constexpr std::string_view kChunkEnd = "\r\n";
 constexpr std::string_view kLastChunk = "0\r\n\r\n";
 constexpr int kRequestTimeout = 408;
+constexpr int kServiceUnavailable = 503;
+// So many bytes of an answer over TLS before the client's progress is noted: whole records of 16 KiB, and
+// fewer where memory is short and slow clients are cut.
+constexpr size_t kTlsSliceBytes = 240 * kKiB;
+constexpr size_t kTlsSliceBytesShort = 64 * kKiB;
 
 constexpr bool status_has_no_body(int status) { return status == 204 || status == 304 || status < 200; }
 
@@ -32,7 +37,7 @@ HttpConnection::HttpConnection(HttpServerShared& shared, Stream& stream, Socket*
       stream_(stream),
       socket_(socket),
       watch_(watch),
-      input_(stream, socket, watch, shared.limits, shared.memory_pool, shared.stats),
+      input_(stream, socket, watch, shared.limits, shared.memory_pool, shared.stats, shared.admission),
       tls_(tls) {}
 
 Task<void> HttpConnection::serve() {
@@ -50,7 +55,13 @@ Task<void> HttpConnection::serve() {
         break;
     }
     begin_exchange();
+    if (!shared_.admission.may_begin_request()) {
+      co_await answer_protocol_error(kServiceUnavailable);
+      co_return;
+    }
+    shared_.admission.begin_request(watch_);
     co_await shared_.handler.handle(*this);
+    shared_.admission.end_request(watch_);
     if (send_failed_ || !response_done_) co_return;
     // The client still waits for permission to send its body, and reads the refusal first.
     if (continue_due()) co_return;
@@ -97,12 +108,13 @@ Task<Result<size_t>> HttpConnection::receive_body(std::span<std::byte> into, boo
 }
 
 Task<void> HttpConnection::answer_protocol_error(int status) {
-  ++shared_.stats.protocol_errors;
+  if (status != kServiceUnavailable) ++shared_.stats.protocol_errors;
   input_.ensure_memory();
   HeaderWriter& header_lines = headers();
   header_lines.clear();
   // What could not be parsed may still have said HEAD, and is answered so.
   head_request_ = request().method == "HEAD";
+  input_.drop_received();  // the client is waited for from here on
   close_ = true;
   status_ = 0;  // of the request before
   const std::string body = shared_.handler.protocol_error(status, header_lines);
@@ -228,9 +240,14 @@ Task<Result<void>> HttpConnection::end_response() {
 Task<Result<void>> HttpConnection::send(std::span<iovec> vectors, uint64_t body_bytes) {
   if (send_failed_) co_return HttpError::connection_lost;
   const HttpLimits& limits = shared_.limits;
-  const Duration transfer = Duration::milliseconds(
-      static_cast<int64_t>(total_bytes(vectors) * 1000 / limits.send_bytes_per_second_min));
-  watch_.send_deadline = env_.now() + limits.send_idle_timeout + transfer;
+  const uint64_t bytes = total_bytes(vectors);
+  const Duration transfer =
+      Duration::milliseconds(static_cast<int64_t>(bytes * 1000 / limits.send_bytes_per_second_min));
+  const Duration idle = watch_.authenticated
+                            ? limits.send_idle_timeout
+                            : std::min(limits.send_idle_timeout, limits.anonymous_send_timeout);
+  watch_.send_deadline = env_.now() + idle + transfer;
+  shared_.admission.begin(watch_.out, bytes);
   const IoLimits io_limits{.cancel = &watch_.send_cancel};
   Result<void> result;
   if (socket_ != nullptr) {
@@ -241,11 +258,13 @@ Task<Result<void>> HttpConnection::send(std::span<iovec> vectors, uint64_t body_
         result = sent.error();
         break;
       }
+      shared_.admission.moved(watch_.out, *sent);
       vectors = skip_vectors(vectors, *sent);
     }
   } else {
-    result = co_await stream_.send_all(vectors, io_limits);
+    result = co_await send_on_stream(vectors, io_limits);
   }
+  shared_.admission.end(watch_.out);
   watch_.send_deadline = Instant::never();
   if (!result) {
     send_failed_ = true;
@@ -257,6 +276,30 @@ Task<Result<void>> HttpConnection::send(std::span<iovec> vectors, uint64_t body_
   }
   body_sent_bytes_ += body_bytes;
   shared_.stats.body_sent_bytes += body_bytes;
+  co_return Result<void>();
+}
+
+// TLS: what the client has taken is known only when a call ends.
+Task<Result<void>> HttpConnection::send_on_stream(std::span<iovec> vectors, const IoLimits& limits) {
+  while (!vectors.empty()) {
+    const size_t slice = env_.buffers().calm() ? kTlsSliceBytes : kTlsSliceBytesShort;
+    size_t bytes = 0;
+    size_t count = 0;
+    while (count < vectors.size() && bytes + vectors[count].iov_len <= slice)
+      bytes += vectors[count++].iov_len;
+    iovec rest{};
+    if (count < vectors.size() && bytes < slice) {
+      iovec& divided = vectors[count++];
+      const size_t taken = slice - bytes;
+      rest = {static_cast<std::byte*>(divided.iov_base) + taken, divided.iov_len - taken};
+      divided.iov_len = taken;
+      bytes = slice;
+    }
+    FB_CO_CHECK(co_await stream_.send_all(vectors.first(count), limits));
+    shared_.admission.moved(watch_.out, bytes);
+    if (rest.iov_len != 0) vectors[--count] = rest;
+    vectors = vectors.subspan(count);
+  }
   co_return Result<void>();
 }
 

@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "http/admission.h"
 #include "http/exchange.h"
 #include "http/request_input.h"
 #include "http/response_head.h"
@@ -12,12 +13,19 @@ namespace fb {
 // What the connections of one server on one core share.
 struct HttpServerShared {
   HttpServerShared(Env& env, HttpHandler& handler_in, const HttpLimits& limits_in)
-      : handler(handler_in), limits(limits_in), memory_pool(limits), common_lines(env) {}
+      : handler(handler_in),
+        limits(limits_in),
+        memory_pool(limits),
+        common_lines(env),
+        admission(env, limits, stats) {
+    stats.connections_max = limits.connections;
+  }
   HttpHandler& handler;
   const HttpLimits limits;
   RequestMemoryPool memory_pool;
   CommonLines common_lines;
   HttpStats stats;
+  Admission admission;
   bool stopping = false;
 };
 
@@ -45,9 +53,11 @@ class HttpConnection final : public HttpExchange {
   Task<Result<size_t>> read_body(std::span<std::byte> into) override { return receive_body(into, false); }
   Task<Result<size_t>> read_body_some(std::span<std::byte> into) override { return receive_body(into, true); }
   void stop_receiving() override {
+    watch_.time_out(watch_.receive_cancel);
     watch_.timed_out = true;
-    if (!watch_.receive_cancel.cancelled()) watch_.receive_cancel.cancel();
   }
+  void set_authenticated() override { watch_.authenticated = true; }
+  void hold_for_body(uint64_t bytes) override { watch_.held_for_body = bytes; }
   HeaderWriter& headers() override { return input_.memory().headers; }
   Task<Result<void>> respond(int status, std::span<iovec> body) override;
   Task<Result<void>> respond_without_body(int status, std::optional<uint64_t> content_length) override;
@@ -63,6 +73,7 @@ class HttpConnection final : public HttpExchange {
  private:
   Task<Result<size_t>> receive_body(std::span<std::byte> into, bool some);
   Task<Result<void>> send(std::span<iovec> vectors, uint64_t body_bytes);
+  Task<Result<void>> send_on_stream(std::span<iovec> vectors, const IoLimits& limits);
   Task<void> answer_protocol_error(int status);
   void begin_exchange();
   // Writes the head; decides whether the connection closes afterwards.

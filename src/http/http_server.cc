@@ -9,15 +9,20 @@ namespace {
 
 // After an accept that failed (no descriptors are left, for instance).
 constexpr Duration kAcceptRetryDelay = Duration::milliseconds(100);
+// Between two looks for slow holders while somebody waits for memory: those cut before have given back
+// theirs.
+constexpr Duration kReclaimPause = Duration::milliseconds(20);
 
 class WatchGuard {
  public:
-  WatchGuard(WatchList& list, ConnectionWatch& watch) : list_(list), watch_(watch) { list_.add(watch_); }
-  ~WatchGuard() { list_.remove(watch_); }
+  WatchGuard(Admission& admission, ConnectionWatch& watch) : admission_(admission), watch_(watch) {
+    admission_.add(watch_);
+  }
+  ~WatchGuard() { admission_.remove(watch_); }
   WatchGuard(const WatchGuard&) = delete;
 
  private:
-  WatchList& list_;
+  Admission& admission_;
   ConnectionWatch& watch_;
 };
 
@@ -27,12 +32,16 @@ HttpServer::HttpServer(Env& env, Listener listener, HttpHandler& handler, const 
     : env_(env),
       listener_(std::move(listener)),
       tls_(options.tls),
+      guards_buffers_(options.guards_buffers),
       shared_(env, handler, options.limits),
       connection_units_(env, options.limits.connections),
-      scope_(env) {}
+      shortage_(env),
+      scope_(env) {
+  if (guards_buffers_) env.buffers().listen_for_shortage(this, [this] { shortage_.notify_all(); });
+}
 
 Task<void> HttpServer::run() {
-  co_await when_all([&] { return accept_and_join(); }, [&] { return sweep(); });
+  co_await when_all([&] { return accept_and_join(); }, [&] { return sweep(); }, [&] { return reclaim(); });
 }
 
 Task<void> HttpServer::accept_and_join() {
@@ -40,13 +49,18 @@ Task<void> HttpServer::accept_and_join() {
   if (!co_await listener_.close()) ++shared_.stats.accept_errors;
   co_await scope_.join();
   finished_ = true;
+  shortage_.notify_all();
   sweep_cancel_.cancel();
 }
 
 Task<void> HttpServer::accept_loop() {
   while (!shared_.stopping) {
-    // At the limit nothing is accepted: whoever connects waits in the kernel's backlog.
+    // At the limit nothing is accepted: who connects waits in the kernel's backlog until one has closed.
+    shared_.admission.make_room();
+    accept_waits_ = connection_units_.available() == 0;
+    if (accept_waits_) shortage_.notify_all();
     auto units = co_await connection_units_.acquire();
+    accept_waits_ = false;
     if (shared_.stopping) co_return;
     auto socket = co_await listener_.accept({.cancel = &accept_cancel_});
     if (socket) {
@@ -57,6 +71,7 @@ Task<void> HttpServer::accept_loop() {
     if (shared_.stopping) co_return;
     ++shared_.stats.accept_errors;
     units.reset();
+    if (socket.error().is(IoError::limit)) shared_.admission.shed_connections();  // no descriptor is left
     if (!co_await sleep_for(env_, kAcceptRetryDelay, &accept_cancel_)) co_return;
   }
 }
@@ -66,7 +81,9 @@ Task<void> HttpServer::serve_connection(HttpServer& server, Socket socket, Semap
   ++stats.connections_active;
   {
     ConnectionWatch watch;
-    const WatchGuard guard(server.watches_, watch);
+    watch.peer = socket.peer();
+    watch.quiet_since = server.env_.now();
+    const WatchGuard guard(server.shared_.admission, watch);
     if (server.tls_ != nullptr) {
       co_await server.serve_tls(socket, watch);
     } else {
@@ -103,7 +120,7 @@ void HttpServer::stop(Duration grace) {
   shared_.stopping = true;
   stop_deadline_ = env_.now() + grace;
   accept_cancel_.cancel();
-  watches_.for_each([](ConnectionWatch& watch) {
+  shared_.admission.watches().for_each([](ConnectionWatch& watch) {
     if (watch.idle && !watch.receive_cancel.cancelled()) watch.receive_cancel.cancel();
   });
 }
@@ -113,15 +130,26 @@ Task<void> HttpServer::sweep() {
   while (!finished_) {
     // Cancelled when the last connection has ended.
     (void)co_await sleep_for(env_, shared_.limits.timeout_resolution, &sweep_cancel_);
-    const Instant now = env_.now();
-    const bool cut = stop_deadline_ <= now;
-    watches_.for_each([&](ConnectionWatch& watch) {
-      if (cut) {
-        watch.cancel_all();
-      } else {
-        watch.check(now);
-      }
-    });
+    if (stop_deadline_ <= env_.now()) {
+      shared_.admission.watches().for_each([](ConnectionWatch& watch) { watch.cancel_all(); });
+    } else {
+      shared_.admission.sweep();
+    }
+  }
+}
+
+// Who waits for memory, or to be accepted, waits for clients that hold what there is: the slowest of these
+// leave at once.
+Task<void> HttpServer::reclaim() {
+  while (!finished_) {
+    const size_t wanted = guards_buffers_ ? env_.buffers().waiting_bytes() : 0;
+    if (wanted == 0 && !accept_waits_) {
+      co_await shortage_.wait();
+      continue;
+    }
+    if (wanted != 0) (void)shared_.admission.cut_slowest(wanted);
+    if (accept_waits_) shared_.admission.make_room();
+    (void)co_await sleep_for(env_, kReclaimPause, &sweep_cancel_);
   }
 }
 

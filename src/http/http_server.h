@@ -11,6 +11,9 @@ class TlsContext;
 
 struct HttpServerOptions {
   HttpLimits limits;
+  // Whether its clients hold the memory of the core's BufferPool, and are cut for those who wait for it: of
+  // one server of a core.
+  bool guards_buffers = true;
   // Serve TLS with this context (which may be reloaded meanwhile); plain where null. Outlives the server.
   TlsContext* tls = nullptr;
 };
@@ -24,6 +27,7 @@ struct HttpServerOptions {
 class HttpServer {
  public:
   HttpServer(Env& env, Listener listener, HttpHandler& handler, const HttpServerOptions& options = {});
+  ~HttpServer() { env_.buffers().stop_listening(this); }
   HttpServer(const HttpServer&) = delete;
 
   Task<void> run();
@@ -34,24 +38,28 @@ class HttpServer {
 
   Endpoint endpoint() const { return listener_.endpoint(); }
   const HttpStats& stats() const { return shared_.stats; }
+  const Admission& admission() const { return shared_.admission; }
 
  private:
   Task<void> accept_and_join();
   Task<void> accept_loop();
   Task<void> sweep();
+  Task<void> reclaim();
   static Task<void> serve_connection(HttpServer& server, Socket socket, Semaphore::Units units);
   Task<void> serve_tls(Socket& socket, ConnectionWatch& watch);
 
   Env& env_;
   Listener listener_;
   TlsContext* tls_;
+  bool guards_buffers_;
   HttpServerShared shared_;
   Semaphore connection_units_;
   CancelSource accept_cancel_;
   CancelSource sweep_cancel_;
   Instant stop_deadline_ = Instant::never();
   bool finished_ = false;
-  WatchList watches_;
+  Notification shortage_;  // of memory, or of connections
+  bool accept_waits_ = false;
   Scope scope_;
 };
 

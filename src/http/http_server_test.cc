@@ -35,7 +35,8 @@ constexpr HeaderField kHost{"Host", "test"};
 TEST_P(HttpServerTest, KeepAlive) {
   with([](Env& env, HttpServer& server, TestHandler& handler) -> Task<void> {
     auto socket = co_await Socket::connect(env, server.endpoint());
-    HttpClient client(*socket);
+    CutStream stream(*socket);
+    HttpClient client(stream);
     for (int i = 0; i < 3; ++i) {
       EXPECT_TRUE(co_await client.send({.target = "/hello", .headers = {&kHost, 1}}, {}, {}));
       const auto head = co_await client.receive_head({});
@@ -91,7 +92,8 @@ TEST_P(HttpServerTest, ByteByByte) {
 TEST_P(HttpServerTest, LargeBodiesBothWaysAreNotCopied) {
   with([](Env& env, HttpServer& server, TestHandler&) -> Task<void> {
     auto socket = co_await Socket::connect(env, server.endpoint());
-    HttpClient client(*socket);
+    CutStream stream(*socket);
+    HttpClient client(stream);
     std::string sent = pattern_text(3 * kMiB + 17);
     const uint64_t copied_before = env.stats().bytes_copied;
     co_await when_all(
@@ -114,7 +116,8 @@ TEST_P(HttpServerTest, LargeBodiesBothWaysAreNotCopied) {
 TEST_P(HttpServerTest, ChunkedUploadInManySizes) {
   with([](Env& env, HttpServer& server, TestHandler&) -> Task<void> {
     auto socket = co_await Socket::connect(env, server.endpoint());
-    HttpClient client(*socket);
+    CutStream stream(*socket);
+    HttpClient client(stream);
     std::string expected;
     EXPECT_TRUE(co_await client.send_head(
         {.method = "PUT", .target = "/echo", .headers = {&kHost, 1}, .chunked = true}, {}));
@@ -133,6 +136,7 @@ TEST_P(HttpServerTest, ChunkedUploadInManySizes) {
 }
 
 TEST_P(HttpServerTest, BadChunksAreRefused) {
+  if (clients_cut()) GTEST_SKIP() << "the connection may be reset while the client sends on";
   const std::string text =
       answer({"PUT /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"});
   EXPECT_TRUE(text.starts_with("HTTP/1.1 400 ")) << text;
@@ -142,7 +146,8 @@ TEST_P(HttpServerTest, BadChunksAreRefused) {
 TEST_P(HttpServerTest, ExpectContinue) {
   with([](Env& env, HttpServer& server, TestHandler&) -> Task<void> {
     auto socket = co_await Socket::connect(env, server.endpoint());
-    HttpClient client(*socket);
+    CutStream stream(*socket);
+    HttpClient client(stream);
     const HeaderField fields[] = {kHost, {"Expect", "100-continue"}};
     EXPECT_TRUE(co_await client.send_head(
         {.method = "PUT", .target = "/echo", .headers = fields, .content_length = 4}, {}));
@@ -286,6 +291,8 @@ TEST_P(HttpServerTest, IdleConnectionsAreClosed) {
 TEST_P(HttpServerTest, SlowHead) {
   const std::string text = answer({"GET /hello HTTP/1.1\r\nHo"}, quick_limits());
   EXPECT_TRUE(text.starts_with("HTTP/1.1 408 ")) << text;
+  // The connection may be reset while a client that cuts its bytes sends on, and the answer is lost.
+  if (clients_cut()) return;
   // The time counts from the first byte: drops that keep coming do not help.
   std::vector<std::string> drops(2000, "a");
   drops.front() = "GET /a";
@@ -295,6 +302,7 @@ TEST_P(HttpServerTest, SlowHead) {
 TEST_P(HttpServerTest, SlowBody) {
   const std::string head = "PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n";
   EXPECT_TRUE(answer({head + "abc"}, quick_limits()).starts_with("HTTP/1.1 408 "));
+  if (clients_cut()) return;  // as in SlowHead
   HttpLimits limits = quick_limits();
   limits.body_bytes_per_second_min = 5000;
   std::vector<std::string> drops(3000, "a");
@@ -340,6 +348,7 @@ TEST_P(HttpServerTest, ClientThatVanishes) {
   });
 }
 
+// Requests in progress are not closed for others; who connects waits until one of them has ended.
 TEST_P(HttpServerTest, ConnectionLimit) {
   HttpLimits limits;
   limits.connections = 2;
@@ -347,6 +356,8 @@ TEST_P(HttpServerTest, ConnectionLimit) {
       [](Env& env, HttpServer& server, TestHandler&) -> Task<void> {
         auto first = co_await Socket::connect(env, server.endpoint());
         auto second = co_await Socket::connect(env, server.endpoint());
+        for (Socket* each : {&*first, &*second})
+          EXPECT_TRUE(co_await send_text(*each, "GET /wait HTTP/1.1\r\nHost: a\r\n\r\n"));
         (void)co_await sleep_for(env, Duration::milliseconds(20));
         bool served = false;
         co_await when_all(
@@ -359,15 +370,16 @@ TEST_P(HttpServerTest, ConnectionLimit) {
               (void)co_await sleep_for(env, Duration::milliseconds(100));
               EXPECT_FALSE(served);
               EXPECT_EQ(server.stats().connections_active, 2u);
-              EXPECT_TRUE(co_await first->close());
             });
         EXPECT_TRUE(served);
+        EXPECT_TRUE(co_await first->close());
         EXPECT_TRUE(co_await second->close());
       },
       limits);
 }
 
 TEST_P(HttpServerTest, GracefulStop) {
+  if (clients_cut()) GTEST_SKIP() << "the request would come after the stop";
   with([](Env& env, HttpServer& server, TestHandler&) -> Task<void> {
     auto idle = co_await Socket::connect(env, server.endpoint());
     (void)co_await sleep_for(env, Duration::milliseconds(20));

@@ -19,6 +19,12 @@ struct HttpStats {
   uint64_t timeouts = 0;
   uint64_t tls_handshakes = 0;
   uint64_t tls_handshake_errors = 0;
+  // docs/admission.md
+  uint64_t connections_max = 0;
+  uint64_t connections_shed = 0;
+  uint64_t bodies_cut = 0;
+  uint64_t answers_cut = 0;
+  uint64_t requests_refused = 0;
 };
 
 }  // namespace fb

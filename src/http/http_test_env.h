@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "http/cut_stream.h"
 #include "http/error.h"
 #include "http/http_client.h"
 #include "http/http_server.h"
@@ -209,15 +210,16 @@ inline Task<std::string> raw_exchange(Env& env, Endpoint endpoint, std::vector<s
   auto socket = co_await Socket::connect(env, endpoint);
   EXPECT_TRUE(socket);
   if (!socket) co_return "";
+  CutStream stream(*socket);
   bool first = true;
   for (const std::string& piece : pieces) {
     if (!first) (void)co_await sleep_for(env, Duration::milliseconds(2));
     first = false;
     // The server may have answered and closed already.
-    if (!piece.empty() && !co_await send_text(*socket, piece)) break;
+    if (!piece.empty() && !co_await send_text(stream, piece)) break;
   }
-  std::string all = co_await receive_all(*socket);
-  EXPECT_TRUE(co_await socket->close());
+  std::string all = co_await receive_all(stream);
+  EXPECT_TRUE(co_await stream.close());
   co_return all;
 }
 

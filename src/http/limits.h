@@ -21,9 +21,11 @@ struct HttpLimits {
   // At most kHeaderCountMax, which is the room there is; 431 beyond.
   size_t header_count = kHeaderCountMax;
 
-  // Of one core. At the limit no connection is accepted until one closes: the kernel's backlog holds the
-  // others.
+  // Of one core. Near the limit quiet connections are closed; at it no connection is accepted until one has
+  // closed: the kernel's backlog holds the others.
   size_t connections = 16'384;
+  // Handled at a time on one core; the slowest clients are cut, and an eighth beyond it is answered with 503.
+  size_t requests = 4'096;
 
   // Between requests; the connection is closed without a word.
   Duration idle_timeout = Duration::seconds(60);
@@ -33,10 +35,15 @@ struct HttpLimits {
   Duration body_idle_timeout = Duration::seconds(30);
   // What a body must average after it was waited for longer than body_idle_timeout; the same error.
   uint64_t body_bytes_per_second_min = 256;
+  // And within this time it must bring what its handler holds for it. docs/admission.md has the rates for
+  // when memory is short.
+  Duration body_hold_max = Duration::seconds(256);
   // A send must end within this time plus what its bytes take at send_bytes_per_second_min; the connection is
   // closed.
   Duration send_idle_timeout = Duration::seconds(30);
   uint64_t send_bytes_per_second_min = 4 * kKiB;
+  // The first where the client was not authenticated, on this request or an earlier one.
+  Duration anonymous_send_timeout = Duration::seconds(10);
   Duration tls_handshake_timeout = Duration::seconds(10);
   // Time-outs are looked at this often, for all connections of a core in one pass, and so are this coarse.
   Duration timeout_resolution = Duration::milliseconds(500);

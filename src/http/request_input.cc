@@ -12,13 +12,14 @@ namespace {
 constexpr size_t kStagingBytes = InputArrays::kArrayBytesMin;
 // A shorter rest of a chunk is received together with the framing behind it.
 constexpr size_t kDirectReceiveMin = 8 * kKiB;
-constexpr size_t kDrainPieceBytes = 16 * kKiB;
-constexpr size_t kSmallPieceBytes = 512;
+constexpr size_t kSmallPieceBytes = 2 * kKiB;
+// Of the environment's receive buffers, those that requests in progress may hold.
+constexpr uint64_t kReceiveBuffersHeldMax = 128;
 
 }  // namespace
 
 RequestInput::RequestInput(Stream& stream, Socket* socket, ConnectionWatch& watch, const HttpLimits& limits,
-                           RequestMemoryPool& pool, HttpStats& stats)
+                           RequestMemoryPool& pool, HttpStats& stats, Admission& admission)
     : env_(stream.env()),
       stream_(stream),
       socket_(socket),
@@ -26,6 +27,7 @@ RequestInput::RequestInput(Stream& stream, Socket* socket, ConnectionWatch& watc
       limits_(limits),
       pool_(pool),
       stats_(stats),
+      admission_(admission),
       head_deadline_(env_.now() + limits.head_timeout) {}
 
 void RequestInput::ensure_memory() {
@@ -142,9 +144,15 @@ void RequestInput::accept_head() {
   body_failed_ = false;
   draining_ = false;
   const bool whole = !chunked_ && left_ <= incoming_.bytes().size() - head_bytes;
-  if (incoming_.is_pooled() && !whole) move_into_array();
+  if (incoming_.is_pooled() && !(whole && may_hold_pooled())) move_into_array();
   held_.hold(std::move(incoming_), head_bytes);
   window_ = held_.behind();
+}
+
+// A request keeps its head until the client has taken the answer. So the environment's buffers serve only as
+// many requests as leave most of them to others; and what TLS has decoded lies in the memory of bodies.
+bool RequestInput::may_hold_pooled() const {
+  return socket_ != nullptr && env_.stats().receive_buffers <= kReceiveBuffersHeldMax;
 }
 
 // Before a handler sees the head.
@@ -161,10 +169,27 @@ std::optional<uint64_t> RequestInput::body_left() const {
   return chunked_ ? 0 : left_;
 }
 
-bool RequestInput::too_slow() const {
+bool RequestInput::too_slow(size_t room) const {
   if (draining_ || body_waited_ <= limits_.body_idle_timeout) return false;
   const auto waited_ms = static_cast<uint64_t>(body_waited_.milliseconds());
-  return body_read_bytes_ < waited_ms * limits_.body_bytes_per_second_min / 1000;
+  const uint64_t held = std::max<uint64_t>(room, watch_.held_for_body);
+  const auto hold_ms = static_cast<uint64_t>(limits_.body_hold_max.milliseconds());
+  const uint64_t floor = std::max(limits_.body_bytes_per_second_min, held * 1000 / hold_ms);
+  return body_read_bytes_ < waited_ms * floor / 1000;
+}
+
+// Of a body that the handler waits for, with `room` bytes of its memory.
+Task<Result<size_t>> RequestInput::receive_body(std::span<std::byte> into, size_t room) {
+  if (draining_) co_return co_await receive(into);
+  const Instant before = env_.now();
+  watch_.receive_deadline = before + limits_.body_idle_timeout;
+  admission_.begin(watch_.in, std::max<uint64_t>(room, watch_.held_for_body));
+  const auto received = co_await receive(into);
+  admission_.moved(watch_.in, received.value_or(0));
+  admission_.end(watch_.in);
+  watch_.receive_deadline = Instant::never();
+  body_waited_ = body_waited_ + (env_.now() - before);
+  co_return received;
 }
 
 Error RequestInput::body_error(const Error& error) {
@@ -183,7 +208,8 @@ Task<Result<size_t>> RequestInput::read_body(std::span<std::byte> into, bool som
   while (filled < into.size() && !body_done()) {
     if (chunked_ && decoder_.payload_due() == 0) {
       if (some && filled != 0 && window_.empty()) break;
-      if (const auto skipped = co_await skip_framing(); !skipped) co_return body_error(skipped.error());
+      if (const auto skipped = co_await skip_framing(into.size()); !skipped)
+        co_return body_error(skipped.error());
       continue;
     }
     const uint64_t due = chunked_ ? decoder_.payload_due() : left_;
@@ -197,17 +223,14 @@ Task<Result<size_t>> RequestInput::read_body(std::span<std::byte> into, bool som
     } else {
       if (some && filled != 0) break;
       if (chunked_ && to.size() < kDirectReceiveMin) {
-        if (const auto more = co_await receive_framing(); !more) co_return body_error(more.error());
+        if (const auto more = co_await receive_framing(into.size()); !more)
+          co_return body_error(more.error());
         continue;
       }
-      const Instant before = env_.now();
-      if (!draining_) watch_.receive_deadline = before + limits_.body_idle_timeout;
-      const auto received = co_await receive(to);
-      if (!draining_) watch_.receive_deadline = Instant::never();
+      const auto received = co_await receive_body(to, into.size());
       if (!received) co_return body_error(received.error());
       if (*received == 0) co_return body_error(HttpError::body_incomplete);
       count = *received;
-      body_waited_ = body_waited_ + (env_.now() - before);
     }
     if (chunked_) {
       decoder_.take_payload(count);
@@ -217,31 +240,27 @@ Task<Result<size_t>> RequestInput::read_body(std::span<std::byte> into, bool som
     filled += count;
     body_read_bytes_ += count;
     stats_.body_received_bytes += count;
-    if (too_slow()) co_return body_error(HttpError::timed_out);
+    if (too_slow(into.size())) co_return body_error(HttpError::timed_out);
   }
   co_return filled;
 }
 
 // Up to the next payload byte, or the end of the body.
-Task<Result<void>> RequestInput::skip_framing() {
+Task<Result<void>> RequestInput::skip_framing(size_t room) {
   while (decoder_.payload_due() == 0 && !decoder_.done()) {
-    if (window_.empty()) FB_CO_CHECK(co_await receive_framing());
+    if (window_.empty()) FB_CO_CHECK(co_await receive_framing(room));
     FB_CO_TRY(const size_t consumed, decoder_.consume(window_text()));
     consume(consumed);
   }
   co_return Result<void>();
 }
 
-Task<Result<void>> RequestInput::receive_framing() {
+Task<Result<void>> RequestInput::receive_framing(size_t room) {
   FB_ASSERT(window_.empty());
   if (!staging_) staging_ = memory_->arrays.take(kStagingBytes);
-  const Instant before = env_.now();
-  if (!draining_) watch_.receive_deadline = before + limits_.body_idle_timeout;
-  const auto received = co_await receive(staging_.span());
-  if (!draining_) watch_.receive_deadline = Instant::never();
+  const auto received = co_await receive_body(staging_.span(), room);
   if (!received) co_return received.error();
   if (*received == 0) co_return HttpError::body_incomplete;
-  body_waited_ = body_waited_ + (env_.now() - before);
   window_ = staging_.span().first(*received);
   co_return Result<void>();
 }
@@ -249,9 +268,7 @@ Task<Result<void>> RequestInput::receive_framing() {
 Task<bool> RequestInput::drain_body() {
   draining_ = true;
   watch_.receive_deadline = env_.now() + limits_.drain_timeout;
-  std::array<std::byte, kSmallPieceBytes> small;
-  Buffer large = env_.buffers().try_allocate(kDrainPieceBytes);
-  const std::span<std::byte> into = large ? large.span(0, kDrainPieceBytes) : std::span<std::byte>(small);
+  std::array<std::byte, kSmallPieceBytes> into;  // not of the pool: the client may not have authenticated
   uint64_t dropped = 0;
   while (!body_done() && dropped < limits_.drain_bytes) {
     const auto count = co_await read_body(into, true);

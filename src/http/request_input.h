@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 
+#include "http/admission.h"
 #include "http/chunked_body.h"
 #include "http/connection_watch.h"
 #include "http/http_stats.h"
@@ -19,9 +20,10 @@ namespace fb {
 // A head is received into the environment's pooled memory, and a request that came whole (nearly all of them)
 // is parsed and read there. Any other is moved, once, into an array before its handler sees it: a pooled
 // buffer is never held while the rest of a request is waited for, because slow clients could then hold all of
-// them. From then on the head stands still until the request has ended (http/input_memory.h). Body bytes that
-// came with the head are read out of its memory; the framing of a chunked body is received into `staging_`,
-// which is another array.
+// them. It is moved as well where requests in progress hold many pooled buffers already: a client that does
+// not read its answer holds the head as long (docs/admission.md). From then on the head stands still until
+// the request has ended (http/input_memory.h). Body bytes that came with the head are read out of its memory;
+// the framing of a chunked body is received into `staging_`, which is another array.
 class RequestInput {
  public:
   enum class Head : uint8_t {
@@ -33,7 +35,7 @@ class RequestInput {
 
   // `socket` is the stream itself where it is a plain socket, else null.
   RequestInput(Stream& stream, Socket* socket, ConnectionWatch& watch, const HttpLimits& limits,
-               RequestMemoryPool& pool, HttpStats& stats);
+               RequestMemoryPool& pool, HttpStats& stats, Admission& admission);
   ~RequestInput() {
     end_request();
     release_memory();
@@ -45,6 +47,8 @@ class RequestInput {
   const RequestHead& parser_head() const { return memory_->parser.head(); }
   RequestMemory& memory() { return *memory_; }
   const MessageFraming& framing() const { return memory_->parser.framing(); }
+  // Of a request that was refused nothing more is looked at: gives up what it was received into.
+  void drop_received() { (void)incoming_.drop(); }
   // Makes memory() available where there is none yet.
   void ensure_memory();
 
@@ -68,14 +72,16 @@ class RequestInput {
   Task<Result<size_t>> receive(std::span<std::byte> into);
   Task<Result<void>> receive_more_head();
   void make_room_for_head();
-  Task<Result<void>> receive_framing();
-  Task<Result<void>> skip_framing();
+  Task<Result<size_t>> receive_body(std::span<std::byte> into, size_t room);
+  Task<Result<void>> receive_framing(size_t room);
+  Task<Result<void>> skip_framing(size_t room);
   void accept_head();
+  bool may_hold_pooled() const;
   void move_into_array();
   void end_request();
   void release_memory();
   Error body_error(const Error& error);
-  bool too_slow() const;
+  bool too_slow(size_t room) const;
   std::string_view window_text() const {
     return {reinterpret_cast<const char*>(window_.data()), window_.size()};
   }
@@ -88,6 +94,7 @@ class RequestInput {
   const HttpLimits& limits_;
   RequestMemoryPool& pool_;
   HttpStats& stats_;
+  Admission& admission_;
 
   std::unique_ptr<RequestMemory> memory_;
   ReceivedBytes incoming_;       // of a head that is not whole; empty while a request is in progress

@@ -10,7 +10,7 @@
 namespace fb {
 namespace {
 
-constexpr std::string_view kServerLine = "Server: FractalBits\r\n";
+constexpr std::string_view kServerLine = "Server: FractalBits\r\nX-Content-Type-Options: nosniff\r\n";
 constexpr std::string_view kOkLine = "HTTP/1.1 200 OK\r\n";
 
 void append_number(std::string& out, uint64_t value) {
@@ -70,6 +70,8 @@ std::string_view http_reason(int status) {
       return "Range Not Satisfiable";
     case 417:
       return "Expectation Failed";
+    case 421:
+      return "Misdirected Request";
     case 422:
       return "Unprocessable Content";
     case 429:

@@ -14,7 +14,8 @@ namespace fb {
 // "Not Found" for 404; "Unknown" for what no one has defined.
 std::string_view http_reason(int status);
 
-// The lines that every response of a core carries: Server and Date. Made anew once a second.
+// The lines that every response of a core carries: Server, Date, and that no browser may guess another type
+// than the one stated. Made anew once a second.
 class CommonLines {
  public:
   explicit CommonLines(Env& env) : env_(env) {}

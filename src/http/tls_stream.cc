@@ -42,6 +42,7 @@ struct TlsBio {
   static int write(BIO* bio, const char* data, size_t size, size_t* count) {
     TlsStream& stream = owner(bio);
     BIO_clear_retry_flags(bio);
+    if (stream.output_.empty()) stream.reserve_output(kOutputBytesSmall);
     *count = std::min(size, stream.output_.size() - stream.output_size_);
     if (*count == 0) {
       BIO_set_retry_write(bio);
@@ -127,7 +128,6 @@ TlsStream::Step TlsStream::step_of(int result) {
 
 Task<Result<void>> TlsStream::handshake(const IoLimits& limits) {
   for (;;) {
-    reserve_output(kOutputBytesSmall);
     ERR_clear_error();
     const Step step = step_of(SSL_do_handshake(ssl_.get()));
     // An alert that says why it failed leaves, too.
@@ -139,48 +139,61 @@ Task<Result<void>> TlsStream::handshake(const IoLimits& limits) {
   }
 }
 
+// What it writes itself, an answer to a key update or an alert, takes output memory as it comes.
 TlsStream::Step TlsStream::read_some(std::span<std::byte> into, size_t& count) {
   ERR_clear_error();
-  reserve_output(kOutputBytesSmall);  // an answer to a key update, or an alert
   return step_of(SSL_read_ex(ssl_.get(), into.data(), into.size(), &count));
+}
+
+// `need_input` and `need_output`: to be called again, the first after receive_records().
+Task<Result<TlsStream::Step>> TlsStream::receive_some(std::span<std::byte> into, size_t& count,
+                                                      const IoLimits& limits) {
+  const Step step = read_some(into, count);
+  if (input_.empty()) pooled_.reset();
+  if (step == Step::need_output) {
+    // The output is full and somebody else sends it: without waiting for them this would go round for ever.
+    const auto turn = co_await output_turn_.acquire();
+    FB_CO_CHECK(co_await flush(limits));
+  } else if (output_size_ != 0) {
+    if (const auto turn = output_turn_.try_acquire()) FB_CO_CHECK(co_await flush(limits));
+  }
+  if (step != Step::failed) co_return step;
+  if (input_ended_) co_return IoError::connection_lost;
+  co_return HttpError::tls_failed;
 }
 
 Task<Result<size_t>> TlsStream::receive(std::span<std::byte> into, IoLimits limits) {
   for (;;) {
     size_t count = 0;
-    const Step step = input_pending() || input_ended_ ? read_some(into, count) : Step::need_input;
-    if (output_size_ != 0) {
-      if (const auto turn = output_turn_.try_acquire()) FB_CO_CHECK(co_await flush(limits));
+    Step step = Step::need_input;
+    if (input_pending() || input_ended_) {
+      FB_CO_TRY(step, co_await receive_some(into, count, limits));
     }
-    switch (step) {
-      case Step::done:
-        co_return count;
-      case Step::end:
-        co_return size_t{0};
-      case Step::failed:
-        if (input_ended_) co_return IoError::connection_lost;
-        co_return HttpError::tls_failed;
-      case Step::need_input:
-        FB_CO_CHECK(co_await receive_records(limits));
-        break;
-      case Step::need_output:
-        break;
-    }
+    if (step == Step::done) co_return count;
+    if (step == Step::end) co_return size_t{0};
+    if (step == Step::need_input) FB_CO_CHECK(co_await receive_records(limits));
   }
 }
 
+// Waits for records with no buffer for their plain text: an idle connection, and one that was sent half a
+// record, hold none.
 Task<Result<PooledBytes>> TlsStream::receive_pooled(IoLimits limits) {
-  // Waits for records first, so that an idle connection holds no buffer for their plain text.
-  if (!input_pending() && !input_ended_) FB_CO_CHECK(co_await receive_records(limits));
-  Buffer buffer = env().buffers().try_allocate(kPooledBytesSize);
-  if (!buffer) buffer = co_await env().buffers().allocate(kPooledBytesSize);
-  FB_CO_TRY(const size_t count, co_await receive(buffer.span(0, kPooledBytesSize), limits));
-  if (count == 0) co_return PooledBytes();
-  co_return PooledBytes(std::move(buffer), count);
+  for (;;) {
+    if (!input_pending() && !input_ended_) FB_CO_CHECK(co_await receive_records(limits));
+    Buffer buffer = env().buffers().try_allocate(kPooledBytesSize, BufferUse::request);
+    if (!buffer) buffer = co_await env().buffers().allocate(kPooledBytesSize, BufferUse::request);
+    size_t count = 0;
+    FB_CO_TRY(const Step step, co_await receive_some(buffer.span(0, kPooledBytesSize), count, limits));
+    if (step == Step::done) co_return PooledBytes(std::move(buffer), count);
+    if (step == Step::end) co_return PooledBytes();
+    buffer.reset();
+    if (step == Step::need_input) FB_CO_CHECK(co_await receive_records(limits));
+  }
 }
 
 Task<Result<void>> TlsStream::receive_records(const IoLimits& limits) {
   FB_ASSERT(input_.empty());
+  kept_ = {};
   pooled_.reset();
   FB_CO_TRY(pooled_, co_await transport_.receive_pooled(limits));
   input_ = pooled_.bytes();
@@ -188,11 +201,19 @@ Task<Result<void>> TlsStream::receive_records(const IoLimits& limits) {
   co_return Result<void>();
 }
 
+void TlsStream::leave_pooled_memory() {
+  if (pooled_.bytes().empty()) return;
+  kept_.assign(input_.begin(), input_.end());
+  input_ = kept_;
+  pooled_.reset();
+}
+
 void TlsStream::reserve_output(size_t bytes) {
   if (output_.size() >= bytes) return;
   FB_ASSERT(output_size_ == 0, output_size_);
   output_heap_ = {};
-  output_buffer_ = env().buffers().try_allocate(bytes);
+  output_buffer_ = env().buffers().try_allocate(
+      bytes, bytes > kRequestPieceBytes ? BufferUse::answer : BufferUse::request);
   if (output_buffer_) {
     output_ = output_buffer_.span();
   } else {
@@ -204,6 +225,7 @@ void TlsStream::reserve_output(size_t bytes) {
 
 Task<Result<void>> TlsStream::flush(const IoLimits& limits) {
   Result<void> result;
+  if (output_size_ != 0) leave_pooled_memory();
   while (output_size_ != 0 && result) {
     const size_t count = output_size_;
     iovec vector{output_.data(), count};
@@ -257,7 +279,7 @@ Task<Result<void>> TlsStream::send_in_turn(std::span<iovec> vectors, const IoLim
                                            vectors[i].iov_len);
     const bool more = i + 1 < vectors.size();
     if (gathered_size + piece.size() <= kRecordBytesMax && (more || gathered_size != 0)) {
-      if (!gathered) gathered = env().buffers().try_allocate(kRecordBytesMax);
+      if (!gathered) gathered = env().buffers().try_allocate(kRecordBytesMax, BufferUse::request);
       if (gathered) {
         if (!piece.empty()) std::memcpy(gathered.data() + gathered_size, piece.data(), piece.size());
         gathered_size += piece.size();

@@ -15,7 +15,8 @@ namespace fb {
 
 // TLS over another stream, which it neither owns nor closes and which outlives it. OpenSSL does no I/O of its
 // own: its records are taken from the environment's pooled receive buffers and collected in one output buffer
-// per send, through a BIO over these. An idle connection holds neither.
+// per send, through a BIO over these. A connection that waits for its peer holds neither, but for the output
+// that waits to be sent; half a record lies in OpenSSL's own memory.
 //
 //   TlsStream tls(socket, context, TlsStream::Role::server);
 //   FB_CO_CHECK(co_await tls.handshake(limits));
@@ -57,7 +58,11 @@ class TlsStream final : public Stream {
   Step step_of(int result);
   // One SSL_read; `count` is set where it is done.
   Step read_some(std::span<std::byte> into, size_t& count);
+  // One SSL_read of what is there, and what it has to say sent.
+  Task<Result<Step>> receive_some(std::span<std::byte> into, size_t& count, const IoLimits& limits);
   Task<Result<void>> receive_records(const IoLimits& limits);
+  // Before the peer is waited for: records behind those that were read move to memory of their own.
+  void leave_pooled_memory();
   Task<Result<void>> write_plain(std::span<const std::byte> data, const IoLimits& limits);
   // Sends what is collected, and what a receive adds meanwhile. Only while holding the turn.
   Task<Result<void>> flush(const IoLimits& limits);
@@ -68,6 +73,7 @@ class TlsStream final : public Stream {
   Stream& transport_;
   std::unique_ptr<SSL, SslDelete> ssl_;
   PooledBytes pooled_;
+  std::vector<std::byte> kept_;       // where input_ lies once it has left pooled_
   std::span<const std::byte> input_;  // records received and not yet taken by OpenSSL
   bool input_ended_ = false;
   Buffer output_buffer_;

@@ -88,7 +88,8 @@ Task<std::string> try_handshake(Env& env, Endpoint endpoint, const std::string& 
   std::string message;
   EXPECT_TRUE(trust.set_client(authorities, message)) << message;
   auto socket = co_await Socket::connect(env, endpoint);
-  TlsStream tls(*socket, trust, TlsStream::Role::client, host);
+  CutStream records(*socket);
+  TlsStream tls(records, trust, TlsStream::Role::client, host);
   const auto greeted = co_await tls.handshake({});
   std::string failure;
   if (!greeted) {
@@ -105,12 +106,14 @@ TEST_P(TlsTest, RequestsAndLargeBodies) {
     std::string message;
     EXPECT_TRUE(trust.set_client(identity.certificate, message)) << message;
     auto socket = co_await Socket::connect(env, server.endpoint());
-    TlsStream tls(*socket, trust, TlsStream::Role::client, "store.test");
+    CutStream records(*socket);
+    TlsStream tls(records, trust, TlsStream::Role::client, "store.test");
     const auto greeted = co_await tls.handshake({});
     EXPECT_TRUE(greeted) << tls.failure();
     if (greeted) {
       EXPECT_EQ(tls.protocol_version(), "TLSv1.3");
-      HttpClient client(tls);
+      CutStream stream(tls);
+      HttpClient client(stream);
       for (const size_t size :
            {size_t{0}, size_t{5}, size_t{16'384}, size_t{100'000}, size_t{2 * kMiB + 3}}) {
         std::string body = pattern_text(size);
@@ -139,7 +142,8 @@ TEST_P(TlsTest, Pipelining) {
     std::string message;
     EXPECT_TRUE(trust.set_client(identity.certificate, message));
     auto socket = co_await Socket::connect(env, server.endpoint());
-    TlsStream tls(*socket, trust, TlsStream::Role::client, "127.0.0.1");
+    CutStream records(*socket);
+    TlsStream tls(records, trust, TlsStream::Role::client, "127.0.0.1");
     EXPECT_TRUE(co_await tls.handshake({})) << tls.failure();
     EXPECT_TRUE(
         co_await send_text(tls,
@@ -181,11 +185,13 @@ TEST_P(TlsTest, ReloadKeepsConnections) {
     std::string message;
     EXPECT_TRUE(trust.set_client(identity.certificate, message));
     auto socket = co_await Socket::connect(env, server.endpoint());
-    TlsStream tls(*socket, trust, TlsStream::Role::client, "store.test");
+    CutStream records(*socket);
+    TlsStream tls(records, trust, TlsStream::Role::client, "store.test");
     EXPECT_TRUE(co_await tls.handshake({})) << tls.failure();
     const Identity other = make_identity("store.test", env.wall_clock().seconds());
     EXPECT_TRUE(context.set_server(other.certificate, other.key, message));
-    HttpClient client(tls);
+    CutStream stream(tls);
+    HttpClient client(stream);
     EXPECT_TRUE(co_await client.send({.target = "/hello", .headers = {&kHost, 1}}, {}, {}));
     EXPECT_TRUE(co_await client.receive_head({}));
     EXPECT_EQ(co_await client.read_body_text(100, {}), "hello");
@@ -247,6 +253,46 @@ TEST(TlsContext, LoadsFiles) {
     EXPECT_THAT(message, testing::HasSubstr("/tls/key.pem"));
     TlsContext trust;
     EXPECT_TRUE(co_await trust.load_client(env, "/tls/certificate.pem", message)) << message;
+  });
+}
+
+// A client that sends half a record, in the handshake or after it, holds nothing of the shared memory.
+TEST_P(TlsTest, HalfARecordHoldsNoSharedMemory) {
+  with([](Env& env, HttpServer& server, TestHandler&, TlsContext&, const Identity& identity) -> Task<void> {
+    TlsContext trust;
+    std::string message;
+    EXPECT_TRUE(trust.set_client(identity.certificate, message)) << message;
+    auto socket = co_await Socket::connect(env, server.endpoint());
+    TlsStream tls(*socket, trust, TlsStream::Role::client, "store.test");
+    EXPECT_TRUE(co_await tls.handshake({})) << tls.failure();
+    auto unfinished = co_await Socket::connect(env, server.endpoint());
+    EXPECT_TRUE(co_await send_text(*unfinished, std::string("\x16\x03\x01\x02\x00half a greeting", 20)));
+    EXPECT_TRUE(co_await send_text(*socket, std::string("\x17\x03\x03\x40\x00", 5) + std::string(8000, 'x')));
+    (void)co_await sleep_for(env, Duration::milliseconds(100));
+    EXPECT_EQ(server.stats().connections_active, 2u);
+    EXPECT_EQ(env.buffers().used_bytes(), 0u);
+    EXPECT_EQ(env.stats().receive_buffers, 0u);
+    EXPECT_TRUE(co_await unfinished->close());
+    EXPECT_TRUE(co_await socket->close());
+  });
+}
+
+// The same of requests behind one whose answer is not read.
+TEST_P(TlsTest, PipelinedRequestsBehindAnUnreadAnswerHoldNoReceiveBuffer) {
+  with([](Env& env, HttpServer& server, TestHandler&, TlsContext&, const Identity& identity) -> Task<void> {
+    TlsContext trust;
+    std::string message;
+    EXPECT_TRUE(trust.set_client(identity.certificate, message)) << message;
+    auto socket = co_await Socket::connect(env, server.endpoint());
+    TlsStream tls(*socket, trust, TlsStream::Role::client, "store.test");
+    EXPECT_TRUE(co_await tls.handshake({})) << tls.failure();
+    std::string requests;
+    for (int i = 0; i < 20; ++i) requests += "GET /large HTTP/1.1\r\nHost: a\r\n\r\n";
+    EXPECT_TRUE(co_await send_text(tls, requests));
+    (void)co_await sleep_for(env, Duration::milliseconds(150));
+    EXPECT_EQ(server.stats().connections_active, 1u);
+    EXPECT_EQ(env.stats().receive_buffers, 0u);
+    EXPECT_TRUE(co_await socket->close());
   });
 }
 

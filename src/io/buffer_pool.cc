@@ -15,6 +15,8 @@ namespace {
 
 // Heap memory kept for reuse by one pool.
 constexpr size_t kCachedHeapBytesMax = 16 * kMiB;
+// A smaller pool is not divided among uses.
+constexpr size_t kSharedPoolBytesMin = 8 * kMiB;
 
 std::byte* map_arena(size_t bytes) {
   if (bytes == 0) return nullptr;
@@ -45,6 +47,7 @@ struct Buffer::Block {
   uint32_t references;
   uint8_t size_class;
   bool in_arena;
+  BufferUse use;
 };
 
 Buffer::Buffer(const Buffer& other) noexcept : block_(other.block_) {
@@ -68,17 +71,18 @@ void Buffer::reset() noexcept {
 }
 
 struct BufferPool::WaitForTurn {
-  BufferPool& pool;
   Waiter& waiter;
   bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<> handle) {
     waiter.handle = handle;
-    if (pool.last_waiter_ == nullptr) {
-      pool.first_waiter_ = &waiter;
-    } else {
-      pool.last_waiter_->next = &waiter;
-    }
-    pool.last_waiter_ = &waiter;
+    WaitQueue& queue = waiter.pool.queues_[index(waiter.use)];
+    waiter.previous = queue.last;
+    (queue.last == nullptr ? queue.first : queue.last->next) = &waiter;
+    queue.last = &waiter;
+    ++waiter.pool.waiting_;
+    ++waiter.pool.waits_;
+    waiter.pool.waiting_bytes_ += class_bytes(waiter.size_class);
+    if (waiter.pool.on_shortage_) waiter.pool.on_shortage_();
   }
   void await_resume() const noexcept {}
 };
@@ -95,6 +99,19 @@ BufferPool::BufferPool(Env& env, Options options) : env_(env), options_(options)
     arena_free_class_[unit] = kClassCount;
   }
   std::ranges::reverse(arena_free_[kClassCount - 1]);  // the lowest addresses first
+  set_shares();
+}
+
+void BufferPool::set_shares() {
+  const size_t limit = options_.limit_bytes;
+  fill_.fill(limit);
+  share_.fill(limit);
+  if (limit < kSharedPoolBytesMin) return;
+  fill_[index(BufferUse::request)] = share_[index(BufferUse::request)] = limit - limit / 16;
+  for (const BufferUse use : {BufferUse::body, BufferUse::answer}) {
+    fill_[index(use)] = limit - limit / 8;
+    share_[index(use)] = limit / 8 * 5;
+  }
 }
 
 BufferPool::~BufferPool() {
@@ -159,7 +176,8 @@ Buffer::Block* BufferPool::take_from_arena(size_t size_class) {
             .memory = memory,
             .references = 1,
             .size_class = static_cast<uint8_t>(size_class),
-            .in_arena = true};
+            .in_arena = true,
+            .use = BufferUse::own};
   return block;
 }
 
@@ -176,26 +194,31 @@ Buffer::Block* BufferPool::take_from_heap(size_t size_class) {
                            .memory = allocate_heap(class_bytes(size_class)),
                            .references = 1,
                            .size_class = static_cast<uint8_t>(size_class),
-                           .in_arena = false};
+                           .in_arena = false,
+                           .use = BufferUse::own};
 }
 
 // Null only where it must be from the arena.
-Buffer::Block* BufferPool::take(size_t size_class, From from) {
+Buffer::Block* BufferPool::take(size_t size_class, BufferUse use, From from) {
   Buffer::Block* block = take_from_arena(size_class);
   if (block == nullptr) {
     if (from == From::arena) return nullptr;
     block = take_from_heap(size_class);
   }
   unpoison_memory(block->memory, class_bytes(size_class));
+  block->use = use;
   used_bytes_ += class_bytes(size_class);
+  used_by_[index(use)] += class_bytes(size_class);
   ++buffers_out_;
   return block;
 }
 
 void BufferPool::release(Buffer::Block* block) noexcept {
   const size_t bytes = class_bytes(block->size_class);
-  FB_ASSERT(used_bytes_ >= bytes && buffers_out_ > 0, used_bytes_, buffers_out_);
+  size_t& used_by = used_by_[index(block->use)];
+  FB_ASSERT(used_by >= bytes && buffers_out_ > 0, used_by, buffers_out_);
   used_bytes_ -= bytes;
+  used_by -= bytes;
   --buffers_out_;
   poison_memory(block->memory, bytes);
   if (block->in_arena) {
@@ -208,7 +231,7 @@ void BufferPool::release(Buffer::Block* block) noexcept {
     std::free(block->memory);
     delete block;
   }
-  wake_waiters();
+  if (waiting_ != 0) wake_waiters();
   if (buffers_out_ == 0) free_cached_heap();
 }
 
@@ -224,28 +247,76 @@ void BufferPool::free_cached_heap() {
   cached_heap_bytes_ = 0;
 }
 
-// The first in line keeps its place: a smaller request behind it does not pass.
-void BufferPool::wake_waiters() {
-  if (env_.abandoned()) return;
-  while (first_waiter_ != nullptr && fits(first_waiter_->size_class)) {
-    Waiter& waiter = *first_waiter_;
-    first_waiter_ = waiter.next;
-    if (first_waiter_ == nullptr) last_waiter_ = nullptr;
-    waiter.granted = Buffer(take(waiter.size_class));
-    env_.schedule(waiter.handle);
-  }
+bool BufferPool::fits(size_t size_class, BufferUse use) const {
+  const size_t bytes = class_bytes(size_class);
+  return used_bytes_ + bytes <= fill_[index(use)] && used_by_[index(use)] + bytes <= share_[index(use)];
 }
 
-Buffer BufferPool::try_allocate(size_t size_bytes) {
+bool BufferPool::must_queue(BufferUse use) const {
+  if (waiting_ == 0) [[likely]]
+    return false;
+  if (queues_[index(BufferUse::own)].first != nullptr || queues_[index(use)].first != nullptr) return true;
+  return use != BufferUse::own && queues_[index(BufferUse::request)].first != nullptr;
+}
+
+void BufferPool::leave_queue(Waiter& waiter) {
+  WaitQueue& queue = queues_[index(waiter.use)];
+  (waiter.previous == nullptr ? queue.first : waiter.previous->next) = waiter.next;
+  (waiter.next == nullptr ? queue.last : waiter.next->previous) = waiter.previous;
+  --waiting_;
+  waiting_bytes_ -= class_bytes(waiter.size_class);
+  if (waiter.armed()) env_.timers().stop(waiter);
+}
+
+// True where nobody waits for this use any more. The first in line keeps its place: a smaller request behind
+// it does not pass.
+bool BufferPool::grant(BufferUse use) {
+  WaitQueue& queue = queues_[index(use)];
+  while (queue.first != nullptr && fits(queue.first->size_class, use)) {
+    Waiter& waiter = *queue.first;
+    leave_queue(waiter);
+    waiter.granted = Buffer(take(waiter.size_class, use));
+    env_.schedule(waiter.handle);
+  }
+  return queue.first == nullptr;
+}
+
+void BufferPool::wake_waiters() {
+  if (env_.abandoned()) return;
+  if (!grant(BufferUse::own) || !grant(BufferUse::request)) return;
+  grant(BufferUse::body);
+  grant(BufferUse::answer);
+}
+
+void BufferPool::give_up(Timer& timer) {
+  auto& waiter = static_cast<Waiter&>(timer);
+  waiter.pool.leave_queue(waiter);
+  ++waiter.pool.refused_;
+  waiter.pool.env_.schedule(waiter.handle);
+  waiter.pool.wake_waiters();  // those behind it may want less
+}
+
+void BufferPool::listen_for_shortage(const void* owner, std::function<void()> on_shortage) {
+  listener_ = owner;
+  on_shortage_ = std::move(on_shortage);
+}
+
+void BufferPool::stop_listening(const void* owner) {
+  if (listener_ != owner) return;
+  listener_ = nullptr;
+  on_shortage_ = nullptr;
+}
+
+Buffer BufferPool::try_allocate(size_t size_bytes, BufferUse use) {
   const size_t size_class = class_of(size_bytes);
-  if (first_waiter_ != nullptr || !fits(size_class)) return {};
-  return Buffer(take(size_class));
+  if (must_queue(use) || !fits(size_class, use)) return {};
+  return Buffer(take(size_class, use));
 }
 
 Buffer BufferPool::try_allocate_in_arena(size_t size_bytes) {
   const size_t size_class = class_of(size_bytes);
-  if (first_waiter_ != nullptr || !fits(size_class)) return {};
-  return Buffer(take(size_class, From::arena));
+  if (must_queue(BufferUse::own) || !fits(size_class, BufferUse::own)) return {};
+  return Buffer(take(size_class, BufferUse::own, From::arena));
 }
 
 size_t BufferPool::arena_free_bytes(size_t offset, size_t length) const {
@@ -257,12 +328,26 @@ size_t BufferPool::arena_free_bytes(size_t offset, size_t length) const {
   return free_bytes;
 }
 
-Task<Buffer> BufferPool::allocate(size_t size_bytes) {
+Task<Buffer> BufferPool::allocate(size_t size_bytes, BufferUse use) {
   const size_t size_class = class_of(size_bytes);
-  FB_ASSERT(class_bytes(size_class) <= options_.limit_bytes, size_bytes, options_.limit_bytes);
-  if (first_waiter_ == nullptr && fits(size_class)) co_return Buffer(take(size_class));
-  Waiter waiter{.handle = {}, .size_class = size_class};
-  co_await WaitForTurn{*this, waiter};
+  FB_ASSERT(class_bytes(size_class) <= share_[index(use)], size_bytes, share_[index(use)]);
+  if (!must_queue(use) && fits(size_class, use)) co_return Buffer(take(size_class, use));
+  Waiter waiter(*this, size_class, use);
+  co_await WaitForTurn{waiter};
+  co_return std::move(waiter.granted);
+}
+
+Task<Buffer> BufferPool::allocate_within(size_t size_bytes, BufferUse use, Duration wait) {
+  const size_t size_class = class_of(size_bytes);
+  FB_ASSERT(class_bytes(size_class) <= share_[index(use)], size_bytes, share_[index(use)]);
+  if (!must_queue(use) && fits(size_class, use)) co_return Buffer(take(size_class, use));
+  if (waiting_ >= kWaitersMax) {
+    ++refused_;
+    co_return Buffer();
+  }
+  Waiter waiter(*this, size_class, use);
+  env_.timers().arm(waiter, env_.now() + wait);
+  co_await WaitForTurn{waiter};
   co_return std::move(waiter.granted);
 }
 

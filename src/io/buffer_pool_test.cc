@@ -155,5 +155,104 @@ TEST(BufferPool, WaitersComeInOrder) {
   });
 }
 
+std::vector<Buffer> take_all(BufferPool& pool, BufferUse use, size_t size) {
+  std::vector<Buffer> taken;
+  while (Buffer buffer = pool.try_allocate(size, use)) taken.push_back(std::move(buffer));
+  return taken;
+}
+
+TEST(BufferPool, EachUseLeavesRoomForTheOthers) {
+  run({.limit_bytes = 64 * kMiB}, [](Env& env) -> Task<void> {
+    BufferPool& pool = env.buffers();
+    const auto bodies = take_all(pool, BufferUse::body, kMiB);
+    EXPECT_EQ(pool.used_bytes(BufferUse::body), 40 * kMiB);
+    EXPECT_FALSE(pool.calm());
+    const auto answers = take_all(pool, BufferUse::answer, kMiB);
+    EXPECT_EQ(pool.used_bytes(BufferUse::answer), 16 * kMiB);  // 7/8 together
+    const auto pieces = take_all(pool, BufferUse::request, 64 * kKiB);
+    EXPECT_EQ(pool.used_bytes(), 60 * kMiB);
+    const auto own = take_all(pool, BufferUse::own, kMiB);
+    EXPECT_EQ(pool.used_bytes(), 64 * kMiB);
+    EXPECT_EQ(own.size(), 4u);
+    co_return;
+  });
+}
+
+Task<void> note_use(BufferPool& pool, BufferUse use, std::vector<BufferUse>& order) {
+  const Buffer buffer = co_await pool.allocate(kMiB, use);
+  order.push_back(use);
+}
+
+TEST(BufferPool, WhoWaitsForALargeUseHoldsNobodyUp) {
+  run({.limit_bytes = 64 * kMiB}, [](Env& env) -> Task<void> {
+    BufferPool& pool = env.buffers();
+    int told = 0;
+    pool.listen_for_shortage(&told, [&] { ++told; });
+    auto bodies = take_all(pool, BufferUse::body, kMiB);
+    std::vector<BufferUse> order;
+    Scope scope(env);
+    scope.spawn(&note_use, std::ref(pool), BufferUse::body, std::ref(order));
+    co_await yield(env);
+    EXPECT_EQ(told, 1);
+    EXPECT_EQ(pool.waiting_bytes(), kMiB);
+    EXPECT_TRUE(pool.try_allocate(kMiB, BufferUse::request));
+    EXPECT_TRUE(pool.try_allocate(kMiB, BufferUse::answer));
+    EXPECT_FALSE(pool.try_allocate(4 * kKiB, BufferUse::body));
+    auto rest = take_all(pool, BufferUse::own, kMiB);
+    scope.spawn(&note_use, std::ref(pool), BufferUse::request, std::ref(order));
+    scope.spawn(&note_use, std::ref(pool), BufferUse::own, std::ref(order));
+    co_await yield(env);
+    EXPECT_EQ(pool.waiting(), 3u);
+    rest.clear();
+    bodies.clear();
+    co_await scope.join();
+    EXPECT_EQ(order, (std::vector{BufferUse::own, BufferUse::request, BufferUse::body}));
+    pool.stop_listening(&told);
+  });
+}
+
+TEST(BufferPool, AWaitWithABoundEnds) {
+  run({.limit_bytes = 16 * kMiB}, [](Env& env) -> Task<void> {
+    BufferPool& pool = env.buffers();
+    auto bodies = take_all(pool, BufferUse::body, kMiB);
+    const Instant began = env.now();
+    const Buffer none = co_await pool.allocate_within(kMiB, BufferUse::body, Duration::milliseconds(30));
+    EXPECT_FALSE(none);
+    EXPECT_GE((env.now() - began).milliseconds(), 29);
+    EXPECT_EQ(pool.waiting(), 0u);
+    EXPECT_EQ(pool.waiting_bytes(), 0u);
+    EXPECT_EQ(pool.refused(), 1u);
+    co_await when_all(
+        [&]() -> Task<void> {
+          const Buffer buffer = co_await pool.allocate_within(kMiB, BufferUse::body, Duration::seconds(20));
+          EXPECT_TRUE(buffer);
+        },
+        [&]() -> Task<void> {
+          bodies.pop_back();
+          co_return;
+        });
+  });
+}
+
+Task<void> wait_in_vain(BufferPool& pool, size_t& empty) {
+  const Buffer buffer = co_await pool.allocate_within(kMiB, BufferUse::body, Duration::milliseconds(50));
+  empty += buffer ? 0 : 1;
+}
+
+TEST(BufferPool, TheQueueHasABound) {
+  run({.limit_bytes = 16 * kMiB}, [](Env& env) -> Task<void> {
+    BufferPool& pool = env.buffers();
+    const auto bodies = take_all(pool, BufferUse::body, kMiB);
+    size_t empty = 0;
+    Scope scope(env);
+    for (int i = 0; i < 300; ++i) scope.spawn(&wait_in_vain, std::ref(pool), std::ref(empty));
+    co_await yield(env);
+    EXPECT_EQ(pool.waiting(), 256u);
+    EXPECT_EQ(empty, 44u);
+    co_await scope.join();
+    EXPECT_EQ(empty, 300u);
+  });
+}
+
 }  // namespace
 }  // namespace fb

@@ -37,8 +37,9 @@ struct EnvStats {
   uint64_t accepts = 0;
   uint64_t messages_sent = 0;
   uint64_t io_errors = 0;
-  uint64_t bytes_copied = 0;  // payload bytes copied in memory; counted by who copies
-  uint64_t busy_ns = 0;       // turns of the loop without their visits to the kernel that may wait
+  uint64_t receive_buffers = 0;  // held now
+  uint64_t bytes_copied = 0;     // payload bytes copied in memory; counted by who copies
+  uint64_t busy_ns = 0;          // turns of the loop without their visits to the kernel that may wait
 };
 
 // Everything outside the program, as one core of one process sees it: time, randomness, files, sockets, other

@@ -4,9 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "io/claim.h"
 #include "io/env_test_bytes.h"
 #include "io/env_test_suite.h"
 #include "io/file.h"
+#include "io/scope.h"
 
 namespace fb {
 namespace {
@@ -80,6 +82,57 @@ TEST_P(EnvTest, LockKeepsOthersOut) {
     EXPECT_TRUE(co_await first->close());
     EXPECT_TRUE(co_await second->lock());
     EXPECT_TRUE(co_await second->close());
+  });
+}
+
+TEST_P(EnvTest, ClaimsAreSharedWithinAProcess) {
+  run([&](Env& env) -> Task<void> {
+    constexpr ClaimOptions kAtOnce{.patience = {}};
+    constexpr ClaimOptions kShared{.shared = true, .patience = {}};
+    Result<File> first = co_await File::open(env, path("shared"), {.write = true, .create = true});
+    Result<File> second = co_await File::open(env, path("shared"), {.write = true});
+    Result<File> other = co_await File::open(env, path("shared"), {.write = true});
+    CO_ASSERT_OK(first);
+    CO_ASSERT_OK(second);
+    CO_ASSERT_OK(other);
+    EXPECT_TRUE(co_await claim(env, *first, kAtOnce));
+    EXPECT_FALSE(co_await claim(env, *second, kShared));
+    EXPECT_TRUE(co_await claim(env, *first, kShared));
+    EXPECT_TRUE(co_await claim(env, *second, kShared));
+    for (File* held : {&*first, &*second}) {
+      const Result<void> refused = co_await claim(env, *other, kAtOnce);
+      CO_ASSERT(!refused.has_value());
+      EXPECT_TRUE(refused.error().is(IoError::in_use));
+      EXPECT_TRUE(co_await held->close());
+    }
+    EXPECT_TRUE(co_await claim(env, *other, kAtOnce));
+    EXPECT_TRUE(co_await other->close());
+  });
+}
+
+// Neither its bytes nor its size are touched before the file is free.
+TEST_P(EnvTest, OpeningWithAClaimWaitsBeforeItTruncates) {
+  run([&](Env& env) -> Task<void> {
+    constexpr Duration kHeld = Duration::milliseconds(50);
+    Result<File> held = co_await File::open(env, path("claimed"), {.write = true, .create = true});
+    CO_ASSERT_OK(held);
+    EXPECT_TRUE(co_await held->lock());
+    EXPECT_TRUE(co_await held->write_all(std::as_bytes(std::span("text", 4)), 0));
+    co_await when_all(
+        [&]() -> Task<void> {
+          const Instant begun = env.now();
+          Result<File> claimed =
+              co_await open_claimed(env, path("claimed"), {.write = true, .truncate = true});
+          CO_ASSERT_OK(claimed);
+          EXPECT_GE(env.now() - begun, kHeld);
+          EXPECT_EQ((co_await claimed->stat()).value_or(FileStat{.size_bytes = 9}).size_bytes, 0U);
+          EXPECT_TRUE(co_await claimed->close());
+        },
+        [&]() -> Task<void> {
+          (void)co_await sleep_for(env, kHeld);
+          EXPECT_EQ((co_await held->stat()).value_or(FileStat{}).size_bytes, 4U);
+          EXPECT_TRUE(co_await held->close());
+        });
   });
 }
 

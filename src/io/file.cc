@@ -9,10 +9,13 @@ namespace fb {
 namespace {
 
 constexpr size_t kTransferBytesMax = 1024 * kMiB;  // of one operation
+// Objects and keys are nobody else's business: no caller can ask for more, see private_files.h.
+constexpr uint32_t kModeMax = 0600;
 
 uint32_t open_flags(const OpenOptions& options) {
   int flags = O_CLOEXEC | (options.write ? O_RDWR : O_RDONLY);
-  if (options.create) flags |= O_CREAT;
+  // A link that somebody has put where a file is to be made would have another one written.
+  if (options.create) flags |= O_CREAT | O_NOFOLLOW;
   if (options.exclusive) flags |= O_EXCL;
   if (options.truncate) flags |= O_TRUNC;
   if (options.directory) flags |= O_DIRECTORY;
@@ -113,7 +116,7 @@ Task<Result<File>> File::open(Env& env, const std::string& path, const OpenOptio
               request.kind = IoKind::open;
               request.role = options.role;
               request.flags = open_flags(options);
-              request.length = options.mode;
+              request.length = options.mode & kModeMax;
               request.path = path.c_str();
             }));
   file.handle_ = opened.handle;

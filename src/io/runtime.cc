@@ -193,9 +193,11 @@ class Run {
 
 unsigned available_cpus() { return std::max(1U, static_cast<unsigned>(allowed_cpus().size())); }
 
+uint64_t open_files_limit() { return raise_open_files_limit(); }
+
 Result<void> run_cores(const RuntimeOptions& options, const std::function<Task<void>(Env&)>& main) {
   FB_ASSERT(options.cores > 0);
-  raise_open_files_limit();
+  (void)raise_open_files_limit();
   return Run(options, main).run();
 }
 

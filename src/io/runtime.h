@@ -31,6 +31,9 @@ struct RuntimeOptions {
 // CPUs in this process's affinity mask: the default number of cores.
 unsigned available_cpus();
 
+// The process's limit of open files, raised to what the system allows; 0: it has none that is known.
+uint64_t open_files_limit();
+
 // Raises the process's limit of open files to what the system allows, starts one thread and one Env a core,
 // runs `main` on each, and returns when every main has ended. `automatic` takes io_uring and falls back to
 // `portable` where the kernel refuses it, with one line in the log. SIGTERM, SIGINT and SIGHUP are delivered

@@ -32,6 +32,11 @@ std::span<iovec> skip_vectors(std::span<iovec> vectors, size_t count) {
   return vectors;
 }
 
+PooledBytes::PooledBytes(Env& env, std::byte* data, size_t size, uint32_t id)
+    : env_(&env), data_(data), size_(size), id_(id) {
+  ++env.stats().receive_buffers;
+}
+
 PooledBytes::PooledBytes(PooledBytes&& other) noexcept
     : env_(std::exchange(other.env_, nullptr)),
       data_(std::exchange(other.data_, nullptr)),
@@ -57,7 +62,9 @@ void PooledBytes::reset() {
   buffer_.reset();
   if (env_ == nullptr) return;
   Env& env = *std::exchange(env_, nullptr);
-  if (!env.abandoned()) env.release_pooled(id_);
+  if (env.abandoned()) return;
+  --env.stats().receive_buffers;
+  env.release_pooled(id_);
 }
 
 Socket::Socket(Socket&& other) noexcept

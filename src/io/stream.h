@@ -16,8 +16,7 @@ namespace fb {
 class PooledBytes {
  public:
   PooledBytes() = default;
-  PooledBytes(Env& env, std::byte* data, size_t size, uint32_t id)
-      : env_(&env), data_(data), size_(size), id_(id) {}
+  PooledBytes(Env& env, std::byte* data, size_t size, uint32_t id);
   PooledBytes(Buffer buffer, size_t size) : data_(buffer.data()), size_(size), buffer_(std::move(buffer)) {}
   PooledBytes(PooledBytes&& other) noexcept;
   PooledBytes& operator=(PooledBytes&& other) noexcept;

@@ -21,14 +21,16 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/assert.h"
+#include "io/claim.h"
 
 namespace fb {
 namespace {
 
 constexpr int kListenBacklog = 4096;
-constexpr mode_t kDirectoryMode = 0755;
+constexpr mode_t kDirectoryMode = 0700;
 
 int64_t answer(int64_t result) { return result < 0 ? -errno : result; }
 
@@ -181,7 +183,9 @@ int64_t run_file_operation(IoRequest& request) {
     case IoKind::list_directory:
       return read_directory(request);
     case IoKind::lock:
-      return retry([&] { return ::flock(handle, LOCK_EX | LOCK_NB); });
+      return retry([&] {
+        return ::flock(handle, ((request.flags & kSharedLock) != 0 ? LOCK_SH : LOCK_EX) | LOCK_NB);
+      });
     case IoKind::statfs:
       return stat_file_system(request);
     default:
@@ -235,11 +239,12 @@ int64_t make_socket(const Endpoint& endpoint, bool nonblocking) {
   return socket;
 }
 
-void raise_open_files_limit() {
+uint64_t raise_open_files_limit() {
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
-  limit.rlim_cur = limit.rlim_max;
-  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  if (limit.rlim_cur >= limit.rlim_max) return limit.rlim_cur;
+  const rlim_t before = std::exchange(limit.rlim_cur, limit.rlim_max);
+  return ::setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : before;
 }
 
 int64_t read_signal(int signal_fd) {

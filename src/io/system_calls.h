@@ -27,8 +27,8 @@ Endpoint peer_of(int socket);
 int64_t make_socket(const Endpoint& endpoint, bool nonblocking);
 
 // Lets this process open as many files and sockets as the system allows it to: shells commonly start programs
-// with room for 1,024.
-void raise_open_files_limit();
+// with room for 1,024. The limit then; 0: not known.
+uint64_t raise_open_files_limit();
 
 // The next signal of `signal_fd`, which does not block; -EAGAIN where none is pending.
 int64_t read_signal(int signal_fd);

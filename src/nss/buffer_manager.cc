@@ -108,6 +108,7 @@ BufferPort& BufferManager::attach(Env& env) {
   FB_ASSERT(env.core() < options_.core_count, env.core());
   FB_ASSERT(ports_[env.core()].load() == nullptr, env.core());
   if (env.core() == options_.owner_core) {
+    loads_ = std::make_unique<Scope>(env);
     pool_ = std::make_unique<BufferPool>(
         env, BufferPool::Options{.arena_bytes = 0, .limit_bytes = kCopiesMax * memory_bytes_});
   }
@@ -118,20 +119,33 @@ BufferPort& BufferManager::attach(Env& env) {
 
 // --- loading, on the owner's core ---
 
-Task<Result<void>> BufferManager::load_here(Env& env, PageId id, Wanted wanted) {
+// The page is read by a task of its own: a drive may take longer over it than who asks has time, and others
+// may wait for it, too.
+Task<Result<void>> BufferManager::load_here(Env& env, Instant deadline, PageId id, Wanted wanted) {
   for (;;) {
     if (resident_.find(env, id) != nullptr) co_return Result<void>();
     const auto under_way = loading_.find(id);
-    if (under_way == loading_.end()) break;
-    // Who loads it may have ended by the time this runs again: its result is not looked at.
-    co_await under_way->second->done.wait();
+    const bool own = under_way == loading_.end();
+    const std::shared_ptr<Loading> loading = own ? std::make_shared<Loading>(env) : under_way->second;
+    if (own) {
+      loading_[id] = loading;
+      loads_->spawn(&run_load, this, &env, id, wanted, loading);
+    }
+    while (!loading->ended) {
+      if (deadline <= env.now()) co_return PageError::timed_out;
+      co_await loading->done.wait();
+    }
+    // Another's load may have asked for less.
+    if (own) co_return loading->result;
   }
-  Loading loading(env);
-  loading_[id] = &loading;
-  const Result<void> read = co_await read_page(env, id, wanted);
-  loading_.erase(id);
-  loading.done.notify_all();
-  co_return read;
+}
+
+Task<void> BufferManager::run_load(BufferManager* self, Env* env, PageId id, Wanted wanted,
+                                   std::shared_ptr<Loading> loading) {
+  loading->result = co_await self->read_page(*env, id, wanted);
+  loading->ended = true;
+  self->loading_.erase(id);
+  loading->done.notify_all();
 }
 
 Task<Result<void>> BufferManager::read_page(Env& env, PageId id, Wanted wanted) {
@@ -503,8 +517,9 @@ void BufferPort::changed(art::Frame& frame) {
 
 Task<Result<void>> BufferPort::load(const CallContext& context, PageId id, Wanted wanted) {
   if (context.deadline <= env_.now()) co_return PageError::timed_out;
-  co_return co_await call_on(env_, manager_.options_.owner_core,
-                             [&](Env& there) { return manager_.load_here(there, id, wanted); });
+  co_return co_await call_on(env_, manager_.options_.owner_core, [&](Env& there) {
+    return manager_.load_here(there, context.deadline, id, wanted);
+  });
 }
 
 Task<Result<void>> BufferPort::make_room(const CallContext& context, uint32_t count) {
@@ -536,6 +551,7 @@ Task<Result<BufferFrame*>> BufferPort::pin(const CallContext& context, PageId id
         if (same) co_return frame;
       }
       co_await yield(env_);
+      if (is_over(context, env_.now())) co_return PageError::timed_out;
       continue;
     }
     FB_CO_CHECK(co_await load(context, id));

@@ -93,6 +93,12 @@ class BufferManager {
   Task<uint64_t> oldest_dirty(Env& env);
   // Before anything is loaded: what pages lack when they come from the store. Must outlive this.
   void use_redo(PageRedo& redo) { redo_ = &redo; }
+  // Whoever waits for a page and wants to no longer is told. To be called every now and then.
+  void look_at_deadlines() {
+    for (const auto& [id, loading] : loading_) loading->done.notify_all();
+  }
+  // Until no page is being read. After everybody has stopped asking.
+  Task<void> drain() { co_await loads_->join(); }
   // While nothing happens: frames, chains, parents and links agree. Empty, or what does not.
   std::string verify() const;
 
@@ -100,7 +106,8 @@ class BufferManager {
   friend class BufferPort;
   struct Loading {
     explicit Loading(Env& env) : done(env) {}
-    Notification done;
+    Notification done;  // also when deadlines are to be looked at
+    bool ended = false;
     Result<void> result;
   };
   struct Copy {
@@ -108,7 +115,9 @@ class BufferManager {
     PageClient::Write write;
   };
 
-  Task<Result<void>> load_here(Env& env, PageId id, Wanted wanted);
+  Task<Result<void>> load_here(Env& env, Instant deadline, PageId id, Wanted wanted);
+  static Task<void> run_load(BufferManager* self, Env* env, PageId id, Wanted wanted,
+                             std::shared_ptr<Loading> loading);
   Task<Result<void>> read_page(Env& env, PageId id, Wanted wanted);
   Result<void> check_loaded(Env& env, PageId id, Wanted wanted, BufferFrame& frame,
                             const Result<PageClient::Found>& found, uint64_t& lacked);
@@ -159,7 +168,8 @@ class BufferManager {
 
   // The owner's.
   PageRedo* redo_ = nullptr;
-  std::map<PageId, Loading*> loading_;
+  std::map<PageId, std::shared_ptr<Loading>> loading_;
+  std::unique_ptr<Scope> loads_;  // go on when nobody waits for them any more
   uint32_t write_hand_ = 0;
   uint32_t wanted_hand_ = 0;  // in words of wanted_bits_
   bool stopping_ = false;
@@ -172,6 +182,7 @@ class BufferPort {
   BufferPort(Env& env, BufferManager& manager);
 
   BufferFrame* find(PageId id) { return manager_.resident_.find(env_, id); }
+  uint32_t frame_count() const { return manager_.frame_count(); }
   // Of any word: a place in the frames' memory, the page's where it is a frame.
   const std::byte* place_of(const art::Frame* frame) const { return manager_.place_of(frame); }
   art::Frame* create();

@@ -3,6 +3,9 @@
 
 #include <algorithm>
 
+#include "base/safeguard.h"
+#include "client/tree_key.h"
+
 namespace fb {
 namespace {
 
@@ -46,6 +49,34 @@ std::string detached_prefix(bool owns_blobs, Version number) {
 
 bool detached_owns_blobs(std::string_view tree_key) {
   return tree_key.size() > 1 && tree_key[1] == kOwnsBlobs;
+}
+
+namespace {
+
+bool is_refused(Space space, std::string_view key) {
+  return FB_SAFEGUARD(refuse_invalid_keys) && !fault_of_tree_key(space, key).empty();
+}
+
+}  // namespace
+
+Result<void> check_key(const Mutation& mutation) {
+  const size_t size_max = mutation.space == Space::objects ? kKeySizeMax : kTreeKeySizeMax - 1;
+  if (mutation.key.size() > size_max) return NamespaceError::key_too_long;
+  const bool writes = mutation.kind == Mutation::Kind::put;
+  if (writes && is_refused(mutation.space, mutation.key)) return NamespaceError::key_invalid;
+  return {};
+}
+
+// Keys beneath a directory are as good afterwards as before if both of its names are good. A single key that
+// is not may be given a good one.
+Result<void> check_names(const NamespaceClient::RenameRequest& request) {
+  if (request.source.size() > kKeySizeMax) return NamespaceError::not_found;
+  if (request.destination.size() > kKeySizeMax) return NamespaceError::key_too_long;
+  if (request.source.empty() || request.destination.empty()) return NamespaceError::unsupported;
+  if (is_refused(Space::objects, request.destination)) return NamespaceError::key_invalid;
+  if (request.prefix && is_refused(Space::objects, request.source)) return NamespaceError::key_invalid;
+  if (request.source == request.destination) return NamespaceError::rename_into_itself;
+  return {};
 }
 
 void CommitPlan::begin(std::span<const Mutation> mutations, std::span<const Key> more,
@@ -185,9 +216,10 @@ bool CommitPlan::look(std::span<art::KeyEdit> edits) {
       if (!name_blobs(i, last ? named_ : superseded_named_)) return false;
       puts_.push_back({i, edit});
     }
-    // The last mutation of the key accounts for what was there; of what lies detached the ledger does.
-    if (last && mutation.space != Space::ledger && !release(mutation.space, edits[edit].present))
-      return false;
+    // The last mutation of the key accounts for what was there. What lies detached and was taken over is
+    // another record's.
+    const bool owns = mutation.space != Space::ledger || detached_owns_blobs(edits[edit].key);
+    if (last && owns && !release(mutation.space, edits[edit].present)) return false;
   }
   released_.insert(released_.end(), knowledge_->detached.begin(), knowledge_->detached.end());
   return true;

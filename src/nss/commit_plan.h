@@ -38,6 +38,12 @@ std::string detached_prefix(bool owns_blobs, Version number);
 // Of a key in the ledger space.
 bool detached_owns_blobs(std::string_view tree_key);
 
+// Whether a key may be written: the last line behind the front end, which has refused such requests. What is
+// wrong already may be erased.
+Result<void> check_key(const Mutation& mutation);
+// The same of the names of a rename.
+Result<void> check_names(const NamespaceClient::RenameRequest& request);
+
 class CommitPlan {
  public:
   struct Key {

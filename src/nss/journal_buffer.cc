@@ -251,8 +251,7 @@ std::optional<uint64_t> JournalBuffer::trim_to(uint64_t position) {
   return frames_.front().sequence;
 }
 
-JournalPort::JournalPort(Env& env, JournalBuffer& buffer)
-    : env_(env), buffer_(buffer), room_(env), room_queue_(env) {
+JournalPort::JournalPort(Env& env, JournalBuffer& buffer) : env_(env), buffer_(buffer) {
   wake_.owner = this;
   wake_.run = [](CoreMessage& message, Env&) {
     auto& wake = static_cast<Wake&>(message);
@@ -278,17 +277,26 @@ void JournalPort::send_wake(Env& sender) {
 
 void JournalPort::on_wake() {
   DurableAwaiter** link = &waiters_;
+  const Instant now = env_.now();
   while (*link != nullptr) {
     DurableAwaiter& waiter = **link;
-    if (!settled(waiter.position_)) {
+    if (!settled(waiter.position_) && waiter.deadline_ > now) {
       link = &waiter.next_;
       continue;
     }
     *link = waiter.next_;
     env_.schedule(waiter.waiter_);
   }
-  room_.notify_all();
-  if (waiters_ == nullptr && !room_.has_waiters()) waiting_.store(false);
+  wake_for_room();
+  if (waiters_ == nullptr && room_queue_.empty()) waiting_.store(false);
+}
+
+// The first of those who wait may try; who is too late gives up.
+void JournalPort::wake_for_room() {
+  const Instant now = env_.now();
+  for (RoomWaiter* waiter : room_queue_) {
+    if (waiter == room_queue_.front() || waiter->deadline <= now) waiter->ready.notify_all();
+  }
 }
 
 void JournalPort::DurableAwaiter::await_suspend(std::coroutine_handle<> waiter) {
@@ -304,7 +312,7 @@ void JournalPort::DurableAwaiter::await_suspend(std::coroutine_handle<> waiter) 
 
 Result<void> JournalPort::DurableAwaiter::await_resume() const {
   if (position_ <= port_.buffer_.durable()) return {};
-  return JournalError::unavailable;
+  return port_.buffer_.failed() ? JournalError::unavailable : JournalError::timed_out;
 }
 
 // Whether there is room now, and it is taken.
@@ -317,18 +325,23 @@ Result<bool> JournalPort::try_reserve(const CallContext& context, uint64_t bytes
 
 Task<Result<JournalPort::Reservation>> JournalPort::reserve(const CallContext& context, uint64_t bytes) {
   if (bytes > buffer_.options_.ring_bytes / 2) co_return JournalError::full;
-  const auto turn = co_await room_queue_.acquire();
-  Result<bool> reserved = try_reserve(context, bytes);
+  Result<bool> reserved = false;
+  if (room_queue_.empty()) reserved = try_reserve(context, bytes);
   if (reserved && !*reserved) {
+    RoomWaiter self(env_, context.deadline);
+    room_queue_.push_back(&self);
     buffer_.room_waiters_.fetch_add(1);
     for (;;) {
       waiting_.store(true);  // before looking again: room that comes after that look is told
       env_.point("journal.reserve");
-      reserved = try_reserve(context, bytes);
+      if (room_queue_.front() == &self) reserved = try_reserve(context, bytes);
+      if (is_over(context, env_.now()) && reserved && !*reserved) reserved = JournalError::timed_out;
       if (!reserved || *reserved) break;
-      co_await room_.wait();
+      co_await self.ready.wait();
     }
     buffer_.room_waiters_.fetch_sub(1);
+    std::erase(room_queue_, &self);
+    wake_for_room();
   }
   if (!reserved) co_return reserved.error();
   co_return Reservation(*this, bytes);

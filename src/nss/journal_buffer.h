@@ -66,16 +66,18 @@ class JournalPort {
     JournalPort* port_ = nullptr;
     uint64_t bytes_ = 0;
   };
-  // Waits for room, in order of arrival. At most half the ring; JournalError::full above. Whenever room may
-  // have come, the deadline is looked at, too: JournalError::timed_out.
+  // Waits for room, in order of arrival, until the deadline: JournalError::timed_out. At most half the ring;
+  // JournalError::full above.
   Task<Result<Reservation>> reserve(const CallContext& context, uint64_t bytes);
   Lsn append(Reservation& reservation, JournalRecordKind kind, std::span<const std::byte> body);
 
-  // Until the stream is durable up to `position`. No suspension where it is. The wait has no deadline: what
-  // was appended becomes durable, or the journal fails.
+  // Until the stream is durable up to `position`, or the journal fails (JournalError::unavailable), or the
+  // deadline has passed (timed_out): then what was appended may become durable yet. No suspension where it
+  // is.
   class DurableAwaiter {
    public:
-    DurableAwaiter(JournalPort& port, uint64_t position) : port_(port), position_(position) {}
+    DurableAwaiter(JournalPort& port, uint64_t position, Instant deadline)
+        : port_(port), position_(position), deadline_(deadline) {}
     bool await_ready() const noexcept { return port_.settled(position_); }
     void await_suspend(std::coroutine_handle<> waiter);
     Result<void> await_resume() const;
@@ -84,10 +86,13 @@ class JournalPort {
     friend class JournalPort;
     JournalPort& port_;
     uint64_t position_;
+    Instant deadline_;
     std::coroutine_handle<> waiter_;
     DurableAwaiter* next_ = nullptr;
   };
-  DurableAwaiter wait_durable(uint64_t position) { return {*this, position}; }
+  DurableAwaiter wait_durable(uint64_t position, Instant deadline = Instant::never()) {
+    return {*this, position, deadline};
+  }
   uint64_t durable() const;
 
  private:
@@ -96,16 +101,22 @@ class JournalPort {
     JournalPort* owner = nullptr;
     std::atomic<bool> in_flight{false};
   };
+  // Waits for room, behind those before it.
+  struct RoomWaiter {
+    explicit RoomWaiter(Env& env, Instant deadline_in) : ready(env), deadline(deadline_in) {}
+    Notification ready;
+    Instant deadline;
+  };
   bool settled(uint64_t position) const;
   Result<bool> try_reserve(const CallContext& context, uint64_t bytes);
+  void wake_for_room();
   void on_wake();
   void send_wake(Env& sender);
 
   Env& env_;
   JournalBuffer& buffer_;
   DurableAwaiter* waiters_ = nullptr;  // in no order: few, and most are ready together
-  Notification room_;
-  AsyncMutex room_queue_;
+  std::deque<RoomWaiter*> room_queue_;
   std::atomic<bool> waiting_{false};
   Wake wake_;
 };
@@ -141,6 +152,8 @@ class JournalBuffer {
   uint64_t epoch() const { return options_.epoch; }
   bool failed() const { return failed_.load(std::memory_order_acquire); }
   uint64_t published(Env& env) const;
+  // Whoever waits and wants to no longer is told. To be called every now and then.
+  void look_at_deadlines(Env& env) { wake_ports(env); }
   // The disk, or the journal's bound, has no room for what is in the ring.
   bool stalled() const { return stalled_.load(std::memory_order_relaxed); }
 

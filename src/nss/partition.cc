@@ -101,7 +101,7 @@ Task<void> Partition::collect_from(PartitionFront& front) {
 void Partition::add_garbage(std::span<const Garbage> garbage) {
   for (const Garbage& item : garbage) {
     ledger_[item.id] = item.block_count;
-    if (sweeping_.load() && marks(item.id)) marked_.insert(item.id);
+    if (sweeping() && marks(item.id)) marked_.insert(item.id);
   }
 }
 
@@ -164,6 +164,7 @@ Task<Result<void>> Partition::close() {
     buffers_->stop();
     journal_->stop();
     co_await scope_.join();
+    co_await buffers_->drain();
     co_await journal_->drain(env_);
   }
   journal_store_.set_low_handler(nullptr);

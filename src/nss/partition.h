@@ -76,18 +76,21 @@ class Partition {
  public:
   // Waits that are left out, as somebody might forget them: whoever tests that this is noticed.
   struct LeftOut {
-    bool sections = false;  // a checkpoint neither waits for them nor asks what they left
+    bool sections = false;       // a checkpoint neither waits for them nor asks what they left
+    bool sweep_garbage = false;  // a sweep does not ask what became garbage while it marked
   };
   struct Options {
     uint64_t memory_bytes = 256 * kMiB;    // of page frames
     uint64_t sweep_blobs_max = 2'000'000;  // marked in memory at a time
     bool sweep_always = false;  // also after an end in order: where writes may arrive after their time
     Duration free_delay = Duration::milliseconds(200);     // between rounds that free garbage
+    Duration read_epoch_max = kReadEpochMax;               // before a long read names what it needs
     Duration checkpoint_tick = Duration::milliseconds(5);  // how often is looked whether one is due
     uint64_t compact_erased_min = 1000;                    // keys, before a tree is walked over,
     uint64_t compact_erased_share = 4;                     // and this share of those it holds: a quarter
     Duration compact_tick = Duration::milliseconds(100);   // in which a walk takes its share
     Duration compact_delay = Duration::seconds(1);         // between looks at which trees are due
+    uint64_t first_version = 1;                            // of an epoch; tests begin near the end
     LeftOut left_out{};
   };
   // A checkpoint is due when the journal has come to half its bound. It writes the pages whose first changes
@@ -102,6 +105,11 @@ class Partition {
   static constexpr uint32_t kOperationFrames = 8;
   static constexpr size_t kFreeBatchMax =
       1024;  // blobs erased in one call: some 64 a shard, as many as a block of a batch takes
+  // Versions of one epoch. What changes that have been let in may take at most, on all cores, is kept back.
+  static constexpr uint64_t kVersionCounterEnd = uint64_t{1} << kVersionCounterBits;
+  static constexpr uint64_t kVersionsKept = uint64_t{1} << 24;
+  // What erased prefixes covered goes to the ledger until that has so many blobs.
+  static constexpr size_t kLedgerDetachedMax = 65'536;
   // What a walk of compaction does in one tick at most: pages looked at, read, and changed (joined with
   // others or laid out anew).
   static constexpr int kCompactLooks = 200;
@@ -114,6 +122,11 @@ class Partition {
   static Task<Result<std::unique_ptr<Partition>>> open(Env& env, const Options& options,
                                                        const MetadataClients& stores);
   ~Partition();
+  // Pages that a rename of a prefix may keep latched: a share of the frames, and not too many.
+  static constexpr uint32_t pages_beneath_max(uint32_t frame_count) {
+    return std::min(frame_count / 4, kPagesBeneathMax);
+  }
+  static constexpr uint32_t kPagesBeneathMax = 1024;
   // Pages that the store should keep for what must be written on a full disk, as many as fit the frames.
   static uint32_t reserve_pages(uint64_t memory_bytes, uint32_t page_bytes, unsigned cores);
 
@@ -133,6 +146,7 @@ class Partition {
     uint64_t pages = 0;  // in the store
     uint64_t page_loads = 0, pages_written = 0, evictions = 0, pages_damaged = 0;
     uint64_t ledger_blobs = 0;
+    uint64_t held_blobs = 0;  // of these, that long reads still need
     uint64_t freed_blobs = 0;
     uint64_t swept_blobs = 0;
     uint64_t checkpoints = 0;
@@ -148,8 +162,8 @@ class Partition {
   Statistics statistics() const;
 
   // Every invariant of all trees, the counts and the ledger. Core 0. Compaction stands still. With `in_use`
-  // it does not, and others may change them meanwhile: what such a change explains is no problem, counts are
-  // compared only where nothing came between, and what was read stays stored until the report goes.
+  // it does not, and others may change them meanwhile: what such a change explains is no problem, and counts
+  // are compared only where nothing came between. What the report names may be garbage by now.
   struct VerifyReport {
     std::vector<std::string> problems;  // at most kVerifyProblemsMax
     uint64_t trees = 0, pages = 0, keys = 0;
@@ -158,7 +172,6 @@ class Partition {
     uint64_t counts_not_compared = 0;            // trees that were changed meanwhile
     std::unordered_map<BlobId, uint32_t> named;  // every blob that a record names, and its blocks
     std::unordered_set<BlobId> garbage;          // the ledger's
-    ReadPin pin;
     double fill() const {
       return capacity_bytes == 0 ? 0 : static_cast<double>(live_bytes) / static_cast<double>(capacity_bytes);
     }
@@ -196,14 +209,24 @@ class Partition {
   CorePorts ports(Env& env);
   JournalBuffer& journal_buffer() { return *journal_; }
   uint64_t read_epoch() const { return read_epoch_.load(std::memory_order_acquire); }
+  // Once versions_left() has said so since the last suspension.
   Version next_version() {
-    return {(uint64_t{incarnation_.value} << kVersionCounterBits) +
-            version_counter_.value.fetch_add(1, std::memory_order_relaxed)};
+    const uint64_t counter = version_counter_.value.fetch_add(1, std::memory_order_relaxed);
+    FB_ASSERT(counter < kVersionCounterEnd, counter);
+    return {(uint64_t{incarnation_.value} << kVersionCounterBits) + counter};
+  }
+  // NamespaceError::unavailable where this epoch has given all of its versions: a restart begins another one.
+  Result<void> versions_left() const {
+    if (version_counter_.value.load(std::memory_order_relaxed) < kVersionCounterEnd - kVersionsKept)
+      return {};
+    return NamespaceError::unavailable;
   }
   uint64_t generation() const { return generation_.load(); }
   // Records up to here ended the trees that are gone.
   uint64_t last_drop() const { return last_drop_.load(std::memory_order_acquire); }
-  bool sweeping() const { return sweeping_.load(); }
+  // Each time the sweep marks has a number of its own; 0: it does not mark now.
+  uint64_t sweep_round() const { return sweep_round_.load(); }
+  bool sweeping() const { return sweep_round() != 0; }
   bool refuses_puts() const { return refuses_puts_.load(std::memory_order_relaxed); }
   // What is in the ring must fit what the journal has ready, with half a segment to spare: a page can be
   // written, and so room be made by a checkpoint, only when its records are in the journal.
@@ -250,6 +273,7 @@ class Partition {
   static Task<void> run_checkpoints(Partition* self);
   static Task<void> run_journal(Partition* self);
   static Task<void> run_buffers(Partition* self);
+  static Task<void> run_deadlines(Partition* self);
   Task<void> wait_for_sections();
   Task<void> collect_from_fronts();
   Task<void> collect_from(PartitionFront& front);
@@ -270,19 +294,23 @@ class Partition {
   Task<Result<void>> wait_empty(const CallContext& context, TreeState& tree, bool& retry);
   Task<Result<bool>> any_key(const CallContext& context, TreeState& tree, Space space);
   Task<Result<void>> erase_uploads(const CallContext& context, BucketId bucket);
-  Task<Result<void>> end_tree(const std::shared_ptr<TreeState>& tree);
+  Task<Result<void>> end_tree(const CallContext& context, const std::shared_ptr<TreeState>& tree);
   Task<void> forget_tree(BucketId bucket);
 
   // Garbage: partition_garbage.cc.
   static Task<void> run_freeing(Partition* self);
   static Task<void> run_sweep(Partition* self);
-  Task<void> wait_for_readers();
+  Task<bool> wait_for_readers();
   Task<Result<void>> free_round();
-  Task<Result<bool>> free_detached(TreeState& tree);
+  Task<Result<void>> free_blobs(const std::vector<BlobExtent>& round, bool named);
+  Task<void> leave_out_named(std::vector<BlobExtent>& batch);
+  Task<void> move_detached();
+  Task<Result<bool>> erase_some(const CallContext& context, BucketId bucket, Space space);
   Task<Result<uint64_t>> sweep_shard(uint16_t shard);
   Task<Result<void>> sweep_shards();
   Task<Result<void>> mark(unsigned pass, unsigned passes);
   Task<Result<void>> mark_tree(BucketId bucket, std::string prefix);
+  Task<Result<bool>> mark_slice(TreeState& tree, std::string_view prefix, std::string& next);
   Task<Result<void>> mark_record(uint8_t flags, std::string_view value);
   bool marks(const BlobId& id) const {
     return id.incarnation < incarnation_ && id.shard % sweep_passes_ == sweep_pass_;
@@ -313,7 +341,7 @@ class Partition {
   std::atomic<uint64_t> generation_{1};
   std::atomic<uint64_t> last_drop_{0};
   std::atomic<uint64_t> read_epoch_{1};
-  std::atomic<bool> sweeping_{false};
+  std::atomic<uint64_t> sweep_round_{0};
   std::atomic<bool> refuses_puts_{false};
   std::atomic<bool> closing_{false};
   std::unique_ptr<Mark[]> marks_;
@@ -343,6 +371,8 @@ class Partition {
   bool ending_ = false;
   bool stopping_ = false;
   std::vector<PartitionFront*> fronts_;
+  // While somebody goes over them: held for a message to each core and its answer, which no core gives later
+  // than at its next turn. Nobody waits for a reader, a disk or a client with it.
   AsyncMutex fronts_mutex_;
   AsyncMutex checkpoint_mutex_;
   Notification redo_ended_;
@@ -353,6 +383,7 @@ class Partition {
   CancelSource stop_sleeps_;
   unsigned compaction_holds_ = 0;  // while not 0, no walk changes anything
 
+  uint64_t sweep_rounds_ = 0;  // begun so far
   unsigned sweep_pass_ = 0;
   unsigned sweep_passes_ = 1;
   std::unordered_set<BlobId> marked_;

@@ -15,6 +15,7 @@ constexpr size_t kEraseBatch = 1000;  // pages
 constexpr uint64_t kCheckpointOverhead = 4 * kKiB;
 constexpr uint64_t kCheckpointTreeBytes = 40;
 constexpr uint64_t kCheckpointGarbageBytes = 20;
+constexpr Duration kDeadlineTick = Duration::milliseconds(20);
 constexpr Duration kSpaceTick = Duration::milliseconds(20);
 
 }  // namespace
@@ -25,6 +26,21 @@ Task<void> Partition::run_journal(Partition* self) {
 
 Task<void> Partition::run_buffers(Partition* self) {
   co_await BufferManager::run(self->env_, *self->buffers_, *self->ports_[0].journal);
+}
+
+// Who waits for the journal or for a page waits no longer than it wants to, however long a drive takes: so
+// they are all made to look at their deadlines. Nobody needs a timer of its own.
+Task<void> Partition::run_deadlines(Partition* self) {
+  bool told = false;
+  while (!self->stopping_) {
+    (void)co_await sleep_for(self->env_, kDeadlineTick);
+    self->journal_->look_at_deadlines(self->env_);
+    self->buffers_->look_at_deadlines();
+    if (told || self->versions_left()) continue;
+    told = true;
+    log(self->env_, LogLevel::error,
+        "namespace: the versions of this epoch are used up; puts are refused until the server is restarted");
+  }
 }
 
 // What a start would read, with the padding of its frames.

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/byte_codec.h"
+#include "base/safeguard.h"
 #include "client/blob_checksum.h"
 #include "io/call_on.h"
 #include "nss/partition_front.h"
@@ -21,8 +22,7 @@ constexpr unsigned kPlacesTriedMax = 16;  // for a spilled record, where parts o
 Result<void> check_limits(std::span<const Mutation> mutations) {
   if (mutations.size() > kCommitMutationsMax) return NamespaceError::record_too_large;
   for (const Mutation& mutation : mutations) {
-    const size_t key_max = mutation.space == Space::objects ? kKeySizeMax : kTreeKeySizeMax - 1;
-    if (mutation.key.size() > key_max) return NamespaceError::key_too_long;
+    FB_CHECK(check_key(mutation));
     if (mutation.record.size() > kRecordSizeMax) return NamespaceError::record_too_large;
     if (mutation.kind != Mutation::Kind::erase_prefix) continue;
     // What is counted key by key cannot go without being looked at.
@@ -59,9 +59,11 @@ struct PartitionFront::Commit {
   uint64_t own_bytes = 0;  // of the record
   PageId gone;
   bool looked_beneath = false;
-  bool told_sweep = false;
-  bool must_tell_sweep = false;
+  uint64_t told_round = 0;   // of the sweep, which knows what this commit takes over
+  uint64_t wants_round = 0;  // that must be told before the change is made
   bool tree_gone = false;
+  ReadPin held;
+  bool pinned = false;
 };
 
 Task<Result<void>> PartitionFront::commit_into(const CallContext& context, BucketId bucket,
@@ -69,7 +71,9 @@ Task<Result<void>> PartitionFront::commit_into(const CallContext& context, Bucke
                                                std::span<MutationResult> results) {
   uint64_t position = 0;
   const Result<void> made = co_await change(context, bucket, mutations, results, position);
-  if (!co_await ports_.journal->wait_durable(position)) co_return NamespaceError::unavailable;
+  if (!FB_SAFEGUARD(commit_waits_for_journal)) co_return made;
+  const Result<void> written = co_await ports_.journal->wait_durable(position, context.deadline);
+  if (!written) co_return not_durable(made.has_value(), written.error());
   co_return made;
 }
 
@@ -83,6 +87,7 @@ Task<Result<void>> PartitionFront::change(const CallContext& context, BucketId b
   const bool adds = adds_something(mutations);
   commit.knowledge.takes_over = adds;
   if (adds && partition_.refuses_puts()) co_return NamespaceError::full;
+  const bool takes_versions = adds || std::ranges::any_of(mutations, is_prefix);
   const auto is_large = [this](const Mutation& mutation) { return is_spilled(mutation); };
   if (std::ranges::any_of(mutations, is_large))
     FB_CO_CHECK(co_await spill(context, mutations, commit.knowledge));
@@ -99,10 +104,11 @@ Task<Result<void>> PartitionFront::change(const CallContext& context, BucketId b
     }
     // Most changes have nothing to learn and find room: then no coroutine is made for that.
     if (!commit.looked_beneath && std::ranges::any_of(mutations, is_prefix)) {
-      outcome = co_await look_beneath(commit);
+      outcome = co_await look_beneath(context, commit);
       if (!outcome) break;
     }
     outcome = measure(commit);
+    if (outcome && takes_versions) outcome = partition_.versions_left();
     if (!outcome) break;
     const uint64_t bytes = Partition::kOperationBytes + commit.own_bytes;
     if (!may_begin(bytes, adds)) {
@@ -111,12 +117,20 @@ Task<Result<void>> PartitionFront::change(const CallContext& context, BucketId b
     }
     const art::Answer answer = attempt(commit);
     if (commit.tree_gone) continue;
-    if (commit.must_tell_sweep) {
-      FB_CO_CHECK(co_await tell_sweep(plan_.taken_over()));
-      commit.told_sweep = true;
+    if (commit.wants_round != 0) {
+      // The sweep may begin anew before the next attempt: then that is told again.
+      commit.told_round = commit.wants_round;
+      co_await tell_sweep(plan_.taken_over());
       continue;
     }
     if (plan_.spilled_unknown()) {
+      // The pin keeps the blob while it is read, should somebody replace the record meanwhile: so the record
+      // is looked at once more, with the pin taken before.
+      if (!commit.pinned) {
+        commit.held = pin();
+        commit.pinned = true;
+        continue;
+      }
       const Result<Step> learned = co_await learn(context, commit.knowledge);
       if (learned) continue;
       outcome = learned.error();
@@ -125,9 +139,8 @@ Task<Result<void>> PartitionFront::change(const CallContext& context, BucketId b
     const bool decided = answer.outcome == art::Outcome::done || answer.outcome == art::Outcome::kept ||
                          answer.outcome == art::Outcome::absent;
     if (!decided) {
-      const Result<Step> step = co_await after(context, answer, commit.gone);
-      if (step && *step == Step::again) continue;
-      outcome = step ? Result<void>(NamespaceError::damaged) : Result<void>(step.error());
+      outcome = co_await after_attempt(context, answer, commit.gone);
+      if (outcome) continue;
       break;
     }
     // The plan is the next attempt's as soon as this one suspends.
@@ -145,10 +158,11 @@ Task<Result<void>> PartitionFront::change(const CallContext& context, BucketId b
 }
 
 // What lies beneath the prefixes that are erased.
-Task<Result<void>> PartitionFront::look_beneath(Commit& commit) {
+Task<Result<void>> PartitionFront::look_beneath(const CallContext& context, Commit& commit) {
   for (const Mutation& mutation : commit.mutations) {
     if (!is_prefix(mutation)) continue;
-    FB_CO_CHECK(co_await look_beneath({}, *commit.handle, mutation.space, mutation.key, commit.knowledge));
+    FB_CO_CHECK(
+        co_await look_beneath(context, *commit.handle, mutation.space, mutation.key, commit.knowledge));
   }
   commit.looked_beneath = true;
   co_return Result<void>();
@@ -176,7 +190,7 @@ bool PartitionFront::is_spilled(const Mutation& mutation) const {
 art::Answer PartitionFront::attempt(Commit& commit) {
   const Partition::Section section(partition_, env_.core());
   commit.tree_gone = commit.handle->state->state.load() != TreeState::State::open;
-  commit.must_tell_sweep = false;
+  commit.wants_round = 0;
   env_.point("nss.section");
   if (commit.tree_gone) return {};
   return attempt_in_section(commit);
@@ -189,10 +203,8 @@ art::Answer PartitionFront::attempt_in_section(Commit& commit) {
   plan_.begin(commit.mutations, {}, partition_.incarnation(), commit.knowledge);
   const auto decide = [&](std::span<art::KeyEdit> edits) {
     if (!plan_.decide(edits, [this] { return partition_.next_version(); })) return false;
-    if (!plan_.taken_over().empty() && !commit.told_sweep && partition_.sweeping()) {
-      commit.must_tell_sweep = true;
-      return false;
-    }
+    commit.wants_round = plan_.taken_over().empty() ? 0 : round_to_tell(commit);
+    if (commit.wants_round != 0) return false;
     journal_.set_head(commit.bucket, generation, plan_.counts(), plan_.garbage());
     return true;
   };
@@ -221,7 +233,7 @@ art::Answer PartitionFront::attempt_in_section(Commit& commit) {
     answer = handle.tree.commit(edits, commit.moves, decide);
   }
   env_.point("nss.commit.made");
-  const bool undecided = plan_.refusal() || plan_.spilled_unknown() || commit.must_tell_sweep;
+  const bool undecided = plan_.refusal() || plan_.spilled_unknown() || commit.wants_round != 0;
   if (!undecided) leave_marks(handle, generation, answer);
   if (answer.outcome == art::Outcome::done && !commit.moves.empty()) handle.state->has_detached.store(true);
   return answer;
@@ -243,11 +255,10 @@ void PartitionFront::leave_marks(Handle& handle, uint64_t generation, const art:
   garbage_.insert(garbage_.end(), plan_.garbage().begin(), plan_.garbage().end());
 }
 
+// Under a pin that was there before the record was looked at.
 Task<Result<PartitionFront::Step>> PartitionFront::learn(const CallContext& context,
                                                          CommitKnowledge& knowledge) {
   const auto [version, spilled] = *plan_.spilled_unknown();
-  // The pin keeps the blob while it is read, should somebody replace the record meanwhile.
-  const ReadPin held = pin();
   FB_CO_TRY(const std::string record, co_await read_spilled(context, spilled));
   std::vector<Garbage> names;
   if (!collect_blobs(record, names)) co_return NamespaceError::damaged;
@@ -298,7 +309,8 @@ Task<Result<void>> PartitionFront::look_beneath(const CallContext& context, Hand
   begin += prefix;
   const bool only_whether = !knowledge.takes_over;
   PageId gone;
-  for (;;) {
+  for (bool again = false;; again = true) {
+    if (again) FB_CO_CHECK(co_await begin_again(context));
     art::Cursor<Source> cursor(handle.source, handle.state->gate);
     cursor.begin();
     knowledge.detached.clear();
@@ -324,12 +336,17 @@ Task<Result<void>> PartitionFront::look_beneath(const CallContext& context, Hand
   }
 }
 
-Task<Result<void>> PartitionFront::tell_sweep(std::vector<Garbage> blobs) {
+// Each time the sweep marks it begins with nothing: what an earlier round was told is forgotten.
+uint64_t PartitionFront::round_to_tell(const Commit& commit) const {
+  const uint64_t round = partition_.sweep_round();
+  return round == commit.told_round ? 0 : round;
+}
+
+Task<void> PartitionFront::tell_sweep(std::vector<Garbage> blobs) {
   co_await call_on(env_, kHomeCore, [&](Env&) -> Task<void> {
     partition_.mark_moved(blobs);
     co_return;
   });
-  co_return Result<void>();
 }
 
 // --- the interface ---
@@ -360,8 +377,10 @@ Task<std::vector<Result<MutationResult>>> PartitionFront::apply_each(const CallC
     const Result<void> made = co_await change(context, bucket, {&mutation, 1}, {&result, 1}, position);
     results.push_back(made ? Result<MutationResult>(result) : Result<MutationResult>(made.error()));
   }
-  const Result<void> written = co_await durable(position);
-  if (!written) std::ranges::fill(results, Result<MutationResult>(written.error()));
+  const Result<void> written = co_await ports_.journal->wait_durable(position, context.deadline);
+  for (Result<MutationResult>& result : results) {
+    if (!written) result = not_durable(result.has_value(), written.error());
+  }
   co_return results;
 }
 

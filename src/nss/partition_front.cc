@@ -18,10 +18,9 @@ Error from_page(const Error& error) {
   return NamespaceError::unavailable;
 }
 
-Error from_journal(const Error& error) {
-  if (error.is(JournalError::timed_out)) return NamespaceError::timed_out;
-  if (error.is(JournalError::full)) return NamespaceError::record_too_large;
-  return NamespaceError::unavailable;
+// For a call on another core: a cancellation is its own core's.
+CallContext elsewhere(const CallContext& context) {
+  return {.deadline = context.deadline, .trace_id = context.trace_id};
 }
 
 }  // namespace
@@ -39,6 +38,8 @@ Task<std::unique_ptr<PartitionFront>> PartitionFront::open(Env& env, Partition& 
 
 Task<void> PartitionFront::close() {
   FB_ASSERT(pins_.empty(), pins_.size());
+  FB_ASSERT(long_reads_ == nullptr);
+  FB_ASSERT(named_.empty(), named_.size());
   co_await call_on(env_, kHomeCore, [this](Env&) { return partition_.remove_front(*this); });
   journal_.give_back();
   handles_.clear();
@@ -62,6 +63,33 @@ void PartitionFront::unpin(uint64_t epoch) {
   while (!pins_.empty() && pins_.front().count == 0) pins_.pop_front();
 }
 
+void PartitionFront::begin_long(LongRead& read) {
+  read.next = long_reads_;
+  if (long_reads_ != nullptr) long_reads_->previous = &read;
+  long_reads_ = &read;
+}
+
+void PartitionFront::end_long(LongRead& read) {
+  if (read.previous != nullptr) read.previous->next = read.next;
+  if (read.next != nullptr) read.next->previous = read.previous;
+  if (long_reads_ == &read) long_reads_ = read.next;
+}
+
+void PartitionFront::narrow_reads(uint64_t epoch) {
+  unsigned narrowed = 0;
+  for (LongRead* read = long_reads_; read != nullptr && narrowed < kNarrowedMax; read = read->next) {
+    if (read->narrowed() || read->epoch() > epoch) continue;
+    for (const BlobId& blob : read->narrow()) ++named_[blob];
+    ++narrowed;
+  }
+}
+
+void PartitionFront::unname(const BlobId& blob) {
+  const auto found = named_.find(blob);
+  FB_ASSERT(found != named_.end(), blob.number);
+  if (--found->second == 0) named_.erase(found);
+}
+
 // --- trees ---
 
 PartitionFront::HandleRef PartitionFront::find_open(BucketId bucket) const {
@@ -80,12 +108,12 @@ Task<Result<PartitionFront::HandleRef>> PartitionFront::find_slowly(const CallCo
                                                                     BucketId bucket) {
   for (;;) {
     if (partition_.closing() || closed_) co_return NamespaceError::unavailable;
-    if (context.deadline <= env_.now()) co_return NamespaceError::timed_out;
+    if (is_over(context, env_.now())) co_return NamespaceError::timed_out;
     std::shared_ptr<TreeState> state = co_await call_on(
         env_, kHomeCore,
         [this, bucket](Env&) -> Task<std::shared_ptr<TreeState>> { co_return partition_.find_tree(bucket); });
     if (state == nullptr) {
-      FB_CO_CHECK(co_await durable(partition_.last_drop()));
+      FB_CO_CHECK(co_await durable(context, partition_.last_drop()));
       co_return NamespaceError::no_such_tree;
     }
     if (state->root == nullptr) co_return NamespaceError::damaged;
@@ -100,23 +128,27 @@ Task<Result<PartitionFront::HandleRef>> PartitionFront::find_slowly(const CallCo
 }
 
 Task<Result<void>> PartitionFront::create_tree(const CallContext& context, BucketId bucket) {
-  return call_on(env_, kHomeCore,
-                 [this, context, bucket](Env&) { return partition_.create_tree(context, bucket); });
+  return call_on(env_, kHomeCore, [this, there = elsewhere(context), bucket](Env&) {
+    return partition_.create_tree(there, bucket);
+  });
 }
 
 Task<Result<void>> PartitionFront::drop_tree(const CallContext& context, BucketId bucket) {
-  return call_on(env_, kHomeCore,
-                 [this, context, bucket](Env&) { return partition_.drop_tree(context, bucket); });
+  return call_on(env_, kHomeCore, [this, there = elsewhere(context), bucket](Env&) {
+    return partition_.drop_tree(there, bucket);
+  });
 }
 
 Task<Result<TreeStatistics>> PartitionFront::tree_statistics(const CallContext& context, BucketId bucket) {
-  return call_on(env_, kHomeCore,
-                 [this, context, bucket](Env&) { return partition_.tree_statistics(context, bucket); });
+  return call_on(env_, kHomeCore, [this, there = elsewhere(context), bucket](Env&) {
+    return partition_.tree_statistics(there, bucket);
+  });
 }
 
 // Versions are never given twice, and their epoch is durable before the first.
 Task<Result<uint64_t>> PartitionFront::next_unique_number(const CallContext&) {
   if (partition_.closing()) co_return NamespaceError::unavailable;
+  FB_CO_CHECK(partition_.versions_left());
   co_return partition_.next_version().value;
 }
 
@@ -133,9 +165,20 @@ void PartitionFront::discard_blob(BlobId blob, uint32_t block_count) {
 
 // --- what operations wait for ---
 
-Task<Result<void>> PartitionFront::durable(uint64_t position) {
-  if (!co_await ports_.journal->wait_durable(position)) co_return NamespaceError::unavailable;
+Task<Result<void>> PartitionFront::durable(const CallContext& context, uint64_t position) {
+  const Result<void> written = co_await ports_.journal->wait_durable(position, context.deadline);
+  if (!written) co_return from_journal(written.error());
   co_return Result<void>();
+}
+
+Error PartitionFront::from_journal(const Error& error) {
+  if (error.is(JournalError::timed_out)) return NamespaceError::timed_out;
+  if (error.is(JournalError::full)) return NamespaceError::record_too_large;
+  return NamespaceError::unavailable;
+}
+
+Error PartitionFront::not_durable(bool made, const Error& journal) {
+  return made ? Error(NamespaceError::outcome_unknown) : from_journal(journal);
 }
 
 bool PartitionFront::ready(uint64_t bytes) const {
@@ -146,11 +189,13 @@ bool PartitionFront::ready(uint64_t bytes) const {
 Task<Result<void>> PartitionFront::make_ready(const CallContext& context, uint64_t bytes, bool adds) {
   if (partition_.closing() || closed_) co_return NamespaceError::unavailable;
   if (adds && partition_.refuses_puts()) co_return NamespaceError::full;
+  // What would be changed from now on could not become durable: better not to change it.
+  if (partition_.journal_buffer().failed()) co_return NamespaceError::unavailable;
   while (!ready(bytes)) {
     // While it closes, nobody makes room in the journal any more.
     if (partition_.closing() || closed_) co_return NamespaceError::unavailable;
     if (partition_.journal_buffer().failed()) co_return NamespaceError::unavailable;
-    if (context.deadline <= env_.now()) co_return NamespaceError::timed_out;
+    if (is_over(context, env_.now())) co_return NamespaceError::timed_out;
     if (partition_.journal_tight()) {
       if (adds && partition_.refuses_puts()) co_return NamespaceError::full;
       (void)co_await sleep_for(env_, kWaitPoll);
@@ -161,6 +206,20 @@ Task<Result<void>> PartitionFront::make_ready(const CallContext& context, uint64
     const Result<void> reserved = co_await journal_.reserve(context, bytes);
     if (!reserved) co_return from_journal(reserved.error());
   }
+  co_return Result<void>();
+}
+
+Task<Result<void>> PartitionFront::after_attempt(const CallContext& context, const art::Answer& answer,
+                                                 PageId& gone) {
+  FB_CO_TRY(const Step step, co_await after(context, answer, gone));
+  if (step != Step::again) co_return NamespaceError::damaged;
+  co_return co_await begin_again(context);
+}
+
+Task<Result<void>> PartitionFront::begin_again(const CallContext& context) {
+  co_await yield(env_);
+  if (partition_.closing() || closed_) co_return NamespaceError::unavailable;
+  if (is_over(context, env_.now())) co_return NamespaceError::timed_out;
   co_return Result<void>();
 }
 

@@ -46,8 +46,16 @@ class PartitionFront final : public NamespaceClient, public ReadPin::Owner {
 
   unsigned core() const { return env_.core(); }
   void unpin(uint64_t epoch) override;
+  void begin_long(LongRead& read) override;
+  void end_long(LongRead& read) override;
+  void unname(const BlobId& blob) override;
   // UINT64_MAX where no read is under way.
   uint64_t oldest_read_epoch() const { return pins_.empty() ? UINT64_MAX : pins_.front().epoch; }
+  // Has long reads that began up to this epoch name what they still need: kNarrowedMax of them at most.
+  void narrow_reads(uint64_t epoch);
+  static constexpr unsigned kNarrowedMax = 64;
+  bool names_any() const { return !named_.empty(); }
+  bool names(const BlobId& blob) const { return named_.contains(blob); }
 
  private:
   friend class Partition;
@@ -68,7 +76,10 @@ class PartitionFront final : public NamespaceClient, public ReadPin::Owner {
         : state(std::move(state_in)),
           source(port, *state->root, journal),
           tree(source, journal, state->gate, {.core = core}),
-          renames(source, journal, state->gate, {.core = core, .key_bytes_max = 1 + kKeySizeMax}) {}
+          renames(source, journal, state->gate,
+                  {.core = core,
+                   .key_bytes_max = 1 + kKeySizeMax,
+                   .pages_beneath_max = Partition::pages_beneath_max(port.frame_count())}) {}
     std::shared_ptr<TreeState> state;
     Source source;
     Tree tree;
@@ -92,7 +103,10 @@ class PartitionFront final : public NamespaceClient, public ReadPin::Owner {
   Task<Result<HandleRef>> find_slowly(const CallContext& context, BucketId bucket);
   void forget(BucketId bucket) { handles_.erase(bucket.value); }
   // Until the journal is durable up to `position`.
-  Task<Result<void>> durable(uint64_t position);
+  Task<Result<void>> durable(const CallContext& context, uint64_t position);
+  // What a change answers whose record, or the state that refused it, is not durable.
+  static Error not_durable(bool made, const Error& journal);
+  static Error from_journal(const Error& error);
 
   // Before each attempt at a change: room in the journal and for new pages; and for one that adds, that the
   // disk has room. All that follows without suspension may count on it.
@@ -101,15 +115,22 @@ class PartitionFront final : public NamespaceClient, public ReadPin::Owner {
   // Whether make_ready() would have nothing to do.
   bool may_begin(uint64_t bytes, bool adds) const {
     const bool open = !partition_.closing() && !closed_ && !(adds && partition_.refuses_puts());
-    return open && ready(bytes);
+    return open && !partition_.journal_buffer().failed() && ready(bytes);
   }
   // What stands in the way of another attempt is put right; `again`, or the error that ends the operation.
   // `gone`, of the operation: the last page that the tree led to and the store did not have. It has left the
   // tree since, or it is lost: then the tree, asked again, leads to it still.
   Task<Result<Step>> after(const CallContext& context, const art::Answer& answer, PageId& gone);
+  // The same behind an attempt at a change: success where there is to be another one.
+  Task<Result<void>> after_attempt(const CallContext& context, const art::Answer& answer, PageId& gone);
+  // Before an operation begins anew: others get a turn, and the caller's bounds are looked at.
+  Task<Result<void>> begin_again(const CallContext& context);
 
   // Gets: partition_get.cc.
   void look_up_gathered();
+  using ListedSpilled = std::pair<size_t, SpilledRecord>;  // of which entry
+  Task<Result<void>> read_listed(const CallContext& context, ReadPin held,
+                                 std::span<const ListedSpilled> spilled, ListPage& page);
   Task<Result<std::string>> read_spilled(const CallContext& context, const SpilledRecord& spilled);
 
   // Changes: partition_commit.cc.
@@ -117,7 +138,7 @@ class PartitionFront final : public NamespaceClient, public ReadPin::Owner {
                                  std::span<const Mutation> mutations, std::span<MutationResult> results);
   Task<Result<void>> change(const CallContext& context, BucketId bucket, std::span<const Mutation> mutations,
                             std::span<MutationResult> results, uint64_t& position);
-  Task<Result<void>> look_beneath(Commit& commit);
+  Task<Result<void>> look_beneath(const CallContext& context, Commit& commit);
   Result<void> measure(Commit& commit) const;
   bool is_spilled(const Mutation& mutation) const;
   art::Answer attempt(Commit& commit);
@@ -129,7 +150,8 @@ class PartitionFront final : public NamespaceClient, public ReadPin::Owner {
   void unspill(const CommitKnowledge& knowledge);
   Task<Result<void>> look_beneath(const CallContext& context, Handle& handle, Space space,
                                   std::string_view prefix, CommitKnowledge& knowledge);
-  Task<Result<void>> tell_sweep(std::vector<Garbage> blobs);
+  uint64_t round_to_tell(const Commit& commit) const;
+  Task<void> tell_sweep(std::vector<Garbage> blobs);
 
   // partition_rename.cc
   art::Answer attempt(Renaming& renaming);
@@ -141,10 +163,12 @@ class PartitionFront final : public NamespaceClient, public ReadPin::Owner {
   BlobClient* blobs_ = nullptr;
   CommitJournal journal_;
   std::unordered_map<uint64_t, HandleRef> handles_;
-  std::deque<Pins> pins_;         // ascending by epoch
-  std::vector<Garbage> garbage_;  // for the ledger; fetched by core 0
-  CommitPlan plan_;               // of the attempt that is being made
-  std::string key_;               // the same
+  std::deque<Pins> pins_;  // ascending by epoch
+  LongRead* long_reads_ = nullptr;
+  std::unordered_map<BlobId, uint32_t> named_;  // by long reads, and how many of them
+  std::vector<Garbage> garbage_;                // for the ledger; fetched by core 0
+  CommitPlan plan_;                             // of the attempt that is being made
+  std::string key_;                             // the same
   std::vector<Lookup*> lookups_;  // of this turn of the loop, the first of which will look all of them up
   struct {
     std::vector<Lookup*> lookups, of_tree;

@@ -13,104 +13,110 @@ namespace fb {
 namespace {
 
 constexpr size_t kMarkSlice = 512;  // keys between two turns of others
-constexpr size_t kDetachedBatch = 256;
 constexpr Duration kReaderPoll = Duration::milliseconds(20);
 constexpr Duration kRetryDelay = Duration::seconds(1);
 
 }  // namespace
 
-// Until every read that may have looked before this call has ended. The epoch moves first: a read that notes
-// the old one is then seen by the question, which reaches its core later; one that notes the new one looks at
-// the tree later still.
-Task<void> Partition::wait_for_readers() {
+// Until every read that may have looked before this call has ended, or has named what it still needs; whether
+// any blobs are named so. The epoch moves first: a read that notes the old one is then seen by the question,
+// which reaches its core later; one that notes the new one looks at the tree later still.
+Task<bool> Partition::wait_for_readers() {
+  struct Readers {
+    uint64_t oldest_epoch;
+    bool name_any;
+  };
   const uint64_t old_epoch = read_epoch_.fetch_add(1, std::memory_order_acq_rel);
+  const Instant patient_until = env_.now() + options_.read_epoch_max;
   while (!closing()) {
+    const bool narrows = env_.now() >= patient_until;
     bool reading = false;
+    bool named = false;
     {
       const auto held = co_await fronts_mutex_.acquire();
       for (PartitionFront* front : fronts_) {
-        const uint64_t oldest = co_await call_on(
-            env_, front->core(), [front](Env&) -> Task<uint64_t> { co_return front->oldest_read_epoch(); });
-        reading |= oldest <= old_epoch;
+        const Readers readers =
+            co_await call_on(env_, front->core(), [front, narrows, old_epoch](Env&) -> Task<Readers> {
+              if (narrows) front->narrow_reads(old_epoch);
+              co_return Readers{front->oldest_read_epoch(), front->names_any()};
+            });
+        reading |= readers.oldest_epoch <= old_epoch;
+        named |= readers.name_any;
       }
     }
-    if (!reading) co_return;
+    if (!reading) co_return named;
     (void)co_await sleep_for(env_, kReaderPoll, &stop_sleeps_);
   }
+  co_return true;
 }
 
 // Only what is garbage for good is freed, and only once nobody can be reading it.
 Task<Result<void>> Partition::free_round() {
+  co_await move_detached();
   co_await collect_from_fronts();
-  std::vector<std::shared_ptr<TreeState>> detached;
-  for (const auto& [bucket, tree] : trees_) {
-    if (tree->root != nullptr && tree->has_detached.load()) detached.push_back(tree);
-  }
-  if (ledger_.empty() && detached.empty()) co_return Result<void>();
+  if (ledger_.empty()) co_return Result<void>();
   std::vector<BlobExtent> round;
   round.reserve(ledger_.size());
   for (const auto& [blob, block_count] : ledger_) round.push_back({blob, block_count});
   if (!co_await ports_[0].journal->wait_durable(journal_->tail())) co_return NamespaceError::unavailable;
-  co_await wait_for_readers();
-  // In the order of their volumes: what is not on this machine, and may not be reachable, comes last, and
-  // holds up nothing else.
-  Result<void> outcome;
+  const bool named = co_await wait_for_readers();
+  co_return co_await free_blobs(round, named);
+}
+
+// In the order of their volumes: what is not on this machine, and may not be reachable, comes last, and holds
+// up nothing else. What a long read has named stays in the ledger for another round: nobody can begin to need
+// a blob of this one any more.
+Task<Result<void>> Partition::free_blobs(const std::vector<BlobExtent>& round, bool named) {
+  uint64_t held = 0;
   for (size_t i = 0, count = 0; i < round.size() && !closing(); i += count) {
     for (count = 1; count < kFreeBatchMax && i + count < round.size(); ++count) {
       if (round[i + count].id.volume != round[i].id.volume) break;
     }
-    const auto batch = std::span(round).subspan(i, count);
-    outcome = co_await blobs_->erase({}, batch);
-    if (!outcome) break;
+    const auto place = round.begin() + static_cast<ptrdiff_t>(i);
+    std::vector<BlobExtent> batch(place, place + static_cast<ptrdiff_t>(count));
+    if (named) co_await leave_out_named(batch);
+    held += count - batch.size();
+    if (batch.empty()) continue;
+    FB_CO_CHECK(co_await blobs_->erase({}, batch));
     // Not in the journal: a start that finds them in the ledger again erases them again, which does nothing.
     for (const BlobExtent& extent : batch) ledger_.erase(extent.id);
     statistics_.freed_blobs += batch.size();
   }
-  for (const std::shared_ptr<TreeState>& tree : detached) {
-    tree->has_detached.store(false);
-    bool more = true;
-    while (more && !closing()) {
-      const Result<bool> freed = co_await free_detached(*tree);
-      if (!freed && freed.error().is(NamespaceError::no_such_tree)) break;  // dropped meanwhile
-      if (!freed) outcome = freed.error();
-      if (!freed) break;
-      more = *freed;
-    }
-    if (more) tree->has_detached.store(true);
-  }
-  co_return outcome;
+  statistics_.held_blobs = held;
+  co_return Result<void>();
 }
 
-// A batch of what erased prefixes covered; whether there is more. Nobody else changes these keys, and who
-// read their records before they were detached has ended.
-Task<Result<bool>> Partition::free_detached(TreeState& tree) {
-  FB_CO_TRY(const ListPage page,
-            co_await own_front_->list(
-                {}, {.bucket = tree.bucket, .space = Space::ledger, .entries_max = kDetachedBatch}));
-  if (page.entries.empty()) co_return false;
-  std::vector<Garbage> blobs;
-  std::vector<Mutation> mutations;
-  for (const ListEntry& entry : page.entries) {
-    if (detached_owns_blobs(std::string(1, static_cast<char>(Space::ledger)).append(entry.key)) &&
-        !collect_blobs(entry.record, blobs)) {
-      log(env_, LogLevel::error,
-          "namespace: a detached record makes no sense; its blobs are left to the sweep",
-          {{"bucket", tree.bucket.value}});
+Task<void> Partition::leave_out_named(std::vector<BlobExtent>& batch) {
+  const auto held = co_await fronts_mutex_.acquire();
+  for (PartitionFront* front : fronts_) {
+    co_await call_on(env_, front->core(), [front, &batch](Env&) -> Task<void> {
+      std::erase_if(batch, [front](const BlobExtent& extent) { return front->names(extent.id); });
+      co_return;
+    });
+  }
+}
+
+// What erased prefixes covered goes to the ledger, by commits that erase the keys: from there it is freed as
+// everything else.
+Task<void> Partition::move_detached() {
+  std::vector<std::shared_ptr<TreeState>> detached;
+  for (const auto& [bucket, tree] : trees_) {
+    if (tree->root != nullptr && tree->has_detached.load()) detached.push_back(tree);
+  }
+  for (const std::shared_ptr<TreeState>& tree : detached) {
+    tree->has_detached.store(false);
+    Result<bool> more = true;
+    while (more && *more && !closing() && ledger_.size() < kLedgerDetachedMax) {
+      more = co_await erase_some({}, tree->bucket, Space::ledger);
+      co_await collect_from_fronts();
     }
-    mutations.push_back({.kind = Mutation::Kind::erase, .space = Space::ledger, .key = entry.key});
+    if (more && !*more) continue;
+    if (!more && more.error().is(NamespaceError::no_such_tree)) continue;  // dropped meanwhile
+    tree->has_detached.store(true);
+    if (more || closing()) continue;
+    log(env_, LogLevel::warn, "namespace: what lies detached could not be freed, trying again",
+        {{"bucket", tree->bucket.value}, {"error", more.error().to_string()}});
   }
-  // The blobs go first: what a crash leaves is erased again.
-  std::vector<BlobExtent> extents;
-  for (const Garbage& item : blobs) extents.push_back({item.id, item.block_count});
-  if (!extents.empty()) {
-    co_await wait_for_readers();
-    FB_CO_CHECK(co_await blobs_->erase({}, extents));
-  }
-  statistics_.freed_blobs += extents.size();
-  for (const Result<MutationResult>& erased : co_await own_front_->apply_each({}, tree.bucket, mutations)) {
-    if (!erased) co_return erased.error();
-  }
-  co_return true;
 }
 
 Task<void> Partition::run_freeing(Partition* self) {
@@ -163,43 +169,56 @@ Task<Result<void>> Partition::mark_record(uint8_t flags, std::string_view bytes)
 // Every key beneath `prefix`, a space byte and what follows it, in slices. A rename tells of itself.
 Task<Result<void>> Partition::mark_tree(BucketId bucket, std::string prefix) {
   std::string next = prefix;
-  PageId gone;
-  while (!closing()) {
+  bool more = true;
+  while (more && !closing()) {
     const std::shared_ptr<TreeState> tree = find_tree(bucket);
     if (tree == nullptr) co_return Result<void>();
     if (tree->root == nullptr) co_return NamespaceError::damaged;
-    TreeSource source(*ports_[0].buffers, *tree->root);
-    art::Cursor<TreeSource> cursor(source, tree->gate);
-    cursor.begin();
-    art::Answer answer = cursor.seek(next);
-    for (size_t seen = 0; seen < kMarkSlice;) {
-      if (answer.outcome == art::Outcome::missing) {
-        FB_CO_CHECK(co_await own_front_->after({}, answer, gone));
-        answer = cursor.again();
-        continue;
-      }
-      if (answer.outcome == art::Outcome::damaged) co_return NamespaceError::damaged;
-      if (answer.outcome == art::Outcome::renamed) break;
-      if (answer.outcome != art::Outcome::done || !cursor.key().starts_with(prefix)) co_return Result<void>();
-      const std::string value(cursor.value());
-      next.assign(cursor.key());
-      next.push_back('\0');
-      FB_CO_CHECK(co_await mark_record(cursor.value_flags(), value));
-      answer = cursor.next();
-      ++seen;
-    }
+    const Result<bool> marked = co_await mark_slice(*tree, prefix, next);
+    // A tree that went meanwhile has given its root's frame away: what was read may be anything.
+    if (tree->state.load() == TreeState::State::dropped) co_return Result<void>();
+    FB_CO_TRY(more, marked);
     co_await yield(env_);
   }
   co_return Result<void>();
 }
 
-// Every blob of an ended incarnation that a record or the ledger names.
+// From `next` on, which it moves on; whether there may be more. The pin keeps what spilled records are in
+// until they have been read.
+Task<Result<bool>> Partition::mark_slice(TreeState& tree, std::string_view prefix, std::string& next) {
+  const ReadPin held = own_front_->pin();
+  PageId gone;
+  TreeSource source(*ports_[0].buffers, *tree.root);
+  art::Cursor<TreeSource> cursor(source, tree.gate);
+  cursor.begin();
+  art::Answer answer = cursor.seek(next);
+  for (size_t seen = 0; seen < kMarkSlice;) {
+    if (answer.outcome == art::Outcome::missing) {
+      FB_CO_CHECK(co_await own_front_->after({}, answer, gone));
+      answer = cursor.again();
+      continue;
+    }
+    if (answer.outcome == art::Outcome::damaged) co_return NamespaceError::damaged;
+    if (answer.outcome == art::Outcome::renamed) break;
+    if (answer.outcome != art::Outcome::done || !cursor.key().starts_with(prefix)) co_return false;
+    const std::string value(cursor.value());
+    next.assign(cursor.key());
+    next.push_back('\0');
+    FB_CO_CHECK(co_await mark_record(cursor.value_flags(), value));
+    answer = cursor.next();
+    ++seen;
+  }
+  co_return true;
+}
+
+// Every blob of an ended incarnation that was named at any time since this began: by a record, the ledger, or
+// what a core holds for the ledger. docs/namespace_engine.md says why that is all of them.
 Task<Result<void>> Partition::mark(unsigned pass, unsigned passes) {
   sweep_pass_ = pass;
   sweep_passes_ = passes;
   marked_.clear();
   renamed_.clear();
-  sweeping_.store(true);
+  sweep_round_.store(++sweep_rounds_);
   // Who did not know of the mark yet has left what it moved where the walk, or the ledger, finds it.
   co_await wait_for_sections();
   co_await collect_from_fronts();
@@ -219,6 +238,8 @@ Task<Result<void>> Partition::mark(unsigned pass, unsigned passes) {
       }
     }
   }
+  // A record that was replaced before the walk came to it has left its blobs with the core that replaced it.
+  if (!options_.left_out.sweep_garbage) co_await collect_from_fronts();
   co_return Result<void>();
 }
 
@@ -267,7 +288,7 @@ Task<void> Partition::run_sweep(Partition* self) {
   for (unsigned pass = 0; needed && pass < passes && !self->closing();) {
     Result<void> swept = co_await self->mark(pass, passes);
     if (swept && !self->closing()) swept = co_await self->sweep_shards();
-    self->sweeping_.store(false);
+    self->sweep_round_.store(0);
     self->marked_ = {};
     if (swept) {
       ++pass;

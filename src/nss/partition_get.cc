@@ -101,12 +101,15 @@ Task<Result<Found>> PartitionFront::get(const CallContext& context, BucketId buc
       continue;
     }
     if (answer.outcome == art::Outcome::done || answer.outcome == art::Outcome::absent) {
-      if (!co_await ports_.journal->wait_durable(answer.lsn.position)) co_return NamespaceError::unavailable;
+      const Result<void> written =
+          co_await ports_.journal->wait_durable(answer.lsn.position, context.deadline);
+      if (!written) co_return from_journal(written.error());
       if (answer.outcome == art::Outcome::absent) co_return NamespaceError::not_found;
       flags = lookup.flags();
       break;
     }
     FB_CO_CHECK(co_await after(context, answer, gone));
+    FB_CO_CHECK(co_await begin_again(context));
   }
   const std::optional<TreeValue> value = decode_value(flags, found.record);
   if (!value) co_return NamespaceError::damaged;

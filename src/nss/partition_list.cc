@@ -9,6 +9,8 @@ namespace fb {
 namespace {
 
 constexpr size_t kEntriesExpected = 1000;  // S3's page
+// Of records that have memory of their own: those of large multipart objects. A page ends behind them.
+constexpr size_t kSpilledBytesMax = 16 * kMiB;
 
 // The least key above everything that begins with `prefix`; a space byte comes first, so there is one.
 std::string behind(std::string prefix) {
@@ -30,16 +32,47 @@ std::string first_key(const ListRequest& request) {
 
 }  // namespace
 
+// The records of a page that are in blobs of their own. There may be a thousand: the page ends where they get
+// too long.
+Task<Result<void>> PartitionFront::read_listed(const CallContext& context, ReadPin held,
+                                               std::span<const ListedSpilled> spilled, ListPage& page) {
+  struct Rest final : LongRead::Needs {
+    std::span<const ListedSpilled> left;
+    void name_blobs(std::vector<BlobId>& out) const override {
+      for (const auto& [index, record] : left) out.push_back(record.blob);
+    }
+  } rest;
+  rest.left = spilled;
+  LongRead read(std::move(held), rest);
+  size_t spilled_bytes = 0;
+  for (; !rest.left.empty(); rest.left = rest.left.subspan(1)) {
+    const auto& [index, record] = rest.left.front();
+    if (spilled_bytes >= kSpilledBytesMax) {
+      page.entries.resize(index);
+      page.truncated = true;
+      break;
+    }
+    read.come_to(record.blob);
+    FB_CO_TRY(const std::string bytes, co_await read_spilled(context, record));
+    page.entries[index].record = page.texts.add(bytes);
+    spilled_bytes += bytes.size();
+  }
+  co_return Result<void>();
+}
+
 Task<Result<ListPage>> PartitionFront::list(const CallContext& context, const ListRequest& request) {
-  const ReadPin held = pin();  // for spilled records
   const size_t entries_max = std::min(request.entries_max, kListEntriesMax);
   const std::string begin = first_key(request);
   const std::string within = std::string(1, static_cast<char>(request.space)) + std::string(request.prefix);
   ListPage page;
-  std::vector<std::pair<size_t, SpilledRecord>> spilled;
+  std::vector<ListedSpilled> spilled;
   PageId gone;
-  for (;;) {
+  ReadPin held;  // for spilled records
+  for (bool again = false;; again = true) {
+    // Renames one after the other may have it begin many times.
+    if (again) FB_CO_CHECK(co_await begin_again(context));
     FB_CO_TRY(const HandleRef handle, co_await find(context, request.bucket));
+    held = pin();
     page = {};
     page.entries.reserve(std::min(entries_max, kEntriesExpected));
     spilled.clear();
@@ -83,13 +116,10 @@ Task<Result<ListPage>> PartitionFront::list(const CallContext& context, const Li
     if (handle->state->state.load() == TreeState::State::dropped) continue;
     if (answer.outcome == art::Outcome::damaged) co_return NamespaceError::damaged;
     if (answer.outcome == art::Outcome::renamed) continue;
-    FB_CO_CHECK(co_await durable(cursor.lsn().position));
+    FB_CO_CHECK(co_await durable(context, cursor.lsn().position));
     break;
   }
-  for (const auto& [index, record] : spilled) {
-    FB_CO_TRY(const std::string bytes, co_await read_spilled(context, record));
-    page.entries[index].record = page.texts.add(bytes);
-  }
+  FB_CO_CHECK(co_await read_listed(context, std::move(held), spilled, page));
   co_return page;
 }
 

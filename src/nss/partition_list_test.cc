@@ -49,6 +49,9 @@ Names expected_names(const std::set<std::string>& keys, const std::string& prefi
   return out;
 }
 
+// Keys of any bytes: those of objects must be UTF-8.
+constexpr Space kBytes = Space::tokens;
+
 Task<void> change_keys(Session& session, const Names& names, Mutation::Kind kind, const std::string& record,
                        Space space = Space::objects) {
   for (size_t begin = 0; begin < names.size(); begin += 200) {
@@ -65,7 +68,7 @@ class PartitionList : public testing::Test {
  protected:
   // A new bucket with these keys, and what is asked of it. Afterwards the tree is whole.
   void with_keys(const Names& names, const std::function<Task<void>(Session&)>& ask,
-                 size_t content_bytes = 300) {
+                 size_t content_bytes = 300, Space space = Space::objects) {
     keys_ = {names.begin(), names.end()};
     const std::string record = inline_object(std::string(content_bytes, 'c'));
     World world;
@@ -74,7 +77,7 @@ class PartitionList : public testing::Test {
       Session session(env);
       CO_CHECK_OK(co_await session.open(blobs));
       CO_CHECK_OK(co_await session.front->create_tree({}, kBucket));
-      co_await change_keys(session, names, Mutation::Kind::put, record);
+      co_await change_keys(session, names, Mutation::Kind::put, record, space);
       co_await ask(session);
       co_await session.verify();
       pages_ = session.partition->statistics().pages;
@@ -194,40 +197,45 @@ TEST_F(PartitionList, OtherSpacesAndBucketsDoNotShow) {
   with_keys({"k"}, [&](Session& session) -> Task<void> {
     const std::string record = UploadRecord().encode();
     for (const Space space : {Space::versions, Space::uploads, Space::parts, Space::tokens})
-      co_await change_keys(session, {"a", "k", "\xff"}, Mutation::Kind::put, record, space);
+      co_await change_keys(session, {"a", "k", "\xce\xa9"}, Mutation::Kind::put, record, space);
     CO_CHECK_OK(co_await session.front->create_tree({}, BucketId{9}));
     const std::string object = inline_object("x");
     CO_CHECK_OK(co_await session.front->apply({}, BucketId{9}, {.key = "other", .record = object}));
     EXPECT_EQ(co_await list_all(*session.front, {}), (Names{"k"}));
     EXPECT_EQ(co_await list_all(*session.front, {.space = Space::uploads, .entries_max = 1}),
-              (Names{"a", "k", "\xff"}));
-    EXPECT_EQ(co_await list_all(*session.front, {.space = Space::tokens, .prefix = "\xff"}), (Names{"\xff"}));
+              (Names{"a", "k", "\xce\xa9"}));
+    EXPECT_EQ(co_await list_all(*session.front, {.space = Space::tokens, .prefix = "\xce"}),
+              (Names{"\xce\xa9"}));
     EXPECT_TRUE(
         (co_await session.front->list({}, {.bucket = {10}})).error().is(NamespaceError::no_such_tree));
   });
 }
 
 TEST_F(PartitionList, BytesOf255EmptyPagesAndLimits) {
-  with_keys({"a", "\xff", "\xff\xff", "\xff\xff/x", std::string(1024, '\xff')},
-            [&](Session& session) -> Task<void> {
-              NamespaceClient& front = *session.front;
-              for (const std::string delimiter : {"", "\xff", "\xff\xff", "/", "\xff/"}) {
-                for (const std::string prefix : {"", "\xff", "\xff\xff", "\xff\xff/"}) {
-                  for (const uint32_t size : {1u, 2u, 1000u}) {
-                    EXPECT_EQ(co_await list_all(
-                                  front, {.prefix = prefix, .delimiter = delimiter, .entries_max = size}),
-                              expected(prefix, delimiter));
-                  }
-                }
-              }
-              const auto none = co_await front.list({}, {.bucket = kBucket, .entries_max = 0});
-              EXPECT_TRUE(none->entries.empty());
-              EXPECT_FALSE(none->truncated);
-              const std::string longer(1500, '\xff');
-              EXPECT_EQ(co_await list_all(front, {.prefix = longer}), Names());
-              const auto behind = co_await front.list({}, {.bucket = kBucket, .start_after = longer});
-              EXPECT_TRUE(behind->entries.empty());
-            });
+  with_keys(
+      {"a", "\xff", "\xff\xff", "\xff\xff/x", std::string(1024, '\xff')},
+      [&](Session& session) -> Task<void> {
+        NamespaceClient& front = *session.front;
+        for (const std::string delimiter : {"", "\xff", "\xff\xff", "/", "\xff/"}) {
+          for (const std::string prefix : {"", "\xff", "\xff\xff", "\xff\xff/"}) {
+            for (const uint32_t size : {1u, 2u, 1000u}) {
+              EXPECT_EQ(co_await list_all(
+                            front,
+                            {.space = kBytes, .prefix = prefix, .delimiter = delimiter, .entries_max = size}),
+                        expected(prefix, delimiter));
+            }
+          }
+        }
+        const auto none = co_await front.list({}, {.bucket = kBucket, .space = kBytes, .entries_max = 0});
+        EXPECT_TRUE(none->entries.empty());
+        EXPECT_FALSE(none->truncated);
+        const std::string longer(1500, '\xff');
+        EXPECT_EQ(co_await list_all(front, {.space = kBytes, .prefix = longer}), Names());
+        const auto behind =
+            co_await front.list({}, {.bucket = kBucket, .space = kBytes, .start_after = longer});
+        EXPECT_TRUE(behind->entries.empty());
+      },
+      300, kBytes);
 }
 
 TEST_F(PartitionList, RecordsAndVersionsComeWithTheirKeys) {
@@ -265,9 +273,11 @@ Task<void> expect_listings(Session& session, const std::set<std::string>& keys, 
     for (const std::string& prefix : prefixes) {
       const Names expected = expected_names(keys, prefix, delimiter);
       for (const uint32_t size : sizes) {
-        const Names found = co_await list_all(
-            *session.front,
-            {.prefix = prefix, .delimiter = delimiter, .entries_max = size, .with_records = false});
+        const Names found = co_await list_all(*session.front, {.space = kBytes,
+                                                               .prefix = prefix,
+                                                               .delimiter = delimiter,
+                                                               .entries_max = size,
+                                                               .with_records = false});
         EXPECT_TRUE(found == expected) << "prefix '" << prefix << "' delimiter '" << delimiter << "' size "
                                        << size << ": " << found.size() << " for " << expected.size();
       }
@@ -288,10 +298,10 @@ TEST_F(PartitionList, RandomKeysAndDelimitersAgreeWithAModel) {
         keys_.insert(key);
       }
       const std::string record = inline_object(std::string(100 + random() % 800, 'r'));
-      co_await change_keys(session, added, Mutation::Kind::put, record);
+      co_await change_keys(session, added, Mutation::Kind::put, record, kBytes);
       std::ranges::sample(keys_, std::back_inserter(gone), 40, random);
       for (const std::string& key : gone) keys_.erase(key);
-      co_await change_keys(session, gone, Mutation::Kind::erase, {});
+      co_await change_keys(session, gone, Mutation::Kind::erase, {}, kBytes);
       co_await expect_listings(session, keys_, {"", "/", "a", "//", "ab", "/a"},
                                {"", "a", "a/", "/", "\xff", "ab/-"}, {1u, 3u, 1000u});
     }
@@ -355,11 +365,11 @@ TEST_F(PartitionList, KeysOfAllKindsOverManyPages) {
         Names gone;
         for (size_t i = 0; i < names.size(); i += 2) gone.push_back(names[i]);
         for (const std::string& key : gone) keys_.erase(key);
-        co_await change_keys(session, gone, Mutation::Kind::erase, {});
+        co_await change_keys(session, gone, Mutation::Kind::erase, {}, kBytes);
         co_await expect_listings(session, keys_, {"", "/"}, {"", "logs/"}, {50u});
         EXPECT_GT(session.partition->statistics().evictions, 100u);
       },
-      900);
+      900, kBytes);
   EXPECT_GT(pages_, 400u);
 }
 

@@ -85,6 +85,8 @@ void Partition::make_memory(uint64_t end_position) {
   (void)ports(env_);
   scope_.spawn(&run_journal, this);
   scope_.spawn(&run_buffers, this);
+  scope_.spawn(&run_deadlines, this);
+  version_counter_.value.store(options_.first_version);
 }
 
 Task<Result<void>> Partition::recover() {

@@ -44,6 +44,7 @@ Result<void> check_with(const NamespaceClient::RenameRequest& request, size_t va
     if (mutation.kind == Mutation::Kind::erase_prefix) return NamespaceError::unsupported;
     if (mutation.record.size() + kVersionBytesMax > value_bytes_max) return NamespaceError::unsupported;
     if (mutation.key.size() > kKeySizeMax) return NamespaceError::key_too_long;
+    FB_CHECK(check_key(mutation));
     if (moves(mutation, request.source) || moves(mutation, request.destination))
       return NamespaceError::unsupported;
   }
@@ -62,13 +63,12 @@ struct PartitionFront::Renaming {
   bool told_sweep = false;
   bool must_tell_sweep = false;
   bool tree_gone = false;
+  ReadPin held;
+  bool pinned = false;
 };
 
 Task<Result<void>> PartitionFront::rename(const CallContext& context, const RenameRequest& request) {
-  if (request.source.size() > kKeySizeMax) co_return NamespaceError::not_found;
-  if (request.destination.size() > kKeySizeMax) co_return NamespaceError::key_too_long;
-  if (request.source.empty() || request.destination.empty()) co_return NamespaceError::unsupported;
-  if (request.source == request.destination) co_return NamespaceError::rename_into_itself;
+  FB_CO_CHECK(check_names(request));
   Renaming renaming{.request = request};
   FB_CO_CHECK(check_with(request, art::value_bytes_max(partition_.page_bytes())));
   Result<void> outcome;
@@ -86,6 +86,7 @@ Task<Result<void>> PartitionFront::rename(const CallContext& context, const Rena
       renaming.own_bytes += names.size() * sizeof(Garbage);
     // A rename needs next to no space, but its token and a split may.
     outcome = co_await make_ready(context, Partition::kOperationBytes + renaming.own_bytes, true);
+    if (outcome && !request.with.empty()) outcome = partition_.versions_left();
     if (!outcome) break;
     const art::Answer answer = attempt(renaming);
     if (renaming.tree_gone) continue;
@@ -98,6 +99,11 @@ Task<Result<void>> PartitionFront::rename(const CallContext& context, const Rena
       continue;
     }
     if (plan_.spilled_unknown()) {
+      if (!renaming.pinned) {
+        renaming.held = pin();
+        renaming.pinned = true;
+        continue;
+      }
       const Result<Step> learned = co_await learn(context, renaming.knowledge);
       if (learned) continue;
       outcome = learned.error();
@@ -106,14 +112,13 @@ Task<Result<void>> PartitionFront::rename(const CallContext& context, const Rena
     const std::optional<NamespaceError> refusal =
         plan_.refusal() ? plan_.refusal() : error_of(answer.outcome);
     if (!refusal && answer.outcome != art::Outcome::done) {
-      const Result<Step> step = co_await after(context, answer, renaming.gone);
-      if (step && *step == Step::again) continue;
-      outcome = step ? Result<void>(NamespaceError::damaged) : Result<void>(step.error());
+      outcome = co_await after_attempt(context, answer, renaming.gone);
+      if (outcome) continue;
       break;
     }
     if (refusal) outcome = *refusal;
-    const Result<void> written = co_await durable(answer.lsn.position);
-    if (!written) outcome = written;
+    const Result<void> written = co_await ports_.journal->wait_durable(answer.lsn.position, context.deadline);
+    if (!written) outcome = not_durable(!refusal, written.error());
     break;
   }
   if (renaming.told_sweep) {

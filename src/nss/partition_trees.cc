@@ -11,7 +11,7 @@ namespace {
 
 constexpr size_t kEraseBatch = 256;     // keys of a dropped tree in one commit
 constexpr uint32_t kFramesPerTree = 4;  // root pages stay in memory: this many frames for each
-constexpr Duration kDetachedPoll = Duration::milliseconds(5);
+constexpr Duration kDecidedPoll = Duration::milliseconds(5);  // while another call drops the same bucket
 
 }  // namespace
 
@@ -30,7 +30,7 @@ std::vector<BucketId> Partition::trees() const {
 
 Task<Result<void>> Partition::create_tree(CallContext context, BucketId bucket) {
   if (find_tree(bucket) != nullptr) {
-    FB_CO_CHECK(co_await own_front_->durable(journal_->tail()));
+    FB_CO_CHECK(co_await own_front_->durable(context, journal_->tail()));
     co_return NamespaceError::tree_exists;
   }
   if (trees_.size() * kFramesPerTree >= buffers_->frame_count()) co_return NamespaceError::full;
@@ -60,7 +60,9 @@ Task<Result<void>> Partition::create_tree(CallContext context, BucketId bucket) 
     trees_[bucket.value] = std::move(tree);
     position = lsn.position;
   }
-  co_return co_await own_front_->durable(position);
+  if (!co_await ports_[0].journal->wait_durable(position, context.deadline))
+    co_return NamespaceError::outcome_unknown;
+  co_return Result<void>();
 }
 
 // Whether something is in a space of a tree that no one changes.
@@ -76,30 +78,38 @@ Task<Result<bool>> Partition::any_key(const CallContext& context, TreeState& tre
       FB_CO_CHECK(co_await own_front_->after(context, answer, gone));
       answer = cursor.again();
     }
-    if (answer.outcome == art::Outcome::renamed) continue;
+    if (answer.outcome == art::Outcome::renamed) {
+      FB_CO_CHECK(co_await own_front_->begin_again(context));
+      continue;
+    }
     if (answer.outcome == art::Outcome::damaged) co_return NamespaceError::damaged;
-    FB_CO_CHECK(co_await own_front_->durable(cursor.lsn().position));
+    FB_CO_CHECK(co_await own_front_->durable(context, cursor.lsn().position));
     co_return answer.outcome == art::Outcome::done&& cursor.key().starts_with(begin);
   }
 }
 
-// What uploads and parts named becomes garbage, in commits of bounded size.
+// A batch of a space's keys, and what they named becomes garbage; whether there may be more.
+Task<Result<bool>> Partition::erase_some(const CallContext& context, BucketId bucket, Space space) {
+  FB_CO_TRY(
+      const ListPage page,
+      co_await own_front_->list(
+          context, {.bucket = bucket, .space = space, .entries_max = kEraseBatch, .with_records = false}));
+  if (page.entries.empty()) co_return false;
+  std::vector<Mutation> mutations;
+  for (const ListEntry& entry : page.entries)
+    mutations.push_back({.kind = Mutation::Kind::erase, .space = space, .key = entry.key});
+  for (const Result<MutationResult>& erased : co_await own_front_->apply_each(context, bucket, mutations)) {
+    if (!erased) co_return erased.error();
+  }
+  co_return true;
+}
+
+// What uploads and parts named becomes garbage, and so does what lies detached: nothing here waits for a
+// reader.
 Task<Result<void>> Partition::erase_uploads(const CallContext& context, BucketId bucket) {
-  for (const Space space : {Space::uploads, Space::parts, Space::tokens}) {
-    for (;;) {
-      FB_CO_TRY(const ListPage page,
-                co_await own_front_->list(
-                    context,
-                    {.bucket = bucket, .space = space, .entries_max = kEraseBatch, .with_records = false}));
-      if (page.entries.empty()) break;
-      std::vector<Mutation> mutations;
-      for (const ListEntry& entry : page.entries) {
-        mutations.push_back({.kind = Mutation::Kind::erase, .space = space, .key = entry.key});
-      }
-      for (const Result<MutationResult>& erased :
-           co_await own_front_->apply_each(context, bucket, mutations)) {
-        if (!erased) co_return erased.error();
-      }
+  for (const Space space : {Space::uploads, Space::parts, Space::tokens, Space::ledger}) {
+    for (bool more = true; more;) {
+      FB_CO_TRY(more, co_await erase_some(context, bucket, space));
     }
   }
   co_return Result<void>();
@@ -113,14 +123,14 @@ Task<Result<void>> Partition::drop_tree(CallContext context, BucketId bucket) {
     if (context.deadline <= env_.now()) co_return NamespaceError::timed_out;
     const std::shared_ptr<TreeState> tree = find_tree(bucket);
     if (tree == nullptr) {
-      FB_CO_CHECK(co_await own_front_->durable(last_drop()));
+      FB_CO_CHECK(co_await own_front_->durable(context, last_drop()));
       co_return NamespaceError::no_such_tree;
     }
     if (tree->root == nullptr) co_return NamespaceError::damaged;
     FB_CO_CHECK(co_await own_front_->make_ready(context, kOperationBytes, false));
     TreeState::State open = TreeState::State::open;
     if (!tree->state.compare_exchange_strong(open, TreeState::State::closing)) {
-      (void)co_await sleep_for(env_, kDetachedPoll);
+      (void)co_await sleep_for(env_, kDecidedPoll);
       continue;
     }
     co_await wait_for_sections();
@@ -130,8 +140,6 @@ Task<Result<void>> Partition::drop_tree(CallContext context, BucketId bucket) {
     FB_CO_CHECK(empty);
     if (retry) {
       FB_CO_CHECK(co_await erase_uploads(context, bucket));
-      // What lies detached is freed by the background, which needs the tree open and its turn.
-      (void)co_await sleep_for(env_, kDetachedPoll);
       continue;
     }
     // What was reserved before may be used up by now.
@@ -139,7 +147,7 @@ Task<Result<void>> Partition::drop_tree(CallContext context, BucketId bucket) {
       tree->state.store(TreeState::State::open);
       continue;
     }
-    co_return co_await end_tree(tree);
+    co_return co_await end_tree(context, tree);
   }
 }
 
@@ -156,7 +164,7 @@ Task<Result<void>> Partition::wait_empty(const CallContext& context, TreeState& 
   co_return Result<void>();
 }
 
-Task<Result<void>> Partition::end_tree(const std::shared_ptr<TreeState>& tree) {
+Task<Result<void>> Partition::end_tree(const CallContext& context, const std::shared_ptr<TreeState>& tree) {
   // Everything is gone, and with it every page but the root's.
   while (!tree->root->latch.try_exclusive()) co_await yield(env_);
   uint64_t position = 0;
@@ -180,7 +188,9 @@ Task<Result<void>> Partition::end_tree(const std::shared_ptr<TreeState>& tree) {
     trees_.erase(tree->bucket.value);
   }
   co_await forget_tree(tree->bucket);
-  co_return co_await own_front_->durable(position);
+  if (!co_await ports_[0].journal->wait_durable(position, context.deadline))
+    co_return NamespaceError::outcome_unknown;
+  co_return Result<void>();
 }
 
 Task<void> Partition::forget_tree(BucketId bucket) {
@@ -193,15 +203,15 @@ Task<void> Partition::forget_tree(BucketId bucket) {
   }
 }
 
-Task<Result<TreeStatistics>> Partition::tree_statistics(CallContext, BucketId bucket) {
+Task<Result<TreeStatistics>> Partition::tree_statistics(CallContext context, BucketId bucket) {
   const std::shared_ptr<TreeState> tree = find_tree(bucket);
   if (tree == nullptr) {
-    FB_CO_CHECK(co_await own_front_->durable(last_drop()));
+    FB_CO_CHECK(co_await own_front_->durable(context, last_drop()));
     co_return NamespaceError::no_such_tree;
   }
   const uint64_t seen = journal_->tail();
   const CountChange counts = tree->counts_now();
-  FB_CO_CHECK(co_await own_front_->durable(seen));
+  FB_CO_CHECK(co_await own_front_->durable(context, seen));
   co_return TreeStatistics{.objects = static_cast<uint64_t>(counts.objects),
                            .bytes = static_cast<uint64_t>(counts.bytes),
                            .uploads = static_cast<uint64_t>(counts.uploads)};

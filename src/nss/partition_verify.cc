@@ -9,11 +9,14 @@
 
 #include "art/page_check.h"
 #include "client/record.h"
+#include "client/tree_key.h"
 #include "nss/partition_front.h"
 
 namespace fb {
 
 struct Partition::Verifier {
+  static constexpr size_t kSlice = 512;  // keys looked at under one pin
+
   // A page on the way from the root to the one that is looked at.
   struct OpenPage {
     PageId id;
@@ -175,6 +178,11 @@ struct Partition::Verifier {
     };
     const std::optional<TreeValue> value = decode_value(flags, bytes);
     const auto space = static_cast<Space>(key.empty() ? 0 : key[0]);
+    if (const std::string_view fault =
+            fault_of_tree_key(space, std::string_view(key).substr(key.empty() ? 0 : 1));
+        !fault.empty() && wanted == nullptr) {
+      wrong_key(fmt::format("no request can have named it: {}", fault));
+    }
     std::vector<Garbage> blobs;
     if (!value) {
       wrong_key("its value makes no sense");
@@ -196,6 +204,7 @@ struct Partition::Verifier {
     }
     const bool owns = space != Space::ledger || detached_owns_blobs(key);
     for (const Garbage& blob : blobs) {
+      if (owns && space == Space::ledger) detached.insert(blob.id);
       if (owns && !report.named.emplace(blob.id, blob.block_count).second && !in_use)
         wrong_key("a blob has two owners");
     }
@@ -208,6 +217,30 @@ struct Partition::Verifier {
     co_return Result<void>();
   }
 
+  // A slice of them, under a pin of its own: a check of a large store must not hold up the freeing of
+  // garbage.
+  Task<Result<bool>> values_from(std::string& next, PageId& gone) {
+    const ReadPin held = self.own_front_->pin();
+    TreeSource source(*self.ports_[0].buffers, *tree->root);
+    art::Cursor<TreeSource> cursor(source, tree->gate);
+    cursor.begin();
+    art::Answer answer = cursor.seek(next);
+    for (size_t looked = 0; looked < kSlice;) {
+      if (answer.outcome == art::Outcome::missing) {
+        FB_CO_CHECK(co_await self.own_front_->after({}, answer, gone));
+        answer = cursor.again();
+        continue;
+      }
+      if (answer.outcome != art::Outcome::done) co_return answer.outcome == art::Outcome::renamed;
+      const std::string key(cursor.key());
+      next = key + '\0';
+      FB_CO_CHECK(co_await value(key, cursor.value_flags(), std::string(cursor.value())));
+      answer = cursor.next();
+      ++looked;
+    }
+    co_return true;
+  }
+
   // What its keys hold, and that the counts say the same.
   Task<Result<void>> values() {
     counted = {};
@@ -215,25 +248,11 @@ struct Partition::Verifier {
     const uint64_t gate_before = tree->gate.note();
     std::string next;
     PageId gone;
-    for (;;) {
-      TreeSource source(*self.ports_[0].buffers, *tree->root);
-      art::Cursor<TreeSource> cursor(source, tree->gate);
-      cursor.begin();
-      art::Answer answer = cursor.seek(next);
-      while (answer.outcome == art::Outcome::missing || answer.outcome == art::Outcome::done) {
-        if (answer.outcome == art::Outcome::missing) {
-          const auto loaded = co_await self.own_front_->after({}, answer, gone);
-          if (!loaded && loaded.error().is(NamespaceError::damaged)) co_return Result<void>();  // told above
-          FB_CO_CHECK(loaded);
-          answer = cursor.again();
-          continue;
-        }
-        const std::string key(cursor.key());
-        next = key + '\0';
-        FB_CO_CHECK(co_await value(key, cursor.value_flags(), std::string(cursor.value())));
-        answer = cursor.next();
-      }
-      if (answer.outcome != art::Outcome::renamed) break;
+    for (bool more = true; more;) {
+      const Result<bool> looked = co_await values_from(next, gone);
+      if (!looked && looked.error().is(NamespaceError::damaged)) co_return Result<void>();  // told above
+      FB_CO_TRY(more, looked);
+      co_await yield(self.env_);
     }
     const CountChange recorded = tree->counts_now();
     if (in_use && (self.journal_->tail() != tail_before || !tree->gate.unchanged(gate_before))) {
@@ -248,7 +267,6 @@ struct Partition::Verifier {
   }
 
   Task<Result<void>> run() {
-    report.pin = self.own_front_->pin();
     for (const BucketId bucket : self.trees()) {
       tree = self.find_tree(bucket);
       if (tree == nullptr) continue;
@@ -264,7 +282,8 @@ struct Partition::Verifier {
     for (const auto& [blob, block_count] : self.ledger_) report.garbage.insert(blob);
     if (in_use) co_return Result<void>();
     for (const auto& [blob, block_count] : self.ledger_) {
-      if (!report.named.contains(blob)) continue;
+      // What lies detached goes over to the ledger in the background.
+      if (!report.named.contains(blob) || detached.contains(blob)) continue;
       wrong(fmt::format("blob {} of incarnation {} is garbage and named by a record", blob.number,
                         blob.incarnation.value));
     }
@@ -277,6 +296,7 @@ struct Partition::Verifier {
   std::shared_ptr<TreeState> tree;
   std::vector<OpenPage> open;
   std::unordered_map<uint64_t, PageId> seen;  // and the page that led there
+  std::unordered_set<BlobId> detached;
   CountChange counted;
   const std::unordered_set<BlobId>* wanted = nullptr;  // only to find who names these
   std::vector<std::string> keys_found;

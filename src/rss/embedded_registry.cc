@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "client/tree_key.h"
 #include "io/call_on.h"
 #include "io/log.h"
 #include "rss/bucket_record.h"
@@ -12,10 +13,9 @@ namespace fb {
 namespace {
 
 constexpr unsigned kOwnerCore = 0;
-constexpr std::string_view kBucketPrefix = "bucket/";
 
 std::string key_of(std::string_view bucket) {
-  std::string key(kBucketPrefix);
+  std::string key(kBucketKeyPrefix);
   key += bucket;
   return key;
 }
@@ -27,11 +27,30 @@ Error from_names(const Error& error) {
   return RootError::unavailable;
 }
 
+constexpr Duration kClaimPoll = Duration::milliseconds(2);
+constexpr Duration kClearTimeout = Duration::seconds(10);
+
 }  // namespace
+
+class EmbeddedRegistry::NameClaim {
+ public:
+  NameClaim(EmbeddedRegistry& owner, std::string name) : owner_(&owner), name_(std::move(name)) {
+    owner_->claimed_.insert(name_);
+  }
+  NameClaim(NameClaim&& other) noexcept
+      : owner_(std::exchange(other.owner_, nullptr)), name_(std::move(other.name_)) {}
+  ~NameClaim() {
+    if (owner_ != nullptr && !detail::teardown_in_progress) owner_->claimed_.erase(name_);
+  }
+
+ private:
+  EmbeddedRegistry* owner_;
+  std::string name_;
+};
 
 EmbeddedRegistry::EmbeddedRegistry(Env& env, EmbeddedRegistryGroup& group, NamespaceClient& names,
                                    std::vector<KeyInfo> keys)
-    : env_(env), group_(group), names_(names), changes_(env) {
+    : env_(env), group_(group), names_(names), caches_mutex_(env) {
   for (KeyInfo& key : keys) {
     std::string name = key.access_key;
     keys_.insert_or_assign(std::move(name), std::move(key));
@@ -51,10 +70,10 @@ Task<Result<std::unique_ptr<EmbeddedRegistry>>> EmbeddedRegistry::open(Env& env,
     if (trees) FB_CO_CHECK(co_await registry->clear_leftovers(trees));
     group.members_[kOwnerCore] = registry.get();
   } else {
-    // Under the lock of changes until the copy is in place, so that nothing is left out or learned too late.
+    // Under the lock until the copy is in place, so that nothing is left out or learned too late.
     co_await call_on(env, kOwnerCore, [&](Env& there) -> Task<void> {
       EmbeddedRegistry& owner = *group.members_[kOwnerCore];
-      const auto held = co_await owner.changes_.acquire();
+      const auto held = co_await owner.caches_mutex_.acquire();
       const std::vector<BucketInfo> buckets = owner.all_buckets();
       co_await call_on(there, env.core(), [&](Env&) -> Task<void> {
         for (const BucketInfo& bucket : buckets) registry->learn(bucket.name, &bucket);
@@ -70,21 +89,21 @@ Task<Result<std::unique_ptr<EmbeddedRegistry>>> EmbeddedRegistry::open(Env& env,
 Task<void> EmbeddedRegistry::close() {
   co_await call_on(env_, kOwnerCore, [&](Env&) -> Task<void> {
     EmbeddedRegistry& owner = *group_.members_[kOwnerCore];
-    const auto held = co_await owner.changes_.acquire();
+    const auto held = co_await owner.caches_mutex_.acquire();
     group_.members_[env_.core()] = nullptr;
   });
   closed_ = true;
 }
 
 Task<Result<void>> EmbeddedRegistry::load() {
-  ListRequest request{.bucket = kSystemTree, .space = Space::system, .prefix = kBucketPrefix};
+  ListRequest request{.bucket = kSystemTree, .space = Space::system, .prefix = kBucketKeyPrefix};
   std::string after;
   while (true) {
     request.start_after = after;
     const auto page = co_await names_.list({}, request);
     if (!page) co_return from_names(page.error());
     for (const ListEntry& entry : page->entries) {
-      const std::string name(entry.key.substr(kBucketPrefix.size()));
+      const std::string name(entry.key.substr(kBucketKeyPrefix.size()));
       auto bucket = decode_bucket(name, entry.record);
       if (!bucket) {
         log(env_, LogLevel::error, "registry: the record of a bucket is damaged or of a newer version",
@@ -137,6 +156,7 @@ void EmbeddedRegistry::learn(const std::string& name, const BucketInfo* bucket) 
 }
 
 Task<void> EmbeddedRegistry::tell_all(const std::string& name, const BucketInfo* bucket) {
+  const auto held = co_await caches_mutex_.acquire();
   for (unsigned core = 0; core < group_.members_.size(); ++core) {
     EmbeddedRegistry* member = group_.members_[core];
     if (member == nullptr) continue;
@@ -165,11 +185,28 @@ Task<Result<BucketInfo>> EmbeddedRegistry::create_bucket(const CallContext& cont
   });
 }
 
+Task<Result<EmbeddedRegistry::NameClaim>> EmbeddedRegistry::claim(CallContext context, std::string name) {
+  while (claimed_.contains(name)) {
+    if (context.deadline <= env_.now()) co_return RootError::timed_out;
+    (void)co_await sleep_for(env_, kClaimPoll);
+  }
+  co_return NameClaim(*this, std::move(name));
+}
+
 Task<Result<BucketInfo>> EmbeddedRegistry::create_here(CallContext context, std::string name,
                                                        std::string owner) {
-  const auto held = co_await changes_.acquire();
+  if (!is_valid_bucket_name(name)) co_return RootError::name_invalid;
+  FB_CO_TRY(const NameClaim claimed, co_await claim(context, name));
   if (buckets_.contains(name)) co_return RootError::bucket_exists;
-  if (buckets_.size() >= group_.buckets_max_) co_return RootError::limit;
+  if (buckets_.size() + creations_ >= group_.buckets_max_) co_return RootError::limit;
+  ++creations_;
+  auto made = co_await make_bucket(context, name, std::move(owner));
+  --creations_;
+  co_return made;
+}
+
+Task<Result<BucketInfo>> EmbeddedRegistry::make_bucket(const CallContext& context, const std::string& name,
+                                                       std::string owner) {
   const auto number = co_await names_.next_unique_number(context);
   if (!number) co_return from_names(number.error());
   const BucketInfo bucket{.name = name, .id = {*number}, .created = env_.wall_clock(), .owner = owner};
@@ -184,9 +221,9 @@ Task<Result<BucketInfo>> EmbeddedRegistry::create_here(CallContext context, std:
                                           .record = record,
                                           .condition = {.kind = Condition::Kind::must_not_exist}});
   if (!put) {
-    // Where it is unknown whether the record is there, the tree stays: the next start finds out.
-    const bool refused = put.error().is(NamespaceError::full) || put.error().is(NamespaceError::timed_out);
-    if (refused) (void)co_await names_.drop_tree({}, bucket.id);
+    // If it is unknown whether the record is there, the tree stays: the next start finds out.
+    if (!put.error().is(NamespaceError::outcome_unknown))
+      (void)co_await names_.drop_tree({.deadline = env_.now() + kClearTimeout}, bucket.id);
     co_return from_names(put.error());
   }
   co_await tell_all(name, &bucket);
@@ -200,7 +237,7 @@ Task<Result<void>> EmbeddedRegistry::delete_bucket(const CallContext& context, s
 }
 
 Task<Result<void>> EmbeddedRegistry::delete_here(CallContext context, std::string name) {
-  const auto held = co_await changes_.acquire();
+  FB_CO_TRY(const NameClaim claimed, co_await claim(context, name));
   const BucketInfo* bucket = cached_bucket(name);
   if (bucket == nullptr) co_return RootError::no_such_bucket;
   const Result<void> dropped = co_await names_.drop_tree(context, bucket->id);

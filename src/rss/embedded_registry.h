@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -20,8 +21,9 @@
 // none. Only the record makes a bucket; a tree without one, which a crash may leave, is cleared away at
 // start. Deleting: the tree goes first, and only if it is empty; the namespace decides that in one step, so
 // that a put racing with it either makes the deletion fail or finds no tree. Then the record. A record
-// without a tree, which a crash may leave, is removed at start. Changes are made on core 0, one at a time,
-// and reach every core's cache before they are answered.
+// without a tree, which a crash may leave, is removed at start. Changes are made on core 0, those of one name
+// one after the other, and reach every core's cache before they are answered. A change of one name never
+// waits for one of another: the namespace may take long over either.
 
 namespace fb {
 
@@ -72,7 +74,12 @@ class EmbeddedRegistry final : public RootClient {
   EmbeddedRegistry(Env& env, EmbeddedRegistryGroup& group, NamespaceClient& names, std::vector<KeyInfo> keys);
   Task<Result<void>> load();
   Task<Result<void>> clear_leftovers(const TreeLister& trees);
+  // The right to change a name, once nobody else has it; before the caller's deadline. On core 0.
+  class NameClaim;
+  Task<Result<NameClaim>> claim(CallContext context, std::string name);
   Task<Result<BucketInfo>> create_here(CallContext context, std::string name, std::string owner);
+  Task<Result<BucketInfo>> make_bucket(const CallContext& context, const std::string& name,
+                                       std::string owner);
   Task<Result<void>> delete_here(CallContext context, std::string name);
   // A bucket, or that there is none, to every core's cache.
   Task<void> tell_all(const std::string& name, const BucketInfo* bucket);
@@ -84,7 +91,11 @@ class EmbeddedRegistry final : public RootClient {
   NamespaceClient& names_;
   ByName<BucketInfo> buckets_;
   ByName<KeyInfo> keys_;
-  AsyncMutex changes_;  // core 0
+  // Core 0's.
+  std::set<std::string> claimed_;  // names that are being changed
+  size_t creations_ = 0;           // under way
+  // While caches are told, or a new one is filled: held for a message to each core and its answer.
+  AsyncMutex caches_mutex_;
   bool closed_ = false;
 };
 

@@ -102,29 +102,30 @@ TEST(EmbeddedRegistry, CreateFindListDeleteRecreateAndRestart) {
     Node node(env, group);
     CO_CHECK_OK(co_await node.open(blobs));
     EmbeddedRegistry& registry = *node.registry;
-    EXPECT_EQ(registry.cached_bucket("a"), nullptr);
-    EXPECT_TRUE((co_await registry.find_bucket({}, "a")).error().is(RootError::no_such_bucket));
-    EXPECT_TRUE((co_await registry.delete_bucket({}, "a")).error().is(RootError::no_such_bucket));
-    const auto made = co_await registry.create_bucket({}, "a", "me");
+    EXPECT_EQ(registry.cached_bucket("bucket-a"), nullptr);
+    EXPECT_TRUE((co_await registry.find_bucket({}, "bucket-a")).error().is(RootError::no_such_bucket));
+    EXPECT_TRUE((co_await registry.delete_bucket({}, "bucket-a")).error().is(RootError::no_such_bucket));
+    const auto made = co_await registry.create_bucket({}, "bucket-a", "me");
     CO_CHECK_OK(made);
     first_id = made->id;
     EXPECT_EQ(made->owner, "me");
-    EXPECT_TRUE((co_await registry.create_bucket({}, "a", "me")).error().is(RootError::bucket_exists));
-    CO_CHECK(registry.cached_bucket("a") != nullptr);
-    EXPECT_EQ(registry.cached_bucket("a")->id, first_id);
+    EXPECT_TRUE((co_await registry.create_bucket({}, "bucket-a", "me")).error().is(RootError::bucket_exists));
+    CO_CHECK(registry.cached_bucket("bucket-a") != nullptr);
+    EXPECT_EQ(registry.cached_bucket("bucket-a")->id, first_id);
     CO_CHECK_OK(co_await node.put(first_id, "key"));
-    EXPECT_TRUE((co_await registry.delete_bucket({}, "a")).error().is(RootError::bucket_not_empty));
-    CO_CHECK(registry.cached_bucket("a") != nullptr);
+    EXPECT_TRUE((co_await registry.delete_bucket({}, "bucket-a")).error().is(RootError::bucket_not_empty));
+    CO_CHECK(registry.cached_bucket("bucket-a") != nullptr);
     CO_CHECK_OK(co_await node.front->apply({}, first_id, {.kind = Mutation::Kind::erase, .key = "key"}));
-    CO_CHECK_OK(co_await registry.delete_bucket({}, "a"));
-    EXPECT_EQ(registry.cached_bucket("a"), nullptr);
+    CO_CHECK_OK(co_await registry.delete_bucket({}, "bucket-a"));
+    EXPECT_EQ(registry.cached_bucket("bucket-a"), nullptr);
     EXPECT_TRUE((co_await node.put(first_id, "key")).error().is(NamespaceError::no_such_tree));
-    const auto again = co_await registry.create_bucket({}, "a", "you");
+    const auto again = co_await registry.create_bucket({}, "bucket-a", "you");
     CO_CHECK_OK(again);
     second_id = again->id;
     EXPECT_NE(first_id, second_id);  // what still holds the old id finds nothing of the new bucket
-    for (const char* name : {"c", "b"}) CO_CHECK_OK(co_await registry.create_bucket({}, name, "me"));
-    EXPECT_EQ(names_of(co_await registry.list_buckets({})), "a b c ");
+    for (const char* name : {"bucket-c", "bucket-b"})
+      CO_CHECK_OK(co_await registry.create_bucket({}, name, "me"));
+    EXPECT_EQ(names_of(co_await registry.list_buckets({})), "bucket-a bucket-b bucket-c ");
     CO_CHECK_OK(co_await registry.find_key({}, "AK"));
     EXPECT_TRUE((co_await registry.find_key({}, "BK")).error().is(RootError::no_such_key));
     CO_CHECK_OK(co_await node.close());
@@ -133,8 +134,8 @@ TEST(EmbeddedRegistry, CreateFindListDeleteRecreateAndRestart) {
     EmbeddedRegistryGroup group(1);
     Node node(env, group);
     CO_CHECK_OK(co_await node.open(blobs));
-    EXPECT_EQ(names_of(co_await node.registry->list_buckets({})), "a b c ");
-    const auto found = co_await node.registry->find_bucket({}, "a");
+    EXPECT_EQ(names_of(co_await node.registry->list_buckets({})), "bucket-a bucket-b bucket-c ");
+    const auto found = co_await node.registry->find_bucket({}, "bucket-a");
     CO_CHECK_OK(found);
     EXPECT_EQ(found->id, second_id);
     EXPECT_EQ(found->owner, "you");
@@ -150,11 +151,36 @@ TEST(EmbeddedRegistry, TheNumberOfBucketsIsLimited) {
     EmbeddedRegistryGroup group(1, 2);
     Node node(env, group);
     CO_CHECK_OK(co_await node.open(blobs));
-    for (const char* name : {"a", "b"}) CO_CHECK_OK(co_await node.registry->create_bucket({}, name, "me"));
-    EXPECT_TRUE((co_await node.registry->create_bucket({}, "c", "me")).error().is(RootError::limit));
-    EXPECT_TRUE((co_await node.registry->create_bucket({}, "a", "me")).error().is(RootError::bucket_exists));
-    CO_CHECK_OK(co_await node.registry->delete_bucket({}, "a"));
-    CO_CHECK_OK(co_await node.registry->create_bucket({}, "c", "me"));
+    for (const char* name : {"bucket-a", "bucket-b"})
+      CO_CHECK_OK(co_await node.registry->create_bucket({}, name, "me"));
+    EXPECT_TRUE((co_await node.registry->create_bucket({}, "bucket-c", "me")).error().is(RootError::limit));
+    EXPECT_TRUE(
+        (co_await node.registry->create_bucket({}, "bucket-a", "me")).error().is(RootError::bucket_exists));
+    CO_CHECK_OK(co_await node.registry->delete_bucket({}, "bucket-a"));
+    CO_CHECK_OK(co_await node.registry->create_bucket({}, "bucket-c", "me"));
+    co_await expect_no_leftovers(node);
+    CO_CHECK_OK(co_await node.close());
+  });
+}
+
+// The front end refuses such names; should it fail to, none of them becomes a bucket.
+TEST(EmbeddedRegistry, NamesThatNoBucketCanHaveAreRefused) {
+  using std::string_literals::operator""s;
+  World world;
+  FakeBlobs blobs;
+  world.run([&](Env& env) -> Task<void> {
+    EmbeddedRegistryGroup group(1);
+    Node node(env, group);
+    CO_CHECK_OK(co_await node.open(blobs));
+    for (const std::string& name :
+         {""s, "ab"s, "Bucket"s, "buck\0t"s, "\xff\xfe\xfd"s, "a/b"s, std::string(64, 'b')}) {
+      const auto made = co_await node.registry->create_bucket({}, name, "me");
+      EXPECT_TRUE(made.error().is(RootError::name_invalid)) << name;
+      const std::string key = "bucket/" + name;
+      const auto put = co_await node.front->apply({}, kSystemTree,
+                                                  {.space = Space::system, .key = key, .record = "record"});
+      EXPECT_TRUE(put.error().is(NamespaceError::key_invalid)) << name;
+    }
     co_await expect_no_leftovers(node);
     CO_CHECK_OK(co_await node.close());
   });
@@ -255,6 +281,93 @@ Task<void> run_cores_of(Env& env, Shared& shared, std::function<Task<void>(Core&
   CO_CHECK_OK(co_await node.close());
 }
 
+// The namespace takes long over dropping one tree.
+class SlowDrops final : public NamespaceClient {
+ public:
+  SlowDrops(Env& env, NamespaceClient& names) : env_(env), names_(names) {}
+  BucketId slow{UINT64_MAX};
+  Duration delay = Duration::seconds(30);
+
+  Task<Result<Found>> get(const CallContext& context, BucketId bucket, Space space,
+                          std::string_view key) override {
+    return names_.get(context, bucket, space, key);
+  }
+  Task<Result<MutationResult>> apply(const CallContext& context, BucketId bucket,
+                                     const Mutation& mutation) override {
+    return names_.apply(context, bucket, mutation);
+  }
+  Task<Result<std::vector<MutationResult>>> commit(const CallContext& context, BucketId bucket,
+                                                   std::span<const Mutation> mutations) override {
+    return names_.commit(context, bucket, mutations);
+  }
+  Task<Result<ListPage>> list(const CallContext& context, const ListRequest& request) override {
+    return names_.list(context, request);
+  }
+  Task<Result<void>> rename(const CallContext& context, const RenameRequest& request) override {
+    return names_.rename(context, request);
+  }
+  Task<Result<void>> create_tree(const CallContext& context, BucketId bucket) override {
+    return names_.create_tree(context, bucket);
+  }
+  Task<Result<void>> drop_tree(const CallContext& context, BucketId bucket) override {
+    if (bucket == slow) (void)co_await sleep_for(env_, delay);
+    co_return co_await names_.drop_tree(context, bucket);
+  }
+  Task<Result<TreeStatistics>> tree_statistics(const CallContext& context, BucketId bucket) override {
+    return names_.tree_statistics(context, bucket);
+  }
+  Task<Result<uint64_t>> next_unique_number(const CallContext& context) override {
+    return names_.next_unique_number(context);
+  }
+  Incarnation incarnation() const override { return names_.incarnation(); }
+  void discard_blob(BlobId blob, uint32_t block_count) override { names_.discard_blob(blob, block_count); }
+
+ private:
+  Env& env_;
+  NamespaceClient& names_;
+};
+
+// A change of one bucket that takes long holds up no other; a second one of the same name waits no longer
+// than its deadline.
+TEST(EmbeddedRegistry, ASlowDeletionHoldsUpNoOtherBucket) {
+  World world;
+  FakeBlobs blobs;
+  world.run([&](Env& env) -> Task<void> {
+    Engine engine;
+    CO_CHECK_OK(co_await engine.open(env));
+    engine.partition->start_background(blobs);
+    auto front = co_await PartitionFront::open(env, *engine.partition);
+    SlowDrops names(env, *front);
+    EmbeddedRegistryGroup group(1);
+    auto opened = co_await EmbeddedRegistry::open(
+        env, group, names, [&](const CallContext& context) { return front->trees(context); }, {});
+    CO_CHECK_OK(opened);
+    EmbeddedRegistry& registry = **opened;
+    const auto made = co_await registry.create_bucket({}, "slow", "me");
+    CO_CHECK_OK(made);
+    names.slow = made->id;
+    const auto [deleted, beside] = co_await when_all(
+        [&]() -> Task<Result<void>> { co_return co_await registry.delete_bucket({}, "slow"); },
+        [&]() -> Task<bool> {
+          co_await yield(env);
+          const Instant before = env.now();
+          EXPECT_TRUE(co_await registry.create_bucket({}, "other", "me"));
+          EXPECT_TRUE(co_await registry.delete_bucket({}, "other"));
+          EXPECT_LT(env.now() - before, Duration::seconds(1));
+          const auto again =
+              co_await registry.create_bucket({.deadline = env.now() + Duration::seconds(2)}, "slow", "me");
+          EXPECT_TRUE(!again && again.error().is(RootError::timed_out));
+          EXPECT_LT(env.now() - before, Duration::seconds(4));
+          co_return true;
+        });
+    CO_CHECK_OK(deleted);
+    CO_CHECK_OK(co_await registry.create_bucket({}, "slow", "me"));
+    co_await registry.close();
+    co_await front->close();
+    CO_CHECK_OK(co_await engine.close());
+  });
+}
+
 // An answered change is seen by every core that is asked later, whichever core made it.
 TEST(EmbeddedRegistry, EveryCoreSeesEveryAnsweredChange) {
   constexpr unsigned kCores = 3;
@@ -306,14 +419,14 @@ TEST(EmbeddedRegistry, PutsRacingWithDeletionLoseNothing) {
         const bool deletes = core.env.core() == 1;
         for (int i = 0; i < 30; ++i) {
           if (deletes) {
-            const auto made = co_await core.registry->create_bucket({}, "b", "me");
+            const auto made = co_await core.registry->create_bucket({}, "bucket-b", "me");
             if (!made) CO_CHECK(made.error().is(RootError::bucket_exists));
-            const auto deleted = co_await core.registry->delete_bucket({}, "b");
+            const auto deleted = co_await core.registry->delete_bucket({}, "bucket-b");
             if (!deleted) CO_CHECK(deleted.error().is(RootError::bucket_not_empty));
             ++(deleted ? deletions : refused_deletions);
             continue;
           }
-          const auto found = co_await core.registry->find_bucket({}, "b");
+          const auto found = co_await core.registry->find_bucket({}, "bucket-b");
           if (!found) {
             CO_CHECK(found.error().is(RootError::no_such_bucket));
             (void)co_await sleep_for(core.env, Duration::microseconds(50));
@@ -331,7 +444,7 @@ TEST(EmbeddedRegistry, PutsRacingWithDeletionLoseNothing) {
             CO_CHECK_OK(stored);
             CO_CHECK(stored->version == put->version);
           }
-          const BucketInfo* cached = core.registry->cached_bucket("b");
+          const BucketInfo* cached = core.registry->cached_bucket("bucket-b");
           CO_CHECK(cached != nullptr);
           CO_CHECK(cached->id == found->id);
           CO_CHECK_OK(co_await core.front->apply({}, found->id, {.kind = Mutation::Kind::erase, .key = key}));

@@ -7,6 +7,7 @@
 
 #include "s3/chunked.h"
 #include "s3/chunked_encoder.h"
+#include "s3/payload.h"
 #include "s3/requests.h"
 #include "s3/signer.h"
 #include "s3/sigv4.h"
@@ -43,7 +44,7 @@ size_t count_allocations(std::string_view method, std::string_view target,
   head.headers = headers;
   RouteBuffer buffer;
   const size_t before = allocation_count;
-  const auto routed = route(head, kDomains, buffer);
+  const auto routed = route(head, head.header("host"), kDomains, buffer);
   EXPECT_TRUE(routed);
   const auto request = parse(ParseContext{head, *routed, "1", 0});
   EXPECT_TRUE(request);
@@ -98,6 +99,24 @@ TEST(Allocations, NoneForAKnownSigningKey) {
       EXPECT_TRUE(authenticate(head, *auth, kSecret, kTime, cache));
       if (known) EXPECT_EQ(allocation_count, before);
     }
+  }
+}
+
+TEST(Allocations, NoneForAPayloadsPlan) {
+  const HeaderField headers[] = {{"Host", "h"},
+                                 {"Content-Length", "80"},
+                                 {"Content-Encoding", "aws-chunked"},
+                                 {"Content-MD5", "1B2M2Y8AsgTpgAmY7PhCfg=="},
+                                 {"x-amz-decoded-content-length", "9"},
+                                 {"x-amz-trailer", "x-amz-checksum-crc32"},
+                                 {"x-amz-sdk-checksum-algorithm", "CRC32"}};
+  RequestHead head;
+  head.headers = headers;
+  for (const PayloadUse use : {PayloadUse::object, PayloadUse::part, PayloadUse::completion}) {
+    const size_t before = allocation_count;
+    EXPECT_TRUE(plan_payload(
+        {.head = head, .kind = PayloadKind::streaming_unsigned_trailer, .content_length = 80, .use = use}));
+    EXPECT_EQ(allocation_count, before);
   }
 }
 

@@ -35,6 +35,16 @@ std::string_view to_string(AuthError error) {
       return "too_many_query_items";
     case AuthError::signature_mismatch:
       return "signature_mismatch";
+    case AuthError::token_unknown:
+      return "token_unknown";
+    case AuthError::query_incomplete_v2:
+      return "query_incomplete_v2";
+    case AuthError::expires_too_late:
+      return "expires_too_late";
+    case AuthError::item_not_signed:
+      return "item_not_signed";
+    case AuthError::streaming_needs_v4:
+      return "streaming_needs_v4";
   }
   return "unknown";
 }
@@ -47,14 +57,10 @@ std::string_view to_string(BodyError error) {
       return "too_long";
     case BodyError::chunk_malformed:
       return "chunk_malformed";
-    case BodyError::chunk_size_invalid:
-      return "chunk_size_invalid";
     case BodyError::trailer_malformed:
       return "trailer_malformed";
     case BodyError::signature_mismatch:
       return "signature_mismatch";
-    case BodyError::decoded_length_invalid:
-      return "decoded_length_invalid";
   }
   return "unknown";
 }
@@ -109,6 +115,22 @@ S3Failure failure_of(AuthError error) {
       return {S3Error::InvalidURI, "The query has too many items."};
     case AuthError::signature_mismatch:
       return S3Error::SignatureDoesNotMatch;
+    case AuthError::token_unknown:
+      return S3Error::InvalidToken;
+    case AuthError::query_incomplete_v2:
+      return {S3Error::AccessDenied,
+              "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters"};
+    case AuthError::expires_too_late:
+      return {S3Error::AuthorizationQueryParametersError,
+              "Expires must be less than a week (in seconds) ahead: 604800"};
+    case AuthError::item_not_signed:
+      return {S3Error::AccessDenied,
+              "Signature version 2 does not cover a sub-resource of this request. Sign it with version 4 "
+              "(AWS4-HMAC-SHA256)."};
+    case AuthError::streaming_needs_v4:
+      return {S3Error::InvalidRequest,
+              "An aws-chunked body needs signature version 4 (AWS4-HMAC-SHA256). Send the body as it is, or "
+              "change the version."};
   }
   return S3Error::AccessDenied;
 }
@@ -121,15 +143,11 @@ S3Failure failure_of(BodyError error) {
       return {S3Error::IncompleteBody,
               "The body is longer than x-amz-decoded-content-length or than its last chunk."};
     case BodyError::chunk_malformed:
-      return {S3Error::InvalidRequest, "The aws-chunked framing of the body is not well-formed."};
-    case BodyError::chunk_size_invalid:
-      return S3Error::InvalidChunkSizeError;
+      return S3Error::IncompleteBody;
     case BodyError::trailer_malformed:
       return S3Error::MalformedTrailerError;
     case BodyError::signature_mismatch:
       return S3Error::SignatureDoesNotMatch;
-    case BodyError::decoded_length_invalid:
-      return {S3Error::InvalidArgument, "x-amz-decoded-content-length is not a valid length."};
   }
   return S3Error::InvalidRequest;
 }

@@ -15,8 +15,8 @@ namespace fb::s3 {
 enum class AuthError {
   header_malformed,         // 400 AuthorizationHeaderMalformed
   query_malformed,          // 400 AuthorizationQueryParametersError
-  mechanism_unsupported,    // 400 InvalidRequest: signature version 2 or another AWS scheme; use
-                            // AWS4-HMAC-SHA256
+  mechanism_unsupported,    // 400 InvalidRequest: another AWS scheme, or version 2 where it is switched off;
+                            // use AWS4-HMAC-SHA256
   type_unsupported,         // 400 InvalidArgument: an Authorization header of a type that is not AWS's
   more_than_one_mechanism,  // 400 InvalidArgument: Authorization header and signed query at once
   date_missing,             // 403 AccessDenied: no valid Date or x-amz-date header
@@ -31,6 +31,11 @@ enum class AuthError {
   uri_malformed,            // 400 InvalidURI: bad percent-encoding
   too_many_query_items,     // 400 InvalidURI
   signature_mismatch,       // 403 SignatureDoesNotMatch
+  token_unknown,            // 400 InvalidToken: x-amz-security-token, of which there is none here
+  query_incomplete_v2,      // 403 AccessDenied: Signature, Expires and AWSAccessKeyId belong together
+  expires_too_late,         // 400 AuthorizationQueryParametersError: more than seven days ahead
+  item_not_signed,          // 403 AccessDenied: a sub-resource that version 2 does not cover
+  streaming_needs_v4,       // 400 InvalidRequest: aws-chunked under version 2
 };
 std::string_view to_string(AuthError error);
 const ErrorDomain& error_domain(AuthError error);
@@ -38,12 +43,10 @@ const ErrorDomain& error_domain(AuthError error);
 enum class BodyError {
   incomplete,  // 400 IncompleteBody: the body ended early, or holds less than x-amz-decoded-content-length
   too_long,    // 400 IncompleteBody: bytes behind the end, or more than x-amz-decoded-content-length
-  chunk_malformed,     // 400 InvalidRequest: a chunk's header line or line end is not well-formed
-  chunk_size_invalid,  // 403 InvalidChunkSizeError
+  chunk_malformed,     // 400 IncompleteBody: a chunk's header line, size or line end is not well-formed
   trailer_malformed,   // 400 MalformedTrailerError: bad syntax, not announced by x-amz-trailer, or announced
                        // and absent
   signature_mismatch,  // 403 SignatureDoesNotMatch: of a chunk or of the trailer
-  decoded_length_invalid,  // 400 InvalidArgument: x-amz-decoded-content-length is not one decimal number
 };
 std::string_view to_string(BodyError error);
 const ErrorDomain& error_domain(BodyError error);

@@ -17,7 +17,7 @@ TEST(AuthFailure, EveryCodeHasItsAnswer) {
     EXPECT_TRUE(failure.status() == 400 || failure.status() == 403) << code;
     EXPECT_NE(to_string(static_cast<AuthError>(code)), "unknown");
   }
-  for (int code = 0; code <= static_cast<int>(BodyError::decoded_length_invalid); ++code) {
+  for (int code = 0; code <= static_cast<int>(BodyError::signature_mismatch); ++code) {
     const S3Failure failure = to_failure(static_cast<BodyError>(code));
     EXPECT_TRUE(failure.status() == 400 || failure.status() == 403) << code;
     EXPECT_NE(to_string(static_cast<BodyError>(code)), "unknown");

@@ -150,7 +150,7 @@ Result<void> ChunkedDecoder::on_chunk_header() {
 Result<void> ChunkedDecoder::on_chunk_size(std::string_view digits) {
   if (digits.empty()) return BodyError::chunk_malformed;
   constexpr size_t kDigitsMax = 2 * sizeof(uint64_t);
-  if (digits.size() > kDigitsMax) return BodyError::chunk_size_invalid;
+  if (digits.size() > kDigitsMax) return BodyError::chunk_malformed;
   std::array<char, kDigitsMax> padded;
   padded.fill('0');
   std::ranges::copy(digits, padded.end() - static_cast<ptrdiff_t>(digits.size()));
@@ -159,7 +159,7 @@ Result<void> ChunkedDecoder::on_chunk_size(std::string_view digits) {
   uint64_t size = 0;
   for (const uint8_t byte : bytes) size = size << 8 | byte;
 
-  if (size > UINT64_MAX - decoded_bytes_) return BodyError::chunk_size_invalid;
+  if (size > UINT64_MAX - decoded_bytes_) return BodyError::chunk_malformed;
   if (options_.decoded_length && size > *options_.decoded_length - decoded_bytes_) return BodyError::too_long;
   chunk_left_ = size;
   last_chunk_ = size == 0;
@@ -257,17 +257,12 @@ Result<void> ChunkedDecoder::check_trailers_complete() const {
   return {};
 }
 
-Result<std::optional<uint64_t>> decoded_content_length(const RequestHead& head) {
-  std::optional<uint64_t> announced;
-  for (const HeaderField& field : head.headers) {
-    if (!ascii_iequals(field.name, "x-amz-decoded-content-length")) continue;
-    uint64_t length = 0;
-    const char* const end = field.value.data() + field.value.size();
-    const auto [stop, error] = std::from_chars(field.value.data(), end, length);
-    if (error != std::errc() || stop != end || announced) return BodyError::decoded_length_invalid;
-    announced = length;
-  }
-  return announced;
+std::optional<uint64_t> decoded_content_length(std::string_view text) {
+  uint64_t length = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, length);
+  if (error != std::errc() || stop != end) return std::nullopt;
+  return length;
 }
 
 }  // namespace fb::s3

@@ -110,8 +110,7 @@ class ChunkedDecoder {
   std::array<char, kTrailerLengthMax> trailer_text_{};
 };
 
-// What x-amz-decoded-content-length announces. BodyError::decoded_length_invalid where it is not one number;
-// whether it may be absent is for the caller to say.
-Result<std::optional<uint64_t>> decoded_content_length(const RequestHead& head);
+// The value of x-amz-decoded-content-length; nothing where it is not a decimal number.
+std::optional<uint64_t> decoded_content_length(std::string_view text);
 
 }  // namespace fb::s3

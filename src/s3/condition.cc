@@ -13,6 +13,7 @@ struct ReadConditions::Names {
   std::string_view modified_since;
   std::string_view unmodified_since;
   ConditionOutcome unchanged;  // what the last two say where they do not hold
+  bool ignores_future = true;  // whether a time to come is passed over, as RFC 9110 has it for reads
 };
 
 namespace {
@@ -70,6 +71,7 @@ ReadConditions::ReadConditions(const RequestHead& head, const Names& names, int6
       has_none_match_ = true;
     } else if (ascii_iequals(field.name, names.modified_since)) {
       modified_since_ = parse_http_date(field.value, now_seconds);
+      if (names.ignores_future && modified_since_ && *modified_since_ > now_seconds) modified_since_.reset();
     } else if (ascii_iequals(field.name, names.unmodified_since)) {
       unmodified_since_ = parse_http_date(field.value, now_seconds);
     }
@@ -90,15 +92,19 @@ ReadConditions ReadConditions::of_copy_source(const RequestHead& head, int64_t n
 }
 
 ReadConditions ReadConditions::of_rename_source(const RequestHead& head, int64_t now_seconds) {
-  static constexpr Names kNames{"x-amz-rename-source-If-Match", "x-amz-rename-source-If-None-Match",
+  static constexpr Names kNames{"x-amz-rename-source-If-Match",
+                                "x-amz-rename-source-If-None-Match",
                                 "x-amz-rename-source-If-Modified-Since",
-                                "x-amz-rename-source-If-Unmodified-Since", ConditionOutcome::failed};
+                                "x-amz-rename-source-If-Unmodified-Since",
+                                ConditionOutcome::failed,
+                                false};
   return {head, kNames, now_seconds};
 }
 
 ReadConditions ReadConditions::of_rename_destination(const RequestHead& head, int64_t now_seconds) {
-  static constexpr Names kNames{"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since",
-                                ConditionOutcome::failed};
+  static constexpr Names kNames{
+      "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", ConditionOutcome::failed,
+      false};
   return {head, kNames, now_seconds};
 }
 

@@ -18,7 +18,8 @@
 //   4. no If-None-Match, and If-Modified-Since fails      -> 304, 412 where it is no read
 //
 // ETags are compared with or without their quotes; lists and "*" are understood. If-Match never matches a
-// weak ETag. A date that is none is ignored.
+// weak ETag. A date that is none is ignored, and so is an If-Modified-Since in the future, but in a rename,
+// where a condition that does not count would let it happen.
 
 namespace fb::s3 {
 

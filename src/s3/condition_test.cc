@@ -12,6 +12,7 @@ namespace {
 constexpr int64_t kModified = 1767323045;  // Fri, 02 Jan 2026 03:04:05 GMT
 constexpr int64_t kNow = kModified + 3600;
 constexpr std::string_view kBefore = "Fri, 02 Jan 2026 03:04:04 GMT";
+constexpr std::string_view kFuture = "Fri, 02 Jan 2026 04:04:06 GMT";
 constexpr std::string_view kSame = "Fri, 02 Jan 2026 03:04:05 GMT";
 
 std::string run(const std::vector<HeaderField>& headers, bool copy = false) {
@@ -56,6 +57,8 @@ TEST(ReadConditions, Single) {
   EXPECT_EQ(run({{"If-Unmodified-Since", kBefore}}), "412");
   EXPECT_EQ(run({{"If-Unmodified-Since", kSame}}), "200");
   EXPECT_EQ(run({{"If-Modified-Since", "yesterday"}}), "200");
+  EXPECT_EQ(run({{"If-Modified-Since", kFuture}}), "200") << "a time to come does not count";
+  EXPECT_EQ(run({{"x-amz-copy-source-If-Modified-Since", kFuture}}, true), "200");
   EXPECT_EQ(run({{"If-Unmodified-Since", "0"}}), "200");
 }
 

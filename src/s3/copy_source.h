@@ -8,8 +8,9 @@
 
 namespace fb::s3 {
 
-// x-amz-copy-source: "[/]bucket/key[?versionId=id]", percent-encoded ('+' is a plus). A version other than
-// "null" and sources named by ARN (access points) are NotImplemented.
+// x-amz-copy-source: "[/]bucket/key[?versionId=id]", encoded as a query is ('+' is a space), since SDKs of
+// Go, PHP and Java encode it so. A version other than "null" and sources named by ARN (access points) are
+// NotImplemented.
 struct CopySource {
   std::string bucket;
   std::string key;

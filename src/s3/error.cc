@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "s3/error.h"
 
+#include <algorithm>
+
+#include "base/units.h"
 #include "s3/auth_error.h"
 #include "s3/xml.h"
 
@@ -13,6 +16,38 @@ constexpr S3ErrorInfo kErrors[] = {
 #undef FB_S3_INFO
 };
 static_assert(std::size(kErrors) == kS3ErrorCount);
+
+// What a document repeats of a request, as written, so that a small request never makes a large answer, and
+// that an answer fits into a new socket's buffer.
+constexpr size_t kEchoBytesMax = 16 * kKiB;
+constexpr size_t kElementBytesMax = 8 * kKiB;
+constexpr size_t kResourceBytesMax = 2 * kKiB;
+constexpr std::string_view kCut = "...";
+
+size_t escaped_bytes(char c) {
+  switch (c) {
+    case '&':
+    case '<':
+    case '>':
+    case '"':
+    case '\'':
+    case '\r':
+      return kXmlEscapeGrowth;
+    default:
+      return static_cast<uint8_t>(c) < 0x20 || static_cast<uint8_t>(c) >= 0x7f ? 3 : 1;
+  }
+}
+
+// As much of `value` as takes `bytes_max` when it is written, and a mark where it was cut.
+void append_echo(XmlWriter& xml, std::string_view name, std::string_view value, size_t bytes_max) {
+  size_t bytes = 0;
+  size_t size = 0;
+  while (size < value.size() && bytes + escaped_bytes(value[size]) <= bytes_max)
+    bytes += escaped_bytes(value[size++]);
+  if (size == value.size()) return xml.element(name, value);
+  while (size > 0 && (static_cast<uint8_t>(value[size]) & 0xc0) == 0x80) --size;  // not within a character
+  xml.element(name, std::string(value.substr(0, size)).append(kCut));
+}
 
 std::string_view code_name(int code) {
   if (code < 0 || code >= kS3ErrorCount) return "unknown";
@@ -33,7 +68,7 @@ const ErrorDomain& error_domain(S3Error) {
   return kDomain;
 }
 
-S3Failure&& S3Failure::with(std::string_view element, std::string_view value) && {
+S3Failure S3Failure::with(std::string_view element, std::string_view value) && {
   elements.emplace_back(element, value);
   return std::move(*this);
 }
@@ -61,9 +96,11 @@ void append_error_xml(const S3Failure& failure, std::string_view resource, std::
   XmlWriter xml(out, IllegalCharacters::replace);
   xml.open("Error");
   xml.element("Code", failure.code());
-  xml.element("Message", failure.text());
-  for (const auto& [name, value] : failure.elements) xml.element(name, value);
-  xml.element("Resource", resource);
+  append_echo(xml, "Message", failure.text(), kResourceBytesMax);
+  const size_t end = out.size() + kEchoBytesMax;
+  for (const auto& [name, value] : failure.elements)
+    append_echo(xml, name, value, std::min(kElementBytesMax, end - std::min(end, out.size())));
+  append_echo(xml, "Resource", resource, kResourceBytesMax);
   xml.element("RequestId", request_id);
   xml.element("HostId", host_id);
   xml.close("Error");

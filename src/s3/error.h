@@ -18,81 +18,83 @@ namespace fb::s3 {
 
 // clang-format off
 #define FB_S3_ERRORS(X) \
-  X(AccessDenied, 403, "Access denied. Check that the access key may use this bucket and that the request is signed.") \
-  X(AuthorizationHeaderMalformed, 400, "The Authorization header is malformed. Send AWS4-HMAC-SHA256 with Credential, SignedHeaders and Signature.") \
-  X(AuthorizationQueryParametersError, 400, "The X-Amz-* query parameters of the presigned URL are incomplete or malformed. Create the URL again.") \
-  X(BadDigest, 400, "The checksum you sent does not match the data received. Send the object again.") \
-  X(BadRequest, 400, "The request is malformed.") \
-  X(BucketAlreadyExists, 409, "A bucket of this name exists and belongs to somebody else. Choose another name.") \
-  X(BucketAlreadyOwnedByYou, 409, "You already own a bucket of this name.") \
-  X(BucketNotEmpty, 409, "The bucket is not empty. Delete its objects and abort its multipart uploads first.") \
-  X(ConditionalRequestConflict, 409, "A conflicting operation ran at the same time. Read the object again and repeat the request.") \
+  X(AccessDenied, 403, "Access Denied.") \
+  X(AccessForbidden, 403, "CORSResponse: CORS is not enabled for this bucket.") \
+  X(AuthorizationHeaderMalformed, 400, "The authorization header you provided is invalid.") \
+  X(AuthorizationQueryParametersError, 400, "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters.") \
+  X(BadDigest, 400, "The Content-MD5 you specified did not match what we received.") \
+  X(BadRequest, 400, "An error occurred when parsing the HTTP request.") \
+  X(BucketAlreadyExists, 409, "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again.") \
+  X(BucketAlreadyOwnedByYou, 409, "Your previous request to create the named bucket succeeded and you already own it.") \
+  X(BucketNotEmpty, 409, "The bucket you tried to delete is not empty.") \
+  X(ConditionalRequestConflict, 409, "The conditional request cannot succeed due to a conflicting operation against this resource.") \
   X(DirectoryNotEmpty, 409, "Something lies beneath the destination already. Choose another name, or delete what is there first.") \
-  X(EntityTooLarge, 400, "The upload is larger than allowed. Objects above 5 GiB need a multipart upload of at most 5 TiB.") \
-  X(EntityTooSmall, 400, "A part is smaller than allowed. Every part but the last has at least 5 MiB.") \
-  X(ExpiredToken, 400, "The security token has expired. Obtain a new one.") \
+  X(EntityTooLarge, 400, "Your proposed upload exceeds the maximum allowed object size.") \
+  X(EntityTooSmall, 400, "Your proposed upload is smaller than the minimum allowed size") \
+  X(ExpiredToken, 400, "The provided token has expired.") \
   X(IdempotencyParameterMismatch, 400, "The client token was used before with other parameters. Use a new token for a new request.") \
-  X(IllegalLocationConstraintException, 400, "The location constraint does not fit the endpoint this request was sent to.") \
-  X(IncompleteBody, 400, "The body ended before the number of bytes given by Content-Length. Send the request again.") \
+  X(IllegalLocationConstraintException, 400, "The location constraint is incompatible for the region specific endpoint this request was sent to.") \
+  X(IncompleteBody, 400, "The request body terminated unexpectedly") \
   X(InsufficientStorage, 507, "The store is full. Delete objects or add storage, then repeat the request.") \
-  X(InternalError, 500, "The server met an internal error. Repeat the request; its id finds the cause in the server's log.") \
-  X(InvalidAccessKeyId, 403, "The access key id is not known here. Check the configured credentials.") \
-  X(InvalidArgument, 400, "An argument is invalid.") \
-  X(InvalidBucketName, 400, "The bucket name is invalid. Use 3 to 63 lower-case letters, digits, dots and hyphens.") \
-  X(InvalidBucketState, 409, "The request does not fit the present state of the bucket.") \
-  X(InvalidChunkSizeError, 403, "The size of a chunk of the body is not valid.") \
-  X(InvalidDigest, 400, "Content-MD5 or a checksum is not the base64 text of a digest of the right size.") \
-  X(InvalidLocationConstraint, 400, "The location constraint is not valid.") \
-  X(InvalidObjectState, 403, "The operation does not fit the storage class of the object.") \
-  X(InvalidPart, 400, "A part was not found, or its ETag or checksum differs from the one given. List the parts and try again.") \
-  X(InvalidPartNumber, 416, "The object has no part of this number.") \
-  X(InvalidPartOrder, 400, "The parts must be listed in ascending order of their numbers, each once.") \
-  X(InvalidRange, 416, "The range starts behind the end of the object.") \
-  X(InvalidRequest, 400, "The request is invalid.") \
-  X(InvalidStorageClass, 400, "The storage class is not valid. Use STANDARD.") \
-  X(InvalidTag, 400, "A tag is invalid.") \
-  X(InvalidToken, 400, "The security token is malformed or not known here.") \
-  X(InvalidURI, 400, "The request URI could not be parsed. Percent-encode the key as UTF-8.") \
-  X(KeyTooLongError, 400, "The key is too long. Keys have at most 1024 bytes in UTF-8.") \
-  X(MalformedPolicy, 400, "The policy is malformed.") \
-  X(MalformedPOSTRequest, 400, "The form upload is not well-formed multipart/form-data.") \
-  X(MalformedTrailerError, 400, "The trailer of the chunked upload is malformed or does not carry what x-amz-trailer announced.") \
-  X(MalformedXML, 400, "The XML body is not well-formed or does not fit the operation's schema.") \
-  X(MaxMessageLengthExceeded, 400, "The request body is too large for this operation.") \
-  X(MetadataTooLarge, 400, "The user metadata is too large. All x-amz-meta-* names and values together have at most 2048 bytes.") \
-  X(MethodNotAllowed, 405, "The method is not allowed on this resource.") \
-  X(MissingContentLength, 411, "The request needs a Content-Length header.") \
-  X(MissingRequestBodyError, 400, "The request needs a body.") \
-  X(MissingSecurityHeader, 400, "A header that the signature needs is missing.") \
-  X(NoSuchBucket, 404, "The bucket does not exist.") \
-  X(NoSuchBucketPolicy, 404, "The bucket has no policy.") \
-  X(NoSuchConfiguration, 404, "The bucket has no configuration of this kind.") \
-  X(NoSuchCORSConfiguration, 404, "The bucket has no CORS configuration.") \
-  X(NoSuchKey, 404, "The object does not exist.") \
-  X(NoSuchLifecycleConfiguration, 404, "The bucket has no lifecycle configuration.") \
-  X(NoSuchObjectLockConfiguration, 404, "The object has no lock configuration.") \
-  X(NoSuchPublicAccessBlockConfiguration, 404, "The bucket has no public access block configuration.") \
-  X(NoSuchTagSet, 404, "The bucket has no tags.") \
-  X(NoSuchUpload, 404, "The multipart upload does not exist. It may have been completed or aborted.") \
-  X(NoSuchVersion, 404, "The version does not exist.") \
-  X(NoSuchWebsiteConfiguration, 404, "The bucket has no website configuration.") \
-  X(NotImplemented, 501, "This function of S3 is not implemented here.") \
-  X(NotModified, 304, "Not modified.") \
-  X(ObjectLockConfigurationNotFoundError, 404, "The bucket has no object lock configuration.") \
-  X(OperationAborted, 409, "A conflicting operation is in progress on this resource. Try again.") \
-  X(OwnershipControlsNotFoundError, 404, "The bucket has no ownership controls.") \
-  X(PreconditionFailed, 412, "A condition of the request does not hold.") \
-  X(ReplicationConfigurationNotFoundError, 404, "The bucket has no replication configuration.") \
-  X(RequestHeaderSectionTooLarge, 400, "The header section of the request is too large.") \
-  X(RequestTimeout, 400, "No data arrived within the time-out. Send the request again.") \
-  X(RequestTimeTooSkewed, 403, "The time of the request differs too much from the server's. Set the client's clock.") \
-  X(ServerSideEncryptionConfigurationNotFoundError, 404, "The bucket has no encryption configuration.") \
-  X(ServiceUnavailable, 503, "The service is not available now. Try again.") \
-  X(SignatureDoesNotMatch, 403, "The signature computed here differs from the one sent. Check the secret key and the signing method.") \
-  X(SlowDown, 503, "Too many requests at once. Slow down and try again.") \
-  X(TooManyBuckets, 400, "You have reached the limit of buckets.") \
-  X(UnexpectedContent, 400, "This request must not have a body.") \
-  X(XAmzContentSHA256Mismatch, 400, "The body does not have the SHA-256 given in x-amz-content-sha256. Send the object again.")
+  X(InternalError, 500, "We encountered an internal error, please try again.") \
+  X(InvalidAccessKeyId, 403, "The AWS Access Key Id you provided does not exist in our records.") \
+  X(InvalidArgument, 400, "Invalid Argument") \
+  X(InvalidBucketName, 400, "The specified bucket is not valid.") \
+  X(InvalidBucketOwnerAWSAccountID, 400, "The value of the expected bucket owner parameter must be an AWS account ID.") \
+  X(InvalidBucketState, 409, "The request is not valid with the current state of the bucket.") \
+  X(InvalidChunkSizeError, 403, "Only the last chunk is allowed to have a size less than 8192 bytes") \
+  X(InvalidDigest, 400, "The Content-Md5 you specified is not valid.") \
+  X(InvalidLocationConstraint, 400, "The specified location-constraint is not valid") \
+  X(InvalidObjectState, 403, "The operation is not valid for the current state of the object.") \
+  X(InvalidPart, 400, "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.") \
+  X(InvalidPartNumber, 416, "The requested partnumber is not satisfiable.") \
+  X(InvalidPartOrder, 400, "The list of parts was not in ascending order. Parts must be ordered by part number.") \
+  X(InvalidRange, 416, "The requested range is not satisfiable") \
+  X(InvalidRequest, 400, "Invalid Request.") \
+  X(InvalidStorageClass, 400, "The storage class you specified is not valid") \
+  X(InvalidTag, 400, "The tag provided was not a valid tag. This error can occur if the tag did not pass input validation.") \
+  X(InvalidToken, 400, "The provided token is malformed or otherwise invalid.") \
+  X(InvalidURI, 400, "The specified URI couldn't be parsed.") \
+  X(KeyTooLongError, 400, "Your key is too long.") \
+  X(MalformedPolicy, 400, "This policy contains invalid Json") \
+  X(MalformedPOSTRequest, 400, "The body of your POST request is not well-formed multipart/form-data.") \
+  X(MalformedTrailerError, 400, "The request contained trailing data that was not well-formed or did not conform to our published schema.") \
+  X(MalformedXML, 400, "The XML you provided was not well-formed or did not validate against our published schema.") \
+  X(MaxMessageLengthExceeded, 400, "Your request was too big.") \
+  X(MetadataTooLarge, 400, "Your metadata headers exceed the maximum allowed metadata size") \
+  X(MethodNotAllowed, 405, "The specified method is not allowed against this resource.") \
+  X(MissingContentLength, 411, "You must provide the Content-Length HTTP header.") \
+  X(MissingRequestBodyError, 400, "Request Body is empty") \
+  X(MissingSecurityHeader, 400, "Your request was missing a required header.") \
+  X(NoSuchBucket, 404, "The specified bucket does not exist.") \
+  X(NoSuchBucketPolicy, 404, "The bucket policy does not exist.") \
+  X(NoSuchConfiguration, 404, "The specified configuration does not exist.") \
+  X(NoSuchCORSConfiguration, 404, "The CORS configuration does not exist") \
+  X(NoSuchKey, 404, "The specified key does not exist.") \
+  X(NoSuchLifecycleConfiguration, 404, "The lifecycle configuration does not exist") \
+  X(NoSuchObjectLockConfiguration, 404, "The specified object does not have a ObjectLock configuration.") \
+  X(NoSuchPublicAccessBlockConfiguration, 404, "The public access block configuration was not found") \
+  X(NoSuchTagSet, 404, "The TagSet does not exist.") \
+  X(NoSuchUpload, 404, "The specified multipart upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.") \
+  X(NoSuchVersion, 404, "The specified version does not exist.") \
+  X(NoSuchWebsiteConfiguration, 404, "The specified bucket does not have a website configuration") \
+  X(NotImplemented, 501, "A header you provided implies functionality that is not implemented.") \
+  X(NotModified, 304, "Not Modified") \
+  X(ObjectLockConfigurationNotFoundError, 404, "Object Lock configuration does not exist for this bucket.") \
+  X(OperationAborted, 409, "A conflicting conditional operation is currently in progress against this resource. Please try again.") \
+  X(OwnershipControlsNotFoundError, 404, "The bucket ownership controls were not found.") \
+  X(PreconditionFailed, 412, "At least one of the pre-conditions you specified did not hold.") \
+  X(ReplicationConfigurationNotFoundError, 404, "The replication configuration was not found") \
+  X(RequestHeaderSectionTooLarge, 400, "Your request header section exceeds the maximum allowed size.") \
+  X(RequestTimeout, 400, "Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed.") \
+  X(RequestTimeTooSkewed, 403, "The difference between the request time and the current time is too large.") \
+  X(ServerSideEncryptionConfigurationNotFoundError, 404, "The server side encryption configuration was not found") \
+  X(ServiceUnavailable, 503, "Service is unable to handle request.") \
+  X(SignatureDoesNotMatch, 403, "The request signature we calculated does not match the signature you provided. Check your key and signing method.") \
+  X(SlowDown, 503, "Please reduce your request rate.") \
+  X(TooManyBuckets, 400, "You have attempted to create more buckets than allowed") \
+  X(UnexpectedContent, 400, "This request does not support content.") \
+  X(XAmzContentSHA256Mismatch, 400, "The provided 'x-amz-content-sha256' header does not match what was computed.")
 // clang-format on
 
 enum class S3Error : uint8_t {
@@ -126,7 +128,9 @@ struct S3Failure {
   S3Failure(S3Error code) : error(code) {}  // NOLINT: implicit
   S3Failure(S3Error code, std::string text) : error(code), message(std::move(text)) {}
 
-  S3Failure&& with(std::string_view element, std::string_view value) &&;
+  // By value: an assignment to what it was called on is no assignment to itself, which would lose the
+  // elements.
+  S3Failure with(std::string_view element, std::string_view value) &&;
   uint16_t status() const { return info(error).status; }
   std::string_view code() const { return info(error).code; }
   std::string_view text() const { return message.empty() ? info(error).message : std::string_view(message); }

@@ -55,6 +55,30 @@ Md5Digest md5(Bytes bytes) {
   return hash.finish();
 }
 
+Sha1Digest hmac_sha1(Bytes key, Bytes message) {
+  constexpr size_t kBlock = 64;
+  std::array<uint8_t, kBlock> pad{};
+  if (key.size() > kBlock) {
+    Sha1 hash;
+    hash.update(key);
+    const Sha1Digest shortened = hash.finish();
+    std::ranges::copy(shortened, pad.begin());
+  } else {
+    std::ranges::copy(key, pad.begin());
+  }
+  for (uint8_t& byte : pad) byte ^= 0x36;
+  Sha1 inner;
+  inner.update(pad);
+  inner.update(message);
+  const Sha1Digest inside = inner.finish();
+  for (uint8_t& byte : pad) byte ^= 0x36 ^ 0x5c;
+  Sha1 outer;
+  outer.update(pad);
+  outer.update(inside);
+  OPENSSL_cleanse(pad.data(), pad.size());
+  return outer.finish();
+}
+
 Sha256Digest sha256(Bytes bytes) {
   Sha256 hash;
   hash.update(bytes);

@@ -8,7 +8,7 @@
 
 #include "s3/encoding.h"
 
-// MD5, SHA-1, SHA-256 and HMAC-SHA-256, each a plain value: copying one forks the computation, and nothing
+// MD5, SHA-1, SHA-256 and HMACs, each a plain value: copying one forks the computation, and nothing
 // allocates.
 
 namespace fb::s3 {
@@ -52,6 +52,9 @@ class Sha256 {
 Md5Digest md5(Bytes bytes);
 Sha256Digest sha256(Bytes bytes);
 inline Sha256Digest sha256(std::string_view text) { return sha256(as_bytes(text)); }
+
+// For signature version 2 only.
+Sha1Digest hmac_sha1(Bytes key, Bytes message);
 
 // A key ready for use: the hash states behind its inner and outer pads, so that a message costs only its own
 // blocks and one more.

@@ -44,11 +44,14 @@ S3Result<std::optional<uint32_t>> query_count(QueryView query, std::string_view 
   const auto raw = query.get(name);
   if (!raw || raw->empty()) return std::optional<uint32_t>();
   const auto value = parse_count(*raw);
-  if (!value) {
-    return invalid_argument(fmt::format("Provided {} not an integer or within integer range", name), name,
-                            *raw);
+  if (value) return std::optional(std::min(*value, max));
+  // A number below zero is told from what is none.
+  if (raw->starts_with('-') && parse_count(raw->substr(1))) {
+    return invalid_argument(fmt::format("Argument {} must be an integer between 0 and {}", name, kCountMax),
+                            name, *raw);
   }
-  return std::optional(std::min(*value, max));
+  return invalid_argument(fmt::format("Provided {} not an integer or within integer range", name), name,
+                          *raw);
 }
 
 S3Result<std::optional<uint32_t>> query_part_number(QueryView query) {
@@ -56,7 +59,7 @@ S3Result<std::optional<uint32_t>> query_part_number(QueryView query) {
   if (!raw) return std::optional<uint32_t>();
   const auto value = parse_count(*raw);
   if (!value || *value < 1 || *value > kPartNumberMax) {
-    return invalid_argument("Part number must be an integer between 1 and 10000, inclusive", "partNumber",
+    return invalid_argument("Part number must be an integer between 1 and 10000, inclusive.", "partNumber",
                             *raw);
   }
   return value;
@@ -71,8 +74,13 @@ S3Result<bool> query_encode_url(QueryView query) {
 
 S3Result<void> check_version_id(QueryView query) {
   const auto raw = query.get("versionId");
-  if (!raw || raw->empty() || *raw == "null") return {};
-  return not_implemented("versionId");
+  if (!raw || *raw == "null") return {};
+  if (raw->empty()) return invalid_argument("Version id cannot be the empty string", "versionId", *raw);
+  return S3Failure(
+             S3Error::NotImplemented,
+             fmt::format("Versions are not implemented here: versionId is {}; this server takes null.", *raw))
+      .with("ArgumentName", "versionId")
+      .with("ArgumentValue", *raw);
 }
 
 }  // namespace fb::s3

@@ -23,7 +23,7 @@ S3Result<std::optional<uint32_t>> query_count(QueryView query, std::string_view 
 S3Result<std::optional<uint32_t>> query_part_number(QueryView query);
 // encoding-type: absent or "url".
 S3Result<bool> query_encode_url(QueryView query);
-// versionId: absent, empty or "null"; any other one is NotImplemented.
+// versionId: absent or "null"; an empty one is InvalidArgument, any other one NotImplemented.
 S3Result<void> check_version_id(QueryView query);
 
 }  // namespace fb::s3

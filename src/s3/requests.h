@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/request_head.h"
+#include "s3/checksum_headers.h"
 #include "s3/condition.h"
 #include "s3/copy_source.h"
 #include "s3/list_position.h"
@@ -18,11 +19,13 @@
 #include "s3/xml_body.h"
 
 // One typed request for each operation that is built. A parser checks all that can be checked without I/O, so
-// that what it returns may be carried out; what it finds unsupported it refuses. Views lead into the
+// that what it returns may be carried out. Parameters that the operation does not take, and those of functions
+// that are not built, have been refused before (parameters.h). Views lead into the
 // request's head and its RouteBuffer, which must outlive the typed request. Nothing is allocated for
 // GetObject, HeadObject and DeleteObject unless the request carries response overrides.
 //
-// XML bodies are parsed by xml_body.h once they have been received and verified.
+// What a head says about the body is payload.h's; XML bodies are parsed by xml_body.h once they have been
+// received and verified.
 
 namespace fb::s3 {
 
@@ -39,7 +42,7 @@ constexpr size_t kUploadIdSizeMax = 256;
 struct ParseContext {
   const RequestHead& head;
   const Route& route;
-  std::string_view account_id;  // for x-amz-expected-bucket-owner
+  std::string_view account_id;  // the owner's canonical user id, see check_header_value()
   int64_t now_seconds = 0;      // to read two-digit years in dates
 };
 
@@ -62,8 +65,6 @@ struct PutObjectRequest {
   std::string_view bucket;
   std::string_view key;
   std::string metadata;  // encoded, for the object's record
-  std::optional<Md5Digest> content_md5;
-  DeclaredChecksum checksum;
   WriteCondition condition;
 };
 S3Result<PutObjectRequest> parse_put_object(const ParseContext& context);
@@ -75,11 +76,8 @@ struct DeleteObjectRequest {
 };
 S3Result<DeleteObjectRequest> parse_delete_object(const ParseContext& context);
 
-// The body must carry Content-MD5 or a checksum.
 struct DeleteObjectsRequest {
   std::string_view bucket;
-  std::optional<Md5Digest> content_md5;
-  DeclaredChecksum checksum;
 };
 S3Result<DeleteObjectsRequest> parse_delete_objects(const ParseContext& context);
 
@@ -125,6 +123,7 @@ S3Result<BucketRequest> parse_bucket_request(const ParseContext& context);
 
 struct ListBucketsRequest {
   std::string prefix;
+  std::string region;  // only buckets of that region; empty: all
   ListPosition position;
   uint32_t max_buckets = kListBucketsMax;
   bool limited = false;  // the client asked for pages
@@ -163,8 +162,6 @@ struct UploadPartRequest {
   std::string_view key;
   std::string upload_id;
   uint32_t part_number = 0;
-  std::optional<Md5Digest> content_md5;
-  DeclaredChecksum checksum;
 };
 S3Result<UploadPartRequest> parse_upload_part(const ParseContext& context);
 

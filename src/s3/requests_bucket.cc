@@ -43,21 +43,23 @@ S3Result<void> parse_v2_position(QueryView query, ListObjectsRequest& request) {
 }  // namespace
 
 S3Result<BucketRequest> parse_bucket_request(const ParseContext& context) {
-  FB_CHECK(check_unsupported_headers(context.head, context.account_id));
   return BucketRequest{context.route.bucket};
 }
 
 S3Result<ListBucketsRequest> parse_list_buckets(const ParseContext& context) {
-  FB_CHECK(check_unsupported_headers(context.head, context.account_id));
   const QueryView query = context.route.query;
   ListBucketsRequest request;
   FB_TRY(request.prefix, query_text_or_empty(query, "prefix"));
-  FB_TRY(const auto count, query_count(query, "max-buckets", kListBucketsMax));
+  FB_TRY(const auto count, query_count(query, "max-buckets", UINT32_MAX));
   if (count) {
-    if (*count == 0) return invalid_argument("max-buckets must be 1 to 10000.", "max-buckets", "0");
+    if (*count == 0 || *count > kListBucketsMax) {
+      return invalid_argument("Argument max-buckets must be an integer between 1 and 10000.", "max-buckets",
+                              *query.get("max-buckets"));
+    }
     request.max_buckets = *count;
     request.limited = true;
   }
+  FB_TRY(request.region, query_text_or_empty(query, "bucket-region"));
   FB_TRY(const std::string token, query_text_or_empty(query, kContinuationToken));
   if (!token.empty()) {
     FB_TRY(request.position, parse_token(token));
@@ -66,7 +68,6 @@ S3Result<ListBucketsRequest> parse_list_buckets(const ParseContext& context) {
 }
 
 S3Result<ListObjectsRequest> parse_list_objects(const ParseContext& context) {
-  FB_CHECK(check_unsupported_headers(context.head, context.account_id));
   const QueryView query = context.route.query;
   ListObjectsRequest request;
   request.bucket = context.route.bucket;

@@ -27,10 +27,15 @@ S3Result<uint32_t> parse_part_number(QueryView query) {
 S3Result<std::optional<uint64_t>> parse_object_size(const RequestHead& head) {
   const std::string_view text = head.header("x-amz-mp-object-size");
   if (text.empty()) return std::optional<uint64_t>();
+  if (text.starts_with('-')) {
+    return S3Failure(S3Error::InvalidRequest,
+                     fmt::format("Value for x-amz-mp-object-size header is less than zero: '{}'", text));
+  }
   uint64_t size = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size);
   if (error != std::errc() || end != text.data() + text.size()) {
-    return S3Failure(S3Error::InvalidRequest, "Value for x-amz-mp-object-size header is invalid.");
+    return S3Failure(S3Error::InvalidRequest,
+                     fmt::format("Value for x-amz-mp-object-size header is invalid: '{}'", text));
   }
   return std::optional(size);
 }
@@ -63,8 +68,6 @@ S3Result<UploadPartRequest> parse_upload_part(const ParseContext& context) {
   request.key = context.route.key;
   FB_TRY(request.part_number, parse_part_number(context.route.query));
   FB_TRY(request.upload_id, parse_upload_id(context.route.query));
-  FB_TRY(request.content_md5, parse_content_md5(context.head));
-  FB_TRY(request.checksum, parse_declared_checksum(context.head));
   return request;
 }
 
@@ -93,7 +96,7 @@ S3Result<UploadPartCopyRequest> parse_upload_part_copy(const ParseContext& conte
 
 S3Result<CompleteMultipartUploadRequest> parse_complete_multipart_upload(const ParseContext& context) {
   CompleteMultipartUploadRequest request;
-  FB_TRY(request.condition, check_conditional_write(context));
+  FB_TRY(request.condition, WriteCondition::of_request(context.head));
   request.bucket = context.route.bucket;
   request.key = context.route.key;
   FB_TRY(request.upload_id, parse_upload_id(context.route.query));
@@ -114,7 +117,6 @@ S3Result<AbortMultipartUploadRequest> parse_abort_multipart_upload(const ParseCo
 }
 
 S3Result<ListPartsRequest> parse_list_parts(const ParseContext& context) {
-  FB_CHECK(check_unsupported_headers(context.head, context.account_id));
   const QueryView query = context.route.query;
   ListPartsRequest request;
   request.bucket = context.route.bucket;
@@ -129,7 +131,6 @@ S3Result<ListPartsRequest> parse_list_parts(const ParseContext& context) {
 }
 
 S3Result<ListMultipartUploadsRequest> parse_list_multipart_uploads(const ParseContext& context) {
-  FB_CHECK(check_unsupported_headers(context.head, context.account_id));
   const QueryView query = context.route.query;
   ListMultipartUploadsRequest request;
   request.bucket = context.route.bucket;

@@ -29,7 +29,6 @@ bool may_have_own_items(QueryView query) {
 }  // namespace
 
 S3Result<GetObjectRequest> parse_get_object(const ParseContext& context) {
-  FB_CHECK(check_unsupported_headers(context.head, context.account_id));
   const QueryView query = context.route.query;
   GetObjectRequest request;
   request.bucket = context.route.bucket;
@@ -46,48 +45,35 @@ S3Result<GetObjectRequest> parse_get_object(const ParseContext& context) {
                      "Cannot specify both Range header and partNumber query parameter");
   }
   request.conditions = ReadConditions::of_request(context.head, context.now_seconds);
-  request.with_checksums = wants_checksums(context.head);
+  FB_TRY(request.with_checksums, wants_checksums(context.head));
   return request;
 }
 
 S3Result<PutObjectRequest> parse_put_object(const ParseContext& context) {
   PutObjectRequest request;
-  FB_TRY(request.condition, check_conditional_write(context));
-  if (context.route.query.has("partNumber")) {
-    return invalid_argument("partNumber needs an uploadId.", "partNumber",
-                            *context.route.query.get("partNumber"));
-  }
+  FB_TRY(request.condition, WriteCondition::of_request(context.head));
   request.bucket = context.route.bucket;
   request.key = context.route.key;
   FB_TRY(request.metadata, parse_object_metadata(context.head));
-  FB_TRY(request.content_md5, parse_content_md5(context.head));
-  FB_TRY(request.checksum, parse_declared_checksum(context.head));
   return request;
 }
 
 S3Result<DeleteObjectRequest> parse_delete_object(const ParseContext& context) {
-  FB_TRY(const WriteCondition condition, check_conditional_write(context));
+  FB_TRY(const WriteCondition condition, WriteCondition::of_request(context.head));
   if (condition.kind == WriteCondition::Kind::must_not_exist)
     return unsupported_condition(condition.header(), "a deletion takes If-Match");
+  FB_CHECK(check_version_id(context.route.query));
   return DeleteObjectRequest{context.route.bucket, context.route.key, condition};
 }
 
 S3Result<DeleteObjectsRequest> parse_delete_objects(const ParseContext& context) {
   FB_CHECK(check_write(context));
-  DeleteObjectsRequest request;
-  request.bucket = context.route.bucket;
-  FB_TRY(request.content_md5, parse_content_md5(context.head));
-  FB_TRY(request.checksum, parse_declared_checksum(context.head));
-  if (!request.content_md5 && request.checksum.empty()) {
-    return S3Failure(S3Error::InvalidRequest,
-                     "Missing required header for this request: Content-MD5 OR x-amz-checksum-*");
-  }
-  return request;
+  return DeleteObjectsRequest{context.route.bucket};
 }
 
 S3Result<CopyObjectRequest> parse_copy_object(const ParseContext& context) {
   CopyObjectRequest request;
-  FB_TRY(request.condition, check_conditional_write(context));
+  FB_TRY(request.condition, WriteCondition::of_request(context.head));
   request.bucket = context.route.bucket;
   request.key = context.route.key;
   FB_TRY(request.source, parse_copy_source(context.head.header("x-amz-copy-source")));

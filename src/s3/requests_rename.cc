@@ -39,6 +39,7 @@ S3Result<std::string> parse_rename_source(const RequestHead& head) {
     return invalid_argument("The header must hold a key, percent-encoded as UTF-8.", kSourceHeader, text);
   }
   FB_CHECK(check_key(*source));
+  if (!is_within_bucket(*source)) return S3Error::InvalidURI;
   return std::move(*source);
 }
 
@@ -113,8 +114,6 @@ Sha256Digest fingerprint_of(const RequestHead& head, const RenameObjectRequest& 
 }  // namespace
 
 S3Result<RenameObjectRequest> parse_rename_object(const ParseContext& context) {
-  FB_CHECK(check_unsupported_headers(context.head, context.account_id));
-  FB_CHECK(check_version_id(context.route.query));
   RenameObjectRequest request;
   request.bucket = context.route.bucket;
   request.key = context.route.key;

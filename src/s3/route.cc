@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "s3/virtual_host.h"
+
 namespace fb::s3 {
 namespace {
 
@@ -143,31 +145,6 @@ S3Result<Operation> find_operation(const RequestHead& head, Target target, Query
   return static_cast<Operation>(at);
 }
 
-// The host without port and final dot: "a.b:8080" -> "a.b". Addresses in brackets stay as they are.
-std::string_view strip_port(std::string_view host) {
-  if (host.starts_with('[')) return host;
-  host = host.substr(0, host.find(':'));
-  if (host.ends_with('.')) host.remove_suffix(1);
-  return host;
-}
-
-// The bucket part of a virtual host, in the letter case of the request; nothing for path style.
-std::optional<std::string_view> bucket_of_host(std::string_view host, std::span<const std::string> domains) {
-  host = strip_port(host);
-  std::optional<std::string_view> bucket;
-  size_t longest = 0;
-  for (const std::string& domain : domains) {
-    if (domain.size() <= longest || host.size() < domain.size()) continue;
-    const size_t split = host.size() - domain.size();
-    if (!ascii_iequals(host.substr(split), domain)) continue;
-    if (split == 0) return std::nullopt;
-    if (host[split - 1] != '.') continue;
-    bucket = host.substr(0, split - 1);
-    longest = domain.size();
-  }
-  return bucket;
-}
-
 struct Names {
   Target target;
   std::string_view bucket;  // still encoded
@@ -175,12 +152,12 @@ struct Names {
   bool virtual_host;
 };
 
-Names split_names(const RequestHead& head, std::span<const std::string> domains) {
+Names split_names(const RequestHead& head, std::string_view host, std::span<const std::string> domains) {
   std::string_view path = head.path;
   if (path.starts_with('/')) path.remove_prefix(1);
   Names names{};
   if (!domains.empty()) {
-    if (const auto bucket = bucket_of_host(head.header("host"), domains)) {
+    if (const auto bucket = bucket_of_host(host, domains)) {
       names.virtual_host = true;
       names.bucket = *bucket;
       names.key = path;
@@ -231,23 +208,53 @@ S3Result<std::string_view> decode_key(std::string_view encoded, RouteBuffer& buf
     key = {buffer.key.data(), *size};
   }
   FB_CHECK(check_key(key));
+  if (!is_within_bucket(key)) return S3Error::InvalidURI;
   return key;
 }
 
 }  // namespace
 
-S3Result<void> check_key(std::string_view key) {
-  if (key.size() > kKeySizeMax) return key_too_long(key.size());
-  if (key.empty()) return S3Failure(S3Error::InvalidArgument, "The key is empty.");
-  if (key.find('\0') != std::string_view::npos) {
-    return S3Failure(S3Error::InvalidArgument, "The key contains a NUL byte.");
-  }
-  if (!is_valid_utf8(key)) return S3Failure(S3Error::InvalidArgument, "The key is not valid UTF-8.");
-  return {};
+std::string_view sub_resource_of(const QueryItem& item) {
+  const size_t found = find_sub_resource(item.name);
+  return found == kSubResourceCount ? std::string_view() : kSubResources.names[found];
 }
 
-S3Result<Route> route(const RequestHead& head, std::span<const std::string> domains, RouteBuffer& buffer) {
-  const Names names = split_names(head, domains);
+bool is_within_bucket(std::string_view key) {
+  if (key.find("..") == std::string_view::npos) return true;
+  size_t depth = 0;
+  for (;;) {
+    const size_t slash = key.find('/');
+    const std::string_view element = key.substr(0, slash);
+    if (element == "..") {
+      if (depth == 0) return false;
+      --depth;
+    } else if (element != ".") {
+      ++depth;
+    }
+    if (slash == std::string_view::npos) return true;
+    key.remove_prefix(slash + 1);
+  }
+}
+
+S3Result<void> check_key(std::string_view key) {
+  switch (fault_of_key(key)) {
+    case KeyFault::none:
+      return {};
+    case KeyFault::empty:
+      return S3Failure(S3Error::InvalidArgument, "The key is empty.");
+    case KeyFault::too_long:
+      return key_too_long(key.size());
+    case KeyFault::nul:
+      return S3Failure(S3Error::InvalidArgument, "The key contains a NUL byte.");
+    case KeyFault::not_utf8:
+      return S3Failure(S3Error::InvalidArgument, "The key is not valid UTF-8.");
+  }
+  FB_UNREACHABLE();
+}
+
+S3Result<Route> route(const RequestHead& head, std::string_view host, std::span<const std::string> domains,
+                      RouteBuffer& buffer) {
+  const Names names = split_names(head, host, domains);
   Route result;
   result.query = QueryView(head.query);
   result.virtual_host = names.virtual_host;
@@ -271,8 +278,9 @@ S3Result<Route> route(const RequestHead& head, std::span<const std::string> doma
   return result;
 }
 
-std::string allowed_methods(const RequestHead& head, std::span<const std::string> domains) {
-  const Target target = split_names(head, domains).target;
+std::string allowed_methods(const RequestHead& head, std::string_view host,
+                            std::span<const std::string> domains) {
+  const Target target = split_names(head, host, domains).target;
   const size_t sub_resource = select_sub_resource(QueryView(head.query)).value_or(0);
   std::string list;
   for (int method = 0; method < kMethodCount; ++method) {
@@ -283,8 +291,25 @@ std::string allowed_methods(const RequestHead& head, std::span<const std::string
   return list;
 }
 
-std::string_view operation_name(const RequestHead& head, std::span<const std::string> domains) {
-  const auto operation = find_operation(head, split_names(head, domains).target, QueryView(head.query));
+S3Result<Operation> operation_of(const RequestHead& head, std::string_view host,
+                                 std::span<const std::string> domains) {
+  return find_operation(head, split_names(head, host, domains).target, QueryView(head.query));
+}
+
+NamesForLog names_for_log(const RequestHead& head, std::string_view host,
+                          std::span<const std::string> domains) {
+  const Names names = split_names(head, host, domains);
+  const auto readable = [](std::string_view text, size_t size_max) {
+    std::string name = decode_path(text).value_or(std::string(text));
+    if (name.size() > size_max) name.resize(size_max);
+    return name;
+  };
+  return {.bucket = readable(names.bucket, kBucketNameSizeMax), .key = readable(names.key, kKeySizeMax)};
+}
+
+std::string_view operation_name(const RequestHead& head, std::string_view host,
+                                std::span<const std::string> domains) {
+  const auto operation = operation_of(head, host, domains);
   return operation ? to_string(*operation) : "Unknown";
 }
 

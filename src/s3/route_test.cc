@@ -31,7 +31,8 @@ class RouteTest : public testing::Test {
  protected:
   S3Result<Route> run(std::string method, std::string target, std::vector<HeaderField> headers = {}) {
     request_ = {std::move(method), std::move(target), std::move(headers)};
-    return route(request_.head(), domains_, buffer_);
+    const RequestHead head = request_.head();
+    return route(head, head.header("host"), domains_, buffer_);
   }
   std::string error(std::string method, std::string target, std::vector<HeaderField> headers = {}) {
     const auto result = run(std::move(method), std::move(target), std::move(headers));
@@ -63,7 +64,7 @@ TEST_F(RouteTest, EveryOperationIsRecognised) {
       headers.push_back({entry.also, "value"});
     }
     const auto result = run(std::string(to_string(entry.method)), target, headers);
-    EXPECT_EQ(operation_name(request_.head(), {}), entry.name);
+    EXPECT_EQ(operation_name(request_.head(), "", {}), entry.name);
     if (entry.state == OperationState::built) {
       ASSERT_TRUE(result) << result.error().text();
       EXPECT_EQ(result->operation, entry.operation);
@@ -103,7 +104,8 @@ TEST_F(RouteTest, EverySubResourceRefusesOtherMethods) {
 TEST_F(RouteTest, AllowedMethods) {
   const auto allowed = [&](std::string target) {
     request_ = {"PATCH", std::move(target), {}};
-    return allowed_methods(request_.head(), domains_);
+    const RequestHead head = request_.head();
+    return allowed_methods(head, head.header("host"), domains_);
   };
   EXPECT_EQ(allowed("/"), "GET");
   EXPECT_EQ(allowed("/bucket/key"), "GET, HEAD, PUT, DELETE, OPTIONS");
@@ -134,7 +136,13 @@ TEST_F(RouteTest, KeysAreLiteral) {
   };
   EXPECT_EQ(key("/bucket/a+b"), "a+b");
   EXPECT_EQ(key("/bucket/a%20b%2Fc%2b"), "a b/c+");
-  EXPECT_EQ(key("/bucket/../x"), "../x");
+  EXPECT_EQ(key("/bucket/a/../x"), "a/../x");
+  EXPECT_EQ(key("/bucket/a//../../x"), "a//../../x") << "an empty element is one";
+  EXPECT_EQ(key("/bucket/..x/...y/z.."), "..x/...y/z..");
+  EXPECT_EQ(key("/bucket/../x"), "error InvalidURI");
+  EXPECT_EQ(key("/bucket/.."), "error InvalidURI");
+  EXPECT_EQ(key("/bucket/%2e%2e%2fx"), "error InvalidURI");
+  EXPECT_EQ(key("/bucket/a/./../../x"), "error InvalidURI");
   EXPECT_EQ(key("/bucket/./a//b/"), "./a//b/");
   EXPECT_EQ(key("/bucket//"), "/");
   EXPECT_EQ(key("/bucket//a"), "/a");

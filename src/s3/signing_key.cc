@@ -49,7 +49,7 @@ std::optional<Credential> Credential::parse(std::string_view text) {
   std::string_view terminator, service, region, date;
   if (!take_last_part(rest, terminator) || terminator != kSigningTerminator) return std::nullopt;
   if (!take_last_part(rest, service) || service != kSigningService) return std::nullopt;
-  if (!take_last_part(rest, region) || region.empty()) return std::nullopt;
+  if (!take_last_part(rest, region)) return std::nullopt;
   if (!take_last_part(rest, date) || date.size() != kScopeDateLength) return std::nullopt;
   if (!std::ranges::all_of(date, ascii_is_digit) || rest.empty()) return std::nullopt;
 
@@ -58,6 +58,16 @@ std::optional<Credential> Credential::parse(std::string_view text) {
   credential.length_ = static_cast<uint16_t>(text.size());
   credential.access_key_length_ = static_cast<uint16_t>(rest.size());
   credential.region_length_ = static_cast<uint16_t>(region.size());
+  return credential;
+}
+
+std::optional<Credential> Credential::of_access_key(std::string_view access_key) {
+  const bool good =
+      std::ranges::all_of(access_key, [](char c) { return is_printable(c) && c != ':' && c != '/'; });
+  if (access_key.empty() || access_key.size() > kCredentialLengthMax || !good) return std::nullopt;
+  Credential credential;
+  std::ranges::copy(access_key, credential.text_.begin());
+  credential.length_ = credential.access_key_length_ = static_cast<uint16_t>(access_key.size());
   return credential;
 }
 

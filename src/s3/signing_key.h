@@ -28,8 +28,13 @@ class Credential {
  public:
   Credential() = default;
   // Nothing unless the last four parts are a date, a region, "s3" and "aws4_request" behind an access key,
-  // all of printable ASCII and at most kCredentialLengthMax long. Any region passes.
+  // all of printable ASCII and at most kCredentialLengthMax long. Any region passes, the empty one too:
+  // libcloud and aws-sdk-go-v2 with a bare endpoint name none.
   static std::optional<Credential> parse(std::string_view text);
+
+  // Of signature version 2, which names no more: there is no scope, date or region. Printable ASCII without
+  // ':' and '/', not empty.
+  static std::optional<Credential> of_access_key(std::string_view access_key);
 
   std::string_view text() const { return {text_.data(), length_}; }
   std::string_view access_key() const { return text().substr(0, access_key_length_); }

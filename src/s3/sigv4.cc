@@ -8,7 +8,9 @@
 
 #include "base/ascii.h"
 #include "base/assert.h"
+#include "s3/auth_parts.h"
 #include "s3/encoding.h"
+#include "s3/sigv2.h"
 #include "s3/time.h"
 #include "s3/uri.h"
 
@@ -16,32 +18,6 @@ namespace fb::s3 {
 namespace {
 
 constexpr std::string_view kAmzHeaderPrefix = "x-amz-";
-
-// The value of a header that may be sent only once; null data where it is absent.
-Result<std::string_view> single_header(const RequestHead& head, std::string_view name,
-                                       AuthError if_repeated) {
-  std::string_view found;
-  for (const HeaderField& field : head.headers) {
-    if (!ascii_iequals(field.name, name)) continue;
-    if (found.data() != nullptr) return if_repeated;
-    found = field.value.data() != nullptr ? field.value : std::string_view("");
-  }
-  return found;
-}
-
-Result<void> set_payload(AuthRequest& auth, std::string_view value) {
-  auth.content_sha256 = value;
-  for (const PayloadKind kind :
-       {PayloadKind::unsigned_payload, PayloadKind::streaming_signed, PayloadKind::streaming_signed_trailer,
-        PayloadKind::streaming_unsigned_trailer}) {
-    if (value != payload_text(kind)) continue;
-    auth.payload = kind;
-    return {};
-  }
-  auth.payload = PayloadKind::hash;
-  if (!hex_decode(value, auth.body_sha256)) return AuthError::content_sha256_invalid;
-  return {};
-}
 
 // The date in a credential scope must be that of the request.
 bool same_date(const AuthRequest& auth) {
@@ -98,7 +74,7 @@ Result<int64_t> header_time(const RequestHead& head, const Credential& credentia
 }
 
 Result<AuthRequest> parse_header_auth(const RequestHead& head, std::string_view authorization) {
-  if (authorization.starts_with("AWS ")) return AuthError::mechanism_unsupported;
+  if (authorization.starts_with("AWS ")) return parse_v2_header(head, authorization);
   if (!authorization.starts_with("AWS4-")) return AuthError::type_unsupported;
   if (!authorization.starts_with(kSigningAlgorithm)) return AuthError::mechanism_unsupported;
   authorization.remove_prefix(kSigningAlgorithm.size());
@@ -134,8 +110,6 @@ struct PresignedParts {
 
 Result<PresignedParts> find_presigned(std::string_view query) {
   PresignedParts parts;
-  bool has_v2_key = false;
-  bool has_v2_signature = false;
   const std::pair<std::string_view, std::string_view*> names[] = {
       {"X-Amz-Algorithm", &parts.algorithm},
       {"X-Amz-Credential", &parts.credential},
@@ -145,15 +119,13 @@ Result<PresignedParts> find_presigned(std::string_view query) {
       {kSignatureQueryName, &parts.signature},
       {"X-Amz-Content-Sha256", &parts.content_sha256}};
   for (const QueryItem& item : QueryView(query)) {
-    has_v2_key = has_v2_key || item.is("AWSAccessKeyId");
-    has_v2_signature = has_v2_signature || item.is("Signature");
+    parts.version_2 = parts.version_2 || item.is("AWSAccessKeyId");
     for (const auto& [name, target] : names) {
       if (!item.is(name)) continue;
       if (target->data() != nullptr) return AuthError::query_malformed;
       *target = item.has_equals ? item.value : item.name.substr(item.name.size());
     }
   }
-  parts.version_2 = has_v2_key && has_v2_signature;
   return parts;
 }
 
@@ -307,6 +279,20 @@ std::string_view payload_text(PayloadKind kind) {
   FB_UNREACHABLE();
 }
 
+Result<void> set_payload(AuthRequest& auth, std::string_view value) {
+  auth.content_sha256 = value;
+  for (const PayloadKind kind :
+       {PayloadKind::unsigned_payload, PayloadKind::streaming_signed, PayloadKind::streaming_signed_trailer,
+        PayloadKind::streaming_unsigned_trailer}) {
+    if (value != payload_text(kind)) continue;
+    auth.payload = kind;
+    return {};
+  }
+  auth.payload = PayloadKind::hash;
+  if (!hex_decode(value, auth.body_sha256)) return AuthError::content_sha256_invalid;
+  return {};
+}
+
 Result<AuthRequest> parse_auth(const RequestHead& head) {
   FB_TRY(const std::string_view authorization,
          single_header(head, "authorization", AuthError::header_malformed));
@@ -316,14 +302,16 @@ Result<AuthRequest> parse_auth(const RequestHead& head) {
     if (in_query) return AuthError::more_than_one_mechanism;
     return parse_header_auth(head, authorization);
   }
+  if (presigned.any() && presigned.version_2) return AuthError::more_than_one_mechanism;
   if (presigned.any()) return parse_presigned(head, presigned);
-  if (presigned.version_2) return AuthError::mechanism_unsupported;
+  if (presigned.version_2) return parse_v2_query(head);
   return parse_anonymous(head);
 }
 
 Result<void> verify(const RequestHead& head, const AuthRequest& auth, const SigningKey& key,
                     int64_t now_seconds, std::string_view host) {
   FB_ASSERT(auth.kind != AuthKind::anonymous);
+  FB_ASSERT(auth.version == SignatureVersion::v4);
   FB_CHECK(check_time(auth, now_seconds));
   SignedHeaderList list;
   FB_CHECK(SignedHeaderList::decode(auth, list));

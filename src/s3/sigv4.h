@@ -12,21 +12,23 @@
 #include "s3/hash.h"
 #include "s3/signing_key.h"
 
-// Authentication by AWS signature version 4, in the Authorization header or in the query of a presigned URL.
-// Works in place on the request head, allocates nothing on success, and remembers no outcome.
+// Authentication by AWS signature version 4 (parse_auth() also knows version 2, see sigv2.h), in the
+// Authorization header or in the query of a presigned URL. Works in place on the request head, allocates
+// nothing on success, and remembers no outcome.
 //
 //   FB_TRY(AuthRequest auth, parse_auth(head));              what is claimed: who, when, what kind of body
 //   if (auth.kind == AuthKind::anonymous) ...                the caller decides what those may do
 //   secret = look up auth.credential.access_key()            asynchronous; unknown is InvalidAccessKeyId
-//   FB_TRY(SigningKey key, authenticate(head, auth, secret, now_seconds, cache));
+//   FB_TRY(VerifiedRequest verified, authenticate_request(head, auth, secret, now_seconds, cache, names));
 //
 // A signature covers the head only. The body is bound to it by auth.payload: for `hash` the caller compares
 // the body's SHA-256 with auth.body_sha256, for the streaming kinds it reads the body through ChunkedDecoder
-// with `key`. Until that has succeeded, nothing of the body may become visible.
+// with `verified.key`. Until that has succeeded, nothing of the body may become visible.
 
 namespace fb::s3 {
 
 enum class AuthKind : uint8_t { anonymous, header, presigned };
+enum class SignatureVersion : uint8_t { v2, v4 };  // see sigv2.h
 
 // What x-amz-content-sha256 says of the body.
 enum class PayloadKind : uint8_t {
@@ -45,21 +47,24 @@ constexpr int64_t kPresignedSecondsMax = 7 * 24 * 3600;
 // What a request claims, not yet verified. Views into the head.
 struct AuthRequest {
   AuthKind kind = AuthKind::anonymous;
+  SignatureVersion version = SignatureVersion::v4;
   PayloadKind payload = PayloadKind::unsigned_payload;
   Sha256Digest body_sha256{};       // of PayloadKind::hash
   std::string_view content_sha256;  // as it enters the canonical request
   // The rest is set for other kinds than anonymous only.
   Credential credential;
-  int64_t time_seconds = 0;
+  int64_t time_seconds = 0;         // of an URL of version 2: when it expires
   int64_t expires_seconds = 0;      // of a presigned request: how long it is valid after its time
   std::string_view signed_headers;  // "host;x-amz-date"; of a presigned request still percent-encoded
   std::string_view signature;
+  std::string_view date;  // of version 2: as it enters the string to sign, or the value of x-amz-date
 };
 
 Result<AuthRequest> parse_auth(const RequestHead& head);
 
-// Checks time, signed headers and signature; `auth` is not anonymous. Where `host` is given it is what the
-// client signed as Host: behind a proxy that rewrites the header, the configured external name.
+// Checks time, signed headers and signature; `auth` is of version 4 and not anonymous. Where `host` is given
+// it is what the client signed as Host: behind a proxy that rewrites the header, the configured external
+// name.
 Result<void> verify(const RequestHead& head, const AuthRequest& auth, const SigningKey& key,
                     int64_t now_seconds, std::string_view host = {});
 

@@ -290,10 +290,10 @@ TEST(SigV4, MalformedAuthorizationHeaders) {
   expect_error(with(join(credential, headers, signature)), AuthError::signature_mismatch);
   for (const std::string_view bad :
        {"Credential=AK/20130524/r/s3/aws4_reques", "Credential=AK/20130524/r/ec2/aws4_request",
-        "Credential=AK/20130524//s3/aws4_request", "Credential=AK/2013052/r/s3/aws4_request",
-        "Credential=AK/2013o524/r/s3/aws4_request", "Credential=/20130524/r/s3/aws4_request",
-        "Credential=20130524/r/s3/aws4_request", "Credential=AK/20130525/r/s3/aws4_request",
-        "Credential=", "Credential", "credential=AK/20130524/r/s3/aws4_request", ""}) {
+        "Credential=AK/2013052/r/s3/aws4_request", "Credential=AK/2013o524/r/s3/aws4_request",
+        "Credential=/20130524/r/s3/aws4_request", "Credential=20130524/r/s3/aws4_request",
+        "Credential=AK/20130525/r/s3/aws4_request", "Credential=", "Credential",
+        "credential=AK/20130524/r/s3/aws4_request", ""}) {
     expect_error(with(join(bad, headers, signature)), AuthError::header_malformed, bad);
   }
   for (const std::string_view bad : {"SignedHeaders=", "SignedHeaders=host;", "SignedHeaders=;host",
@@ -314,8 +314,6 @@ TEST(SigV4, MalformedAuthorizationHeaders) {
   std::string many = "SignedHeaders=host";
   for (size_t i = 0; i < kSignedHeadersMax; ++i) many += ";a";
   expect_error(with(join(credential, many, signature)), AuthError::header_malformed);
-  expect_error(with("AWS AKIAIOSFODNN7EXAMPLE:frJIUN8DYpKDtOLCwo//yllqDzg="),
-               AuthError::mechanism_unsupported);
   expect_error(with("AWS4-ECDSA-P256-SHA256 Credential=x"), AuthError::mechanism_unsupported);
   expect_error(with("Basic dXNlcjpwYXNz"), AuthError::type_unsupported);
   expect_error(with(""), AuthError::type_unsupported);
@@ -395,8 +393,6 @@ TEST(SigV4, MalformedPresignedQueries) {
   for (const auto& [what, by] : changes) {
     expect_error(check(replaced(kPresigned, what, by)), AuthError::query_malformed, by);
   }
-  expect_error(check("GET /k?AWSAccessKeyId=AK&Expires=1&Signature=x\nHost: h"),
-               AuthError::mechanism_unsupported);
   expect_error(check(std::string(kPresigned) + "\nAuthorization: AWS4-HMAC-SHA256 x"),
                AuthError::more_than_one_mechanism);
 }

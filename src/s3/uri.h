@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/utf8.h"
+
 // Percent-encoding as S3 uses it, and a view of a raw query string. Paths and query items differ in one point
 // only: in a query item '+' is a space, in a path it is itself.
 
@@ -38,9 +40,7 @@ std::string uri_encode(std::string_view text, Slash slash);
 // kUriEncodeGrowth * text.size() characters at `out`; returns the end, or null where `text` is malformed.
 char* uri_normalize(std::string_view text, UriPart part, Slash slash, char* out);
 
-// True for well-formed UTF-8 (no overlong forms, surrogates or code points past U+10FFFF). NUL is
-// well-formed.
-bool is_valid_utf8(std::string_view text);
+using fb::is_valid_utf8;
 
 // One item of a query, still percent-encoded: "name=value" or "name".
 struct QueryItem {

@@ -30,7 +30,10 @@ std::string_view unquote(std::string_view etag) {
 }
 
 S3Result<WriteCondition> if_none_match(std::string_view value) {
-  if (value != "*") return unsupported_condition(kIfNoneMatch, "a write takes no other value than *");
+  if (value != "*") {
+    return unsupported_condition(kIfNoneMatch,
+                                 fmt::format("the value is {}, and a write takes none but *", value));
+  }
   return WriteCondition{.kind = WriteCondition::Kind::must_not_exist};
 }
 
@@ -38,8 +41,9 @@ S3Result<WriteCondition> if_none_match(std::string_view value) {
 
 S3Failure unsupported_condition(std::string_view header, std::string_view why) {
   return S3Failure(S3Error::NotImplemented,
-                   fmt::format("The condition {} is not implemented here: {}.", header, why))
-      .with("Header", header);
+                   fmt::format("{} {}: {}.", info(S3Error::NotImplemented).message, header, why))
+      .with("Header", header)
+      .with("additionalMessage", why);
 }
 
 S3Result<WriteCondition> WriteCondition::if_match(std::string_view value) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <pugixml.hpp>
 #include <utility>
 
@@ -22,10 +23,10 @@ constexpr size_t kReferenceSizeMax = 9;  // "#x10FFFF;"
 // Elements (each has '<' twice) and attributes (each has '=' and a quote) bound the memory of the parsed
 // document. The largest good body, 10000 parts with every checksum, counts 160,000.
 constexpr size_t kMarkupMax = 250'000;
+// Twice what the schema allows in a part, the richest of the elements whose children stand once.
+constexpr ptrdiff_t kChildrenMax = 48;
 
-S3Failure malformed(std::string_view why) {
-  return {S3Error::MalformedXML, fmt::format("{} {}", info(S3Error::MalformedXML).message, why)};
-}
+S3Failure malformed(std::string_view why) { return S3Failure(S3Error::MalformedXML).with("Reason", why); }
 
 // "#65", "#x41" or the name of one of the five entities XML has by itself.
 bool is_good_reference(std::string_view name) {
@@ -87,7 +88,10 @@ std::string_view local_name(const pugi::xml_node& node) {
 // Parses `body` into `document` and returns its root, which must have that name.
 S3Result<pugi::xml_node> parse_document(std::string_view body, size_t size_max, std::string_view root_name,
                                         pugi::xml_document& document) {
-  if (body.size() > size_max) return S3Error::MaxMessageLengthExceeded;
+  if (body.size() > size_max) {
+    return S3Failure(S3Error::MaxMessageLengthExceeded)
+        .with("MaxMessageLengthBytes", std::to_string(size_max));
+  }
   if (body.empty()) return S3Error::MissingRequestBodyError;
   FB_CHECK(check_text(body));
   constexpr unsigned kOptions =
@@ -128,31 +132,56 @@ S3Result<bool> bool_of(const pugi::xml_node& node) {
   return malformed(fmt::format("<{}> must be true or false.", local_name(node)));
 }
 
+// An element that the schema does not have would ask for something that is not done: AWS refuses it too.
+S3Failure unknown_element(const pugi::xml_node& node) {
+  return malformed(fmt::format("<{}> has no element <{}>.", local_name(node.parent()), local_name(node)));
+}
+
+// Of two elements of a name that may stand once, one would vanish.
+S3Result<void> check_single(const pugi::xml_node& node) {
+  const auto count = std::distance(node.children().begin(), node.children().end());
+  if (count > kChildrenMax) return malformed(fmt::format("<{}> has too many elements.", local_name(node)));
+  for (const pugi::xml_node& child : node.children()) {
+    if (child.type() != pugi::node_element) continue;
+    for (pugi::xml_node other = child.next_sibling(); other; other = other.next_sibling()) {
+      if (other.type() == pugi::node_element && local_name(other) == local_name(child))
+        return malformed(fmt::format("<{}> has two <{}>.", local_name(node), local_name(child)));
+    }
+  }
+  return {};
+}
+
 S3Result<DeleteItem> parse_delete_item(const pugi::xml_node& node) {
+  FB_CHECK(check_single(node));
   DeleteItem item;
   bool has_key = false;
+  bool has_version = false;
   std::string_view condition;
   for (const pugi::xml_node& child : node.children()) {
     if (child.type() != pugi::node_element) continue;
     const std::string_view name = local_name(child);
     if (name == "Key") {
-      if (std::exchange(has_key, true)) return malformed("An <Object> has two keys.");
+      has_key = true;
       FB_TRY(item.key, text_of(child));
     } else if (name == "VersionId") {
+      has_version = true;
       FB_TRY(item.version_id, text_of(child));
     } else if (name == "ETag") {
       FB_TRY(const std::string text, text_of(child));
-      if (item.etag) return malformed("An <Object> has two ETags.");
       item.etag = trim(text);
     } else if (name == "LastModifiedTime" || name == "Size") {
       condition = name;
+    } else {
+      return unknown_element(child);
     }
   }
   if (!has_key || item.key.empty()) return malformed("An <Object> needs a <Key>.");
   if (auto checked = check_key(item.key); !checked) {
     item.refusal = std::move(checked.error());
-  } else if (!item.version_id.empty() && item.version_id != "null") {
-    item.refusal = not_implemented("Deleting a version");
+  } else if (has_version && item.version_id.empty()) {
+    item.refusal = S3Failure(S3Error::InvalidArgument, "Version id cannot be the empty string");
+  } else if (has_version && item.version_id != "null") {
+    item.refusal = not_implemented(fmt::format("Deleting the version {}", item.version_id));
   } else if (!condition.empty()) {
     item.refusal = not_implemented(fmt::format("Deletion on the condition of <{}>", condition));
   } else if (item.etag) {
@@ -167,7 +196,21 @@ std::string_view unquote(std::string_view etag) {
   return etag;
 }
 
+S3Result<uint32_t> parse_part_number(std::string_view text) {
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size())
+    return malformed("A part number is no number.");
+  if (number < 1) return invalid_argument("PartNumber must be >= 1", "PartNumber", text);
+  if (number > kPartNumberMax) {
+    return invalid_argument("Part number must be an integer between 1 and 10000, inclusive.", "PartNumber",
+                            text);
+  }
+  return static_cast<uint32_t>(number);
+}
+
 S3Result<CompletedPart> parse_part(const pugi::xml_node& node) {
+  FB_CHECK(check_single(node));
   CompletedPart part;
   for (const pugi::xml_node& child : node.children()) {
     if (child.type() != pugi::node_element) continue;
@@ -175,22 +218,19 @@ S3Result<CompletedPart> parse_part(const pugi::xml_node& node) {
     FB_TRY(const std::string text, text_of(child));
     const std::string_view value = trim(text);
     if (name == "PartNumber") {
-      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), part.number);
-      if (error != std::errc() || end != value.data() + value.size())
-        return malformed("A part number is no number.");
-      if (part.number < 1 || part.number > kPartNumberMax) {
-        return invalid_argument("Part number must be an integer between 1 and 10000, inclusive", "partNumber",
-                                value);
-      }
+      FB_TRY(part.number, parse_part_number(value));
     } else if (name == "ETag") {
       part.etag = unquote(value);
     } else if (name.starts_with("Checksum")) {
       const auto kind = checksum_kind_of_name(name.substr(std::string_view("Checksum").size()));
       if (!kind) return not_implemented(name);
       const auto checksum = ChecksumValue::parse(*kind, value);
-      if (!checksum)
-        return S3Failure(S3Error::InvalidRequest, fmt::format("The value of <{}> is not valid.", name));
+      if (!checksum) {
+        return invalid_argument("Invalid Base64 or multiple checksums present in request", "Checksum", value);
+      }
       part.checksums.push_back(*checksum);
+    } else {
+      return unknown_element(child);
     }
   }
   if (part.number == 0 || part.etag.empty()) return malformed("A <Part> needs <PartNumber> and <ETag>.");
@@ -203,14 +243,18 @@ S3Result<DeleteBody> parse_delete_body(std::string_view body) {
   pugi::xml_document document;
   FB_TRY(const pugi::xml_node root, parse_document(body, kDeleteBodySizeMax, "Delete", document));
   DeleteBody result;
+  bool has_quiet = false;
   for (const pugi::xml_node& child : root.children()) {
     if (child.type() != pugi::node_element) continue;
     if (local_name(child) == "Quiet") {
+      if (std::exchange(has_quiet, true)) return malformed("<Delete> has two <Quiet>.");
       FB_TRY(result.quiet, bool_of(child));
     } else if (local_name(child) == "Object") {
       if (result.items.size() == kDeleteKeysMax) return malformed("There are more than 1000 keys.");
       FB_TRY(DeleteItem item, parse_delete_item(child));
       result.items.push_back(std::move(item));
+    } else {
+      return unknown_element(child);
     }
   }
   if (result.items.empty()) return malformed("There is no <Object>.");
@@ -224,7 +268,8 @@ S3Result<std::vector<CompletedPart>> parse_complete_body(std::string_view body) 
          parse_document(body, kCompleteBodySizeMax, "CompleteMultipartUpload", document));
   std::vector<CompletedPart> parts;
   for (const pugi::xml_node& child : root.children()) {
-    if (child.type() != pugi::node_element || local_name(child) != "Part") continue;
+    if (child.type() != pugi::node_element) continue;
+    if (local_name(child) != "Part") return unknown_element(child);
     FB_TRY(CompletedPart part, parse_part(child));
     // Numbers only grow and end at kPartNumberMax, which bounds the list.
     if (!parts.empty() && part.number <= parts.back().number) return S3Error::InvalidPartOrder;
@@ -240,6 +285,7 @@ S3Result<CreateBucketBody> parse_create_bucket_body(std::string_view body) {
   pugi::xml_document document;
   FB_TRY(const pugi::xml_node root,
          parse_document(body, kCreateBucketBodySizeMax, "CreateBucketConfiguration", document));
+  FB_CHECK(check_single(root));
   for (const pugi::xml_node& child : root.children()) {
     if (child.type() != pugi::node_element) continue;
     const std::string_view name = local_name(child);
@@ -249,6 +295,8 @@ S3Result<CreateBucketBody> parse_create_bucket_body(std::string_view body) {
     } else if (name == "Location" || name == "Bucket" || name == "Tags") {
       // An empty element says nothing.
       if (child.first_child()) return not_implemented(fmt::format("<{}> of CreateBucketConfiguration", name));
+    } else {
+      return unknown_element(child);
     }
   }
   const std::string& location = result.location_constraint;

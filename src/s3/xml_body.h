@@ -12,8 +12,9 @@
 
 // The XML bodies of requests, and, for our own clients, of answers. All come from the network: each is
 // bounded in size, must be UTF-8, and must not have a document type (so there are no entities to expand).
-// Element names are compared without namespace prefix; elements that S3 does not define are ignored, those it
-// defines and this server does not support are refused.
+// Element names are compared without namespace prefix. In requests, elements that S3 does not define, and a
+// second one where it allows one, are refused as not fitting the schema, those it defines and this server
+// does not support as not implemented; in answers of other servers they are ignored.
 
 namespace fb::s3 {
 
@@ -26,7 +27,7 @@ constexpr uint32_t kPartNumberMax = 10000;
 
 struct DeleteItem {
   std::string key;
-  std::string version_id;           // as given; empty or "null" names the one version there is
+  std::string version_id;           // as given; "null" names the one version there is
   std::optional<std::string> etag;  // as given: the condition under which this key is deleted
   // Set where this key alone is refused: too long, a version, a condition that is not built.
   std::optional<S3Failure> refusal;

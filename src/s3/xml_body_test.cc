@@ -18,7 +18,7 @@ TEST(DeleteBody, Parses) {
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
       "<Quiet> true\n</Quiet><!-- & <x --><Object><Key>a&amp;b&#x20;c</Key></Object>"
       "<Object>\n<VersionId>null</VersionId><Key> </Key></Object>"
-      "<Object><Key><![CDATA[<&]]>d&#1;\r\n</Key></Object><Unknown><Key>x</Key></Unknown></Delete>");
+      "<Object><Key><![CDATA[<&]]>d&#1;\r\n</Key></Object></Delete>");
   ASSERT_TRUE(body) << body.error().text();
   EXPECT_TRUE(body->quiet);
   ASSERT_EQ(body->items.size(), 3U);
@@ -27,6 +27,23 @@ TEST(DeleteBody, Parses) {
   EXPECT_EQ(body->items[1].version_id, "null");
   EXPECT_FALSE(body->items[1].refusal);
   EXPECT_EQ(body->items[2].key, "<&d\x01\n");
+}
+
+// A misspelt condition would delete what it was to protect.
+TEST(DeleteBody, ElementsOutsideTheSchemaAreRefused) {
+  const auto run = [](std::string_view inner) {
+    const std::string body = "<Delete>" + std::string(inner) + "</Delete>";
+    return std::string(code(parse_delete_body(body)));
+  };
+  EXPECT_EQ(run("<Object><Key>a</Key></Object>"), "ok");
+  EXPECT_EQ(run("<Object><Key>a</Key></Object><Unknown/>"), "MalformedXML");
+  EXPECT_EQ(run("<Object><Key>a</Key><Etag>e</Etag></Object>"), "MalformedXML");
+  EXPECT_EQ(run("<Object><Key>a</Key><Key>b</Key></Object>"), "MalformedXML");
+  EXPECT_EQ(run("<Quiet>true</Quiet><Quiet>false</Quiet><Object><Key>a</Key></Object>"), "MalformedXML");
+  const auto empty_version =
+      parse_delete_body("<Delete><Object><Key>a</Key><VersionId></VersionId></Object></Delete>");
+  ASSERT_TRUE(empty_version);
+  EXPECT_EQ(empty_version->items[0].refusal->error, S3Error::InvalidArgument);
 }
 
 TEST(DeleteBody, NamespacePrefixesAreIgnored) {
@@ -180,10 +197,13 @@ TEST(CompleteBody, Refuses) {
   EXPECT_EQ(run(part("")), "MalformedXML");
   EXPECT_EQ(run(part("0")), "InvalidArgument");
   EXPECT_EQ(run(part("10001")), "InvalidArgument");
-  EXPECT_EQ(run(part("99999999999999")), "MalformedXML");
+  EXPECT_EQ(run(part("99999999999999")), "InvalidArgument");
+  EXPECT_EQ(run(part("-1")), "InvalidArgument");
   EXPECT_EQ(run(part("2") + part("1")), "InvalidPartOrder");
   EXPECT_EQ(run(part("2") + part("2")), "InvalidPartOrder");
-  EXPECT_EQ(run(part("1", "<ETag>e</ETag><ChecksumCRC32>AAAA</ChecksumCRC32>")), "InvalidRequest");
+  EXPECT_EQ(run(part("1", "<ETag>e</ETag><ChecksumCRC32>AAAA</ChecksumCRC32>")), "InvalidArgument");
+  EXPECT_EQ(run(part("1", "<ETag>e</ETag><CheckSumCRC32>AAAA</CheckSumCRC32>")), "MalformedXML");
+  EXPECT_EQ(run(part("1", "<ETag>e</ETag><ETag>f</ETag>")), "MalformedXML");
   EXPECT_EQ(run(part("1", "<ETag>e</ETag><ChecksumMD9>AAAA</ChecksumMD9>")), "NotImplemented");
 }
 

@@ -63,7 +63,8 @@ Task<Result<BlobData>> CloudRangeReader::next() {
   const uint64_t begin = blocks_begin();
   const auto length =
       static_cast<uint32_t>(std::min<uint64_t>(kBlobBlockSizeMax, content_.length_bytes - begin));
-  Buffer buffer = co_await env.buffers().allocate(length);
+  Buffer buffer = co_await env.buffers().allocate(
+      length, length > kRequestPieceBytes ? BufferUse::answer : BufferUse::request);
   Retry retry(env, env.now() + kRequestTimeout);
   for (int damaged = 0; requests_.may_try();) {
     const Fault fault = co_await read_block(buffer, begin, length);

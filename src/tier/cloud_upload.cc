@@ -49,7 +49,7 @@ Task<Result<void>> CloudUpload::receive(CloudSource& source, Piece& piece) {
   s3::Checksum crc(kCrc);
   UploadBudget::Receiving receiving(budget_, source);
   while (piece.bytes < kUploadPieceBytes) {
-    Buffer buffer = co_await env.buffers().allocate(kBlobBlockSizeMax);
+    Buffer buffer = co_await env.buffers().allocate(kBlobBlockSizeMax, BufferUse::body);
     FB_CO_TRY(const size_t count, co_await receiving.fill(buffer.span(0, kBlobBlockSizeMax)));
     if (count == 0) break;
     const std::span<std::byte> block = buffer.span(0, count);

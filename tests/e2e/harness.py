@@ -3,6 +3,8 @@
 
 Against another endpoint: FB_E2E_ENDPOINT, FB_E2E_ACCESS_KEY, FB_E2E_SECRET_KEY (and FB_E2E_CA, a file, for its TLS).
 Tests that must own the server's process then skip themselves (`needs_own_server`).
+
+FB_E2E_SPLIT=MODE puts a proxy before every server, which cuts the clients' bytes (split_proxy.py: its MODES, or `each`).
 """
 import contextlib
 import fcntl
@@ -22,6 +24,8 @@ import unittest
 import uuid
 from urllib.parse import urlsplit
 
+from split_proxy import SplitProxy
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BINARY = os.environ.get("FB_E2E_BINARY", os.path.join(ROOT, "build", "fractalbits"))
 EXTERNAL = os.environ.get("FB_E2E_ENDPOINT")
@@ -29,6 +33,7 @@ ACCESS_KEY = os.environ.get("FB_E2E_ACCESS_KEY", "e2e-access-key")
 SECRET_KEY = os.environ.get("FB_E2E_SECRET_KEY", "e2e/secret+key-0123456789abcdefghij")
 REGION = "us-east-1"
 SLOW = os.environ.get("FB_E2E_SLOW") == "1"
+SPLIT = os.environ.get("FB_E2E_SPLIT")
 READY_SECONDS_MAX = 20
 STOP_SECONDS_MAX = 30
 MIB = 1 << 20
@@ -135,18 +140,20 @@ def clean_up(show_logs=False):
 class Server:
     """A server process of our own. Use as a context manager, or stop() / kill() it."""
 
-    def __init__(self, *, data_dir=None, tls=False, arguments=(), environment=None, credentials=True, port=None, command=None):
-        self.tls = tls
+    def __init__(self, *, data_dir=None, tls=False, arguments=(), environment=None, credentials=True, port=None, command=None,
+                 split=SPLIT):
+        self.tls, self.split, self.proxy = tls, split, None
         self.home = tempfile.mkdtemp(prefix="server-", dir=scratch_folder())
         self.data_dir = data_dir or os.path.join(self.home, "data")
         self.port, self.management_port = port or free_port(), free_port()
+        self.own_port = free_port() if split else self.port  # behind the proxy, if there is one
         self.endpoint = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self.log = os.path.join(self.home, "log")
         sanitizers = {name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS")}
         self.environment = {"PATH": os.environ["PATH"], "HOME": self.home, **sanitizers, **(environment or {})}
         if credentials:
             self.environment |= {"FRACTALBITS_ACCESS_KEY": ACCESS_KEY, "FRACTALBITS_SECRET_KEY": SECRET_KEY}
-        self.command = [*(command or [BINARY, "server"]), "--data-dir", self.data_dir, "--listen", f"127.0.0.1:{self.port}",
+        self.command = [*(command or [BINARY, "server"]), "--data-dir", self.data_dir, "--listen", f"127.0.0.1:{self.own_port}",
                         "--mgmt-listen", f"127.0.0.1:{self.management_port}", *arguments]
         if tls:
             cert, key = certificate()
@@ -157,6 +164,8 @@ class Server:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment,
                                             cwd=self.home, start_new_session=True)
+        if self.split and self.proxy is None:
+            self.proxy = SplitProxy(("127.0.0.1", self.own_port), self.port, self.split)
         if wait:
             self.ready_seconds = self.wait_ready()
         return self
@@ -205,13 +214,20 @@ class Server:
             self.kill()
             raise AssertionError(f"the server did not end within {seconds} s:\n{self.output()}") from None
 
+    def close_proxy(self):
+        if self.proxy:
+            self.proxy.close()
+            self.proxy = None
+
     def stop(self):
+        self.close_proxy()
         if self.process is None or self.process.poll() is not None:
             return self.process and self.process.returncode
         self.process.send_signal(signal.SIGTERM)
         return self.wait_exit()
 
     def kill(self):
+        self.close_proxy()
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()

@@ -133,6 +133,12 @@ def render(method, target, headers, body=b""):
     return f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode("utf-8", "surrogateescape") + body
 
 
+def chunked(body, size):
+    """HTTP's chunked transfer coding."""
+    pieces = [body[at:at + size] for at in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in [*pieces, b""])
+
+
 class Requester:
     """Signed requests to an endpoint, each part of which a test may replace."""
 
@@ -178,9 +184,13 @@ class Requester:
         query = spoil(self.signer.presign(method, target, list(query), signed, expires, when))
         return self.anonymous(method, f"{target}?{query}", {**(headers or {}), **(unsigned or {})}, body)
 
-    def put_chunked(self, path, pieces, *, payload=sigv4.SIGNED_CHUNKS, trailer=None, headers=None, spoil=lambda framed: framed,
-                    decoded_length=None):
-        """An aws-chunked upload; `spoil` may damage the framed body, whose length is then the damaged one's."""
+    def put_chunked(self, path, pieces, **options):
+        return self.exchange(self.build_chunked(path, pieces, **options), "PUT")
+
+    def build_chunked(self, path, pieces, *, payload=sigv4.SIGNED_CHUNKS, trailer=None, headers=None, spoil=lambda framed: framed,
+                      decoded_length=None, http_chunks=None):
+        """The bytes of an aws-chunked upload; `spoil` may damage the framed body, whose length is then the damaged one's.
+        With `http_chunks`, a size, HTTP's own chunks of that size lie around it."""
         when = sigv4.now()
         size = sum(map(len, pieces)) if decoded_length is None else decoded_length
         headers = {"host": self.endpoint.netloc, "content-encoding": "aws-chunked", "x-amz-decoded-content-length": str(size),
@@ -195,5 +205,8 @@ class Requester:
         else:
             framed = self.signer.frame_signed(pieces, seed, when, trailer)
         framed = spoil(framed)
-        signed["content-length"] = str(len(framed))
-        return self.exchange(render("PUT", target, signed, framed), "PUT")
+        if http_chunks:
+            signed["transfer-encoding"], framed = "chunked", chunked(framed, http_chunks)
+        else:
+            signed["content-length"] = str(len(framed))
+        return render("PUT", target, signed, framed)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """AWS Signature Version 4 for S3, small enough to be spoiled on purpose: headers, presigned URLs, signed chunks."""
+import base64
 import datetime
 import hashlib
 import hmac
@@ -70,6 +71,15 @@ class Signer:
                                ("X-Amz-SignedHeaders", ";".join(signed))]
         signature = self.signature(method, path, query, headers, signed, payload_hash, when)
         return encode_query(query) + "&X-Amz-Signature=" + signature
+
+    def signature_v2(self, text):
+        """Signature version 2 of a string to sign."""
+        return base64.b64encode(hmac.new(self.secret_key.encode(), text.encode(), hashlib.sha1).digest()).decode()
+
+    def presign_v2(self, method, resource, expires_at):
+        """The query of an URL of version 2 for a request without x-amz-* headers; `resource` as it is signed."""
+        signature = self.signature_v2(f"{method}\n\n\n{expires_at}\n{resource}")
+        return f"AWSAccessKeyId={encode(self.access_key)}&Expires={expires_at}&Signature={encode(signature)}"
 
     def frame_signed(self, pieces, seed_signature, when, trailer=None):
         """aws-chunked framing of `pieces` (the last one empty) with chunk signatures; `trailer` is a (name, value)."""

@@ -196,6 +196,56 @@ class Multipart(S3Case):
         self.assertEqual((400, "BadDigest"), (answer.status, answer.code))
         self.assertEqual([], self.keys())
 
+    def test_a_composite_checksum_is_taken_without_its_number_of_parts(self):
+        parts = [bytes(PART), b"tail"]
+        for algorithm in ("crc32", "sha256"):
+            value = composite(algorithm, parts)
+            for stated, expected in ((value, 200), (value.split("-")[0], 200), (value.replace("-2", "-3"), 400), (checksum(algorithm, b"x"), 400)):
+                with self.subTest(algorithm=algorithm, stated=stated):
+                    answer = self.with_checksums(algorithm, "COMPOSITE", parts, final=stated)
+                    self.assertEqual(expected, answer.status, answer)
+                    if expected == 400:
+                        self.assertEqual("BadDigest", answer.code)
+                    else:
+                        self.assertEqual((value, "COMPOSITE"), self.returned(algorithm))
+
+    def test_the_object_of_an_upload_without_algorithm_gets_crc64nvme(self):
+        data = [bytes(PART), b"tail"]
+        whole = b"".join(data)
+        crc64nvme = checksum("crc64nvme", whole)
+        for name, stated, code in (("x-amz-checksum-crc64nvme", crc64nvme, None),
+                                   ("x-amz-checksum-crc64nvme", checksum("crc64nvme", b"other"), "BadDigest"),
+                                   ("x-amz-checksum-sha256", checksum("sha256", whole), None), ("x-amz-checksum-type", "FULL_OBJECT", None),
+                                   ("x-amz-checksum-type", "COMPOSITE", "InvalidRequest")):
+            with self.subTest(name=name, stated=stated):
+                upload = self.create()
+                items = "".join(f"<Part><PartNumber>{number}</PartNumber><ETag>{self.part(upload, number, part)}</ETag></Part>"
+                                for number, part in enumerate(data, 1))
+                answer = self.raw("POST", f"/{self.bucket}/m", query=[("uploadId", upload)], headers={name: stated},
+                                  body=f"<CompleteMultipartUpload>{items}</CompleteMultipartUpload>".encode())
+                if code:
+                    self.assertEqual((400, code), (answer.status, answer.code), answer)
+                    continue
+                self.assertEqual((200, crc64nvme), (answer.status, answer.xml.findtext("ChecksumCRC64NVME")), answer)
+                head = self.raw("HEAD", f"/{self.bucket}/m", headers={"x-amz-checksum-mode": "ENABLED"})
+                self.assertEqual((crc64nvme, "FULL_OBJECT"),
+                                 (head.header("x-amz-checksum-crc64nvme"), head.header("x-amz-checksum-type")))
+
+    def test_complete_lists_the_checksum_of_each_composite_part(self):
+        created = self.raw("POST", f"/{self.bucket}/m", query=[("uploads", None)], headers={"x-amz-checksum-algorithm": "SHA256"})
+        upload = created.xml.findtext("UploadId")
+        query = [("partNumber", "1"), ("uploadId", upload)]
+        sha256 = checksum("sha256", b"x")
+        tag = self.raw("PUT", f"/{self.bucket}/m", query=query, body=b"x", headers={"x-amz-checksum-sha256": sha256}).header("etag")
+        for listed, code in (("", "InvalidRequest"), (f"<ChecksumSHA1>{checksum('sha1', b'x')}</ChecksumSHA1>", "BadDigest"),
+                             (f"<ChecksumSHA256>{checksum('sha256', b'y')}</ChecksumSHA256>", "InvalidPart"),
+                             (f"<ChecksumSHA256>{sha256}</ChecksumSHA256><ChecksumSHA1>{checksum('sha1', b'x')}</ChecksumSHA1>", "InvalidArgument"),
+                             (f"<ChecksumSHA256>{sha256}</ChecksumSHA256>", None)):
+            with self.subTest(listed=listed):
+                body = f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{tag}</ETag>{listed}</Part></CompleteMultipartUpload>"
+                answer = self.raw("POST", f"/{self.bucket}/m", query=[("uploadId", upload)], body=body.encode())
+                self.assertEqual((400, code) if code else (200, None), (answer.status, None if answer.status == 200 else answer.code), answer)
+
     def test_types_that_do_not_exist(self):
         for algorithm, kind in (("sha1", "FULL_OBJECT"), ("sha256", "FULL_OBJECT"), ("crc64nvme", "COMPOSITE"), ("md5", "COMPOSITE")):
             answer = self.raw("POST", f"/{self.bucket}/c", query=[("uploads", None)],

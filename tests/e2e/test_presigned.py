@@ -81,6 +81,33 @@ class Presigned(S3Case):
         self.assertEqual(403, answer.status)
         self.assertEqual(b"data", self.body("a"))
 
+    def test_amz_items_of_the_query_count_as_headers(self):
+        """The JavaScript and Ruby SDKs move headers there."""
+        query = [("x-amz-meta-colour", "dark blue"), ("x-amz-checksum-crc32", "AAAAAA=="), ("x-amz-sdk-checksum-algorithm", "CRC32"),
+                 ("X-Amz-Storage-Class", "STANDARD"), ("x-id", "PutObject")]
+        self.assertEqual(200, self.raw.presigned("PUT", self.path, query=query, body=b"new").status)
+        head = self.s3.head_object(Bucket=self.bucket, Key="a")
+        self.assertEqual(({"colour": "dark blue"}, 3), (head["Metadata"], head["ContentLength"]))
+        upload = self.raw.presigned("POST", f"/{self.bucket}/parts", query=[("uploads", None), ("x-amz-meta-k", "v")])
+        self.assertEqual(200, upload.status, upload)
+
+    def test_what_is_refused_as_a_header_is_refused_as_an_item(self):
+        for name, value in (("x-amz-acl", "public-read"), ("X-Amz-Server-Side-Encryption", "AES256"), ("x-amz-tagging", "a=b"),
+                            ("x-amz-storage-class", "GLACIER"), ("x-amz-website-redirect-location", "/x"), ("x-amz-grant-read", "id=1"),
+                            ("x-amz-object-lock-mode", "GOVERNANCE")):
+            answer = self.raw.presigned("PUT", self.path, query=[(name, value)], body=b"new")
+            self.assertEqual((501, "NotImplemented"), (answer.status, answer.code), name)
+        for name, value in (("x-amz-copy-source", f"/{self.bucket}/a"), ("x-amz-meta-a", "1\r\nx-evil: 1"), ("x-amz-meta-a\r\nevil", "1")):
+            answer = self.raw.presigned("PUT", self.path, query=[(name, value)], body=b"new")
+            self.assertEqual(400, answer.status, name)
+        self.assertEqual(b"data", self.body("a"))
+
+    def test_pages_are_sandboxed(self):
+        self.put("page", b"<script>1</script>", ContentType="text/html; charset=utf-8")
+        for key, policy in (("page", "sandbox allow-downloads"), ("a", None)):
+            headers = self.fetch(self.url("get_object", key))[2]
+            self.assertEqual((policy, "nosniff"), (headers["Content-Security-Policy"], headers["X-Content-Type-Options"]))
+
 
 class PresignedTls(Presigned):
     tls = True

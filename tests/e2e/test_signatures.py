@@ -2,10 +2,12 @@
 """Authentication: what a wrong signature, date or key gets, on every operation and with every kind of authentication."""
 import datetime
 import hashlib
+import html
 
 import raw as http
 import sigv4
-from harness import ACCESS_KEY, S3Case
+import harness
+from harness import ACCESS_KEY, S3Case, Server, needs_own_server
 
 MINUTE = datetime.timedelta(minutes=1)
 
@@ -151,6 +153,122 @@ class Signatures(S3Case):
         query = self.raw.signer.presign("GET", self.path, [], {"host": self.endpoint.netloc}, 60)
         good = self.raw.signer.authorize("GET", self.path, [], {"host": self.endpoint.netloc}, sigv4.EMPTY_HASH)
         self.assertEqual(400, self.raw.exchange(http.render("GET", f"{self.path}?{query}", good)).status)
+
+
+    def test_an_empty_region(self):
+        requester = http.Requester(self.endpoint)
+        requester.signer.region = ""
+        self.assertEqual(200, requester("GET", self.path).status)
+
+    def test_a_host_signed_without_its_port(self):
+        when = sigv4.now()
+        signed = self.raw.signer.authorize("GET", self.path, [], {"host": self.endpoint.host}, sigv4.EMPTY_HASH, when)
+        self.assertEqual(200, self.raw.exchange(http.render("GET", self.path, {**signed, "host": self.endpoint.netloc})).status)
+        signed = self.raw.signer.authorize("GET", self.path, [], {"host": "elsewhere"}, sigv4.EMPTY_HASH, when)
+        self.assertEqual(403, self.raw.exchange(http.render("GET", self.path, {**signed, "host": self.endpoint.netloc})).status)
+
+    def test_a_token_of_nobody(self):
+        self.assertEqual("InvalidToken", self.raw("GET", self.path, headers={"x-amz-security-token": "t"}).code)
+        self.assertEqual("InvalidToken", self.raw.presigned("GET", self.path, query=[("X-Amz-Security-Token", "t")]).code)
+
+    def test_a_mismatch_is_explained(self):
+        answer = http.Requester(self.endpoint, secret_key="not the secret key")("GET", self.path)
+        texts = {name: answer.xml.findtext(name) for name in ("StringToSign", "StringToSignBytes", "CanonicalRequest", "CanonicalRequestBytes")}
+        for name in ("StringToSign", "CanonicalRequest"):
+            self.assertEqual(texts[name].encode(), bytes.fromhex(texts[name + "Bytes"]))
+        self.assertTrue(texts["StringToSign"].endswith(sigv4.sha256(texts["CanonicalRequest"].encode())))
+        self.assertEqual(ACCESS_KEY, answer.xml.findtext("AWSAccessKeyId"))
+
+    def test_an_anonymous_head_of_a_bucket_tells_the_region(self):
+        answer = self.raw.anonymous("HEAD", f"/{self.bucket}")
+        self.assertEqual((403, "us-east-1"), (answer.status, answer.header("x-amz-bucket-region")))
+
+
+class VersionTwo(S3Case):
+    """Signature version 2, signed by botocore."""
+
+    def setUp(self):
+        super().setUp()
+        self.v2 = self.endpoint.boto3(signature_version="s3")
+        self.path = f"/{self.bucket}/a"
+
+    def test_operations(self):
+        self.v2.put_object(Bucket=self.bucket, Key="a b/ü+c", Body=b"data", ContentType="text/x", Metadata={"k": "v  w"}, ContentDisposition="inline")
+        got = self.v2.get_object(Bucket=self.bucket, Key="a b/ü+c", ResponseContentLanguage="de, en", Range="bytes=1-2")
+        self.assertEqual((b"at", "de, en", "text/x"), (got["Body"].read(), got["ContentLanguage"], got["ContentType"]))
+        self.v2.copy_object(Bucket=self.bucket, Key="copy", CopySource={"Bucket": self.bucket, "Key": "a b/ü+c"})
+        self.assertEqual(["a b/ü+c", "copy"], [item["Key"] for item in self.v2.list_objects_v2(Bucket=self.bucket)["Contents"]])
+        upload = self.v2.create_multipart_upload(Bucket=self.bucket, Key="parts")["UploadId"]
+        part = self.v2.upload_part(Bucket=self.bucket, Key="parts", UploadId=upload, PartNumber=1, Body=b"x" * 100)
+        self.v2.list_parts(Bucket=self.bucket, Key="parts", UploadId=upload)
+        self.v2.complete_multipart_upload(Bucket=self.bucket, Key="parts", UploadId=upload, MultipartUpload={
+            "Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]})
+        self.v2.delete_objects(Bucket=self.bucket, Delete={"Objects": [{"Key": "copy"}, {"Key": "parts"}]})
+        self.v2.delete_object(Bucket=self.bucket, Key="a b/ü+c")
+        self.assertEqual([], self.keys())
+        self.v2.get_bucket_location(Bucket=self.bucket)
+        self.assertIn(self.bucket, [bucket["Name"] for bucket in self.v2.list_buckets()["Buckets"]])
+
+    def test_urls(self):
+        def fetch(url, method, body=b"", headers=None):
+            return self.raw.anonymous(method, url.split(self.endpoint.netloc, 1)[1], headers, body)
+        url = self.v2.generate_presigned_url("put_object", Params={
+            "Bucket": self.bucket, "Key": "a", "ContentType": "text/x", "Metadata": {"k": "v w"}})
+        self.assertIn("AWSAccessKeyId=", url)
+        self.assertEqual(200, fetch(url, "PUT", b"one").status)
+        head = self.s3.head_object(Bucket=self.bucket, Key="a")
+        self.assertEqual(("text/x", {"k": "v w"}), (head["ContentType"], head["Metadata"]))
+        self.assertEqual(200, fetch(url, "PUT", b"two", {"content-type": "text/x", "x-amz-meta-k": "v w"}).status)
+        self.assertEqual(403, fetch(url, "PUT", b"no", {"content-type": "text/html"}).status)
+        self.assertEqual(403, fetch(url.replace("v%20w", "v%20x"), "PUT", b"no").status)
+        url = self.v2.generate_presigned_url("get_object", Params={"Bucket": self.bucket, "Key": "a", "ResponseContentType": "text/a b"})
+        answer = fetch(url, "GET")
+        self.assertEqual((b"two", "text/a b"), (answer.body, answer.header("content-type")))
+        for spoiled in (url.replace("/a?", "/b?"), url + "&versionId=1", url + "&uploads", url.replace("text%2Fa", "text%2Fb"),
+                        url.replace("Expires=1", "Expires=2"), url.replace("Signature=", "Signature=x")):
+            self.assertIn(fetch(spoiled, "GET").status, (400, 403), spoiled)
+        self.assertEqual(403, fetch(url, "DELETE").status)
+        url = self.v2.generate_presigned_url("get_object", Params={"Bucket": self.bucket, "Key": "a"}, ExpiresIn=-10)
+        self.assertEqual("AccessDenied", fetch(url, "GET").code)
+        url = self.v2.generate_presigned_url("get_object", Params={"Bucket": self.bucket, "Key": "a"}, ExpiresIn=9 * 24 * 3600)
+        self.assertEqual("AuthorizationQueryParametersError", fetch(url, "GET").code)
+
+    def test_what_boto3_presigns_by_default(self):
+        import boto3
+        client = boto3.client("s3", endpoint_url=self.endpoint.url, aws_access_key_id=ACCESS_KEY, aws_secret_access_key=harness.SECRET_KEY,
+                              region_name="us-east-1", verify=self.endpoint.ca)
+        self.put("a", b"data")
+        url = client.generate_presigned_url("get_object", Params={"Bucket": self.bucket, "Key": "a"})
+        self.assertEqual(b"data", self.raw.anonymous("GET", url.split(self.endpoint.netloc, 1)[1]).body)
+
+    def test_streaming_needs_version_4(self):
+        import time
+        self.put("a", b"data")
+        query = self.raw.signer.presign_v2("GET", self.path, int(time.time()) + 60)
+        self.assertEqual(b"data", self.raw.anonymous("GET", f"{self.path}?{query}").body)
+        for payload in (sigv4.SIGNED_CHUNKS, sigv4.SIGNED_CHUNKS_TRAILER, sigv4.UNSIGNED_TRAILER):
+            answer = self.raw.anonymous("PUT", f"{self.path}?{query}", {"x-amz-content-sha256": payload}, b"0\r\n\r\n")
+            self.assertEqual((400, "InvalidRequest"), (answer.status, answer.code))
+
+    def test_the_rename_is_not_covered(self):
+        import time
+        self.put("a", b"data")
+        query = self.raw.signer.presign_v2("PUT", self.path, int(time.time()) + 60)
+        answer = self.raw.anonymous("PUT", f"{self.path}?{query}&renameObject", {"x-amz-rename-source": "b"})
+        self.assertEqual(403, answer.status)
+
+    @needs_own_server
+    def test_it_can_be_switched_off(self):
+        with Server(arguments=["--sigv2", "off"]) as server:
+            harness.boto3_client(server.endpoint).create_bucket(Bucket="bucket-one")
+            old = harness.boto3_client(server.endpoint, signature_version="s3")
+            url = old.generate_presigned_url("list_objects_v2", Params={"Bucket": "bucket-one"})
+            answers = [http.Requester(harness.endpoint_of(server)).anonymous("GET", url.split(f":{server.port}", 1)[1])]
+            answers.append(http.Requester(harness.endpoint_of(server)).anonymous("GET", "/bucket-one", {
+                "date": "Tue, 27 Mar 2007 19:36:42 GMT", "authorization": f"AWS {ACCESS_KEY}:x"}))
+            for answer in answers:
+                self.assertEqual((400, "InvalidRequest"), (answer.status, answer.code))
+                self.assertIn("signature_version='s3v4'", html.unescape(answer.body.decode()))
 
 
 class SignaturesTls(Signatures):

@@ -95,6 +95,86 @@ class Startup(unittest.TestCase):
         with open(path) as file:
             self.assertEqual("years of work", file.read())
 
+    def modes(self, folder):
+        found = {folder: stat.S_IMODE(os.stat(folder).st_mode)}
+        for at, folders, files in os.walk(folder):
+            found |= {os.path.join(at, name): stat.S_IMODE(os.lstat(os.path.join(at, name)).st_mode) for name in folders + files}
+        return found
+
+    def assert_private(self, folder):
+        for path, mode in self.modes(folder).items():
+            self.assertEqual(0o700 if os.path.isdir(path) else 0o600, mode, path)
+
+    def test_the_store_is_the_owners_only(self):
+        for backend in ("auto", "portable"):
+            old = os.umask(0)
+            try:
+                server = Server(arguments=["--io-backend", backend], credentials=False).start()
+            finally:
+                os.umask(old)
+            with open(os.path.join(server.data_dir, "credentials")) as file:
+                access, secret = re.findall(r"^(?:access|secret)_key (\S+)", file.read(), re.MULTILINE)
+            client = harness.boto3_client(server.endpoint, access_key=access, secret_key=secret)
+            client.create_bucket(Bucket="bucket-one")
+            client.put_object(Bucket="bucket-one", Key="k", Body=os.urandom(3 * MIB))
+            self.assert_private(server.data_dir)
+            server.stop()
+            self.assert_private(server.data_dir)
+
+    def test_an_open_store_is_tightened(self):
+        with Server() as server:
+            harness.boto3_client(server.endpoint).create_bucket(Bucket="bucket-one")
+            server.stop()
+            for path in self.modes(server.data_dir):
+                os.chmod(path, 0o777 if os.path.isdir(path) else 0o666)
+            server.start()
+            self.assert_private(server.data_dir)
+            self.assertEqual(1, server.output().count("were open to others"))
+            server.stop()
+            server.start()
+            self.assertEqual(1, server.output().count("were open to others"))
+
+    def test_planted_links_are_refused(self):
+        for name in ("LOCK", "STORE.new", "STORE"):
+            server = Server()
+            os.makedirs(server.data_dir)
+            victim = os.path.join(server.home, "victim")
+            with open(victim, "w") as file:
+                file.write("precious")
+            os.symlink(victim, os.path.join(server.data_dir, name))
+            self.refused(server, name, "symbolic link")
+            with open(victim) as file:
+                self.assertEqual("precious", file.read())
+
+    @harness.needs_root
+    def test_a_directory_of_somebody_else_is_refused(self):
+        server = Server()
+        os.makedirs(server.data_dir)
+        os.chown(server.data_dir, 4321, 4321)
+        self.refused(server, server.data_dir, "belongs to user 4321")
+
+    def test_credentials_that_others_may_change_are_refused(self):
+        for mode in (0o666, 0o644, 0o660):
+            server = Server(credentials=False).start()
+            server.stop()
+            path = os.path.join(server.data_dir, "credentials")
+            os.chmod(path, mode)
+            self.refused(server, path, f"{mode:04o}", "chmod 600")
+            os.chmod(path, 0o600)
+            server.start()
+            server.stop()
+
+    def test_exposure_is_warned_of(self):
+        def listening(address, **options):
+            server = Server(**options)
+            server.command[server.command.index("--listen") + 1] = f"{address}:{server.port}"
+            with server:
+                return server.output()
+        warning = "beyond this machine without TLS"
+        self.assertIn(warning, listening("0.0.0.0"))
+        self.assertNotIn(warning, listening("127.0.0.1"))
+        self.assertNotIn(warning, listening("0.0.0.0", tls=True))
+
     def test_a_data_directory_that_is_a_file(self):
         server = Server()
         with open(server.data_dir, "w"):

@@ -19,6 +19,8 @@ std::string_view to_string(Fault fault) {
       return "write_torn";
     case Fault::write_in_flight:
       return "write_in_flight";
+    case Fault::write_landed_late:
+      return "write_landed_late";
     case Fault::size_dropped:
       return "size_dropped";
     case Fault::entry_kept:
@@ -37,6 +39,8 @@ std::string_view to_string(Fault fault) {
       return "write_error";
     case Fault::sync_error:
       return "sync_error";
+    case Fault::name_error:
+      return "name_error";
     case Fault::stall:
       return "stall";
     case Fault::disk_full:

@@ -14,15 +14,16 @@ namespace fb::sim {
 // Everything that can go wrong in a simulation. Each is counted when it happens, not when it is drawn.
 enum class Fault : uint8_t {
   // crash faults: what a crash does to work that no flush has covered
-  power_loss,       // a node lost its power
-  kill,             // a process was killed
-  sector_kept,      // an unsynced sector survived
-  sector_dropped,   // an unsynced sector fell back to what was durable
-  write_torn,       // of one write some sectors survived and some did not
-  write_in_flight,  // a write was under way at the crash; some, all or none of it was applied
-  size_dropped,     // an unsynced file size fell back
-  entry_kept,       // an unsynced directory operation survived
-  entry_dropped,    // an unsynced directory operation was undone
+  power_loss,         // a node lost its power
+  kill,               // a process was killed
+  sector_kept,        // an unsynced sector survived
+  sector_dropped,     // an unsynced sector fell back to what was durable
+  write_torn,         // of one write some sectors survived and some did not
+  write_in_flight,    // a write was under way at the crash; some, all or none of it was applied
+  write_landed_late,  // a direct write of a killed process landed after its end
+  size_dropped,       // an unsynced file size fell back
+  entry_kept,         // an unsynced directory operation survived
+  entry_dropped,      // an unsynced directory operation was undone
   // media faults
   rot,                // a bit of a synced sector flipped
   misdirected_write,  // acknowledged, but written somewhere else
@@ -30,6 +31,7 @@ enum class Fault : uint8_t {
   read_error,
   write_error,
   sync_error,  // and what it covered stays undurable for good
+  name_error,  // a change of a name or size, or a sync of a directory, failed; it may have happened
   stall,       // an operation took seconds
   disk_full,   // ENOSPC, or a write cut short by the end of space
   // network faults
@@ -64,7 +66,9 @@ struct DiskFaults {
   uint32_t read_error_ppm = 0;
   uint32_t write_error_ppm = 0;
   uint32_t sync_error_ppm = 0;  // of syncs and durable writes
-  uint32_t stall_ppm = 0;       // of all file operations
+  uint32_t name_error_ppm =
+      0;                   // of renames, removals, new folders, truncations, reservations, syncs of folders
+  uint32_t stall_ppm = 0;  // of all file operations
   Duration stall_max = Duration::seconds(5);
   // A bit a FileRole (1 << role): only files of these roles suffer rot, misdirected, lost and failed
   // operations.

@@ -302,18 +302,25 @@ void SimDisk::sync_directory(SimFile& directory) {
   changes_ = std::move(rest);
 }
 
-void SimDisk::finish_in_flight(SimFile& file, uint64_t offset, std::span<const std::byte> data,
-                               CrashKind kind) {
-  data = data.first(fitting(file, offset, data.size()));
+void SimDisk::tear_in_flight(SimFile& file, uint64_t offset, std::span<const std::byte> data) {
   counts_.add(Fault::write_in_flight);
-  if (kind == CrashKind::power_loss) {
-    file.write_torn(offset, data, random_, counts_);
-    return;
-  }
-  // A killed process: the kernel carries on with what it has begun, page by page.
+  file.write_torn(offset, data.first(fitting(file, offset, data.size())), random_, counts_);
+}
+
+void SimDisk::cut_in_flight(SimFile& file, uint64_t offset, std::span<const std::byte> data) {
+  counts_.add(Fault::write_in_flight);
+  data = data.first(fitting(file, offset, data.size()));
   const uint64_t pages = random_.below(data.size() / kPageSize + 2);
   const size_t length = std::min<uint64_t>(data.size(), pages * kPageSize);
   if (length > 0) file.write(offset, data.first(length), false, random_);
+}
+
+// Nobody asks any more whether it is durable, so nobody has seen to it.
+void SimDisk::land(SimFile& file, uint64_t offset, std::span<const std::byte> data) {
+  counts_.add(Fault::write_landed_late);
+  data = data.first(fitting(file, offset, data.size()));
+  const bool kept = options_.power_loss_protection && file.settled(offset, data.size());
+  if (!data.empty()) file.write(offset, data, kept && !omits(file), random_);
 }
 
 std::vector<std::string> SimDisk::lose_power() {
@@ -334,7 +341,6 @@ std::vector<std::string> SimDisk::lose_power() {
   changes_.clear();
   root_->entries = root_->durable_entries;
   walk(root_, [&](const FilePtr& file) {
-    file->locked = false;
     if (file->directory) {
       file->entries = file->durable_entries;
     } else {

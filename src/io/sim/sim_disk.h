@@ -67,8 +67,12 @@ class SimDisk {
   int64_t list(std::string_view path, std::vector<std::string>& names) const;
   int64_t space(std::string_view path, FileSystemSpace& out) const;
 
-  // A write that was under way at a crash.
-  void finish_in_flight(SimFile& file, uint64_t offset, std::span<const std::byte> data, CrashKind kind);
+  // Writes that were under way at a crash. At a power loss, each sector by itself:
+  void tear_in_flight(SimFile& file, uint64_t offset, std::span<const std::byte> data);
+  // Through the page cache, at a kill: the pages that came first.
+  void cut_in_flight(SimFile& file, uint64_t offset, std::span<const std::byte> data);
+  // A direct one, after its process was killed.
+  void land(SimFile& file, uint64_t offset, std::span<const std::byte> data);
   // Everything not durable is kept or lost; called with no process running. What was lost, in lines for the
   // log.
   std::vector<std::string> lose_power();

@@ -34,8 +34,13 @@ class SimFile {
   const uint64_t id;
   const bool directory;
   FileRole role = FileRole::other;
-  std::string name;     // the last name it was given; for reports
-  bool locked = false;  // by a handle of the running process
+  std::string name;  // the last name it was given; for reports
+  // Held by open file descriptions (open_file.h).
+  struct Locks {
+    bool exclusive = false;
+    unsigned shared = 0;
+  };
+  Locks locks;
 
   // Entries as the programs see them, and as they are on the medium.
   std::map<std::string, std::shared_ptr<SimFile>> entries;

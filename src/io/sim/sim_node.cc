@@ -7,12 +7,14 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "io/claim.h"
 #include "io/sim/simulation.h"
 
 namespace fb::sim {
 namespace {
 
 constexpr uint64_t kDiskBytesPerMicrosecond = 2'000;
+constexpr Duration kLandingSoon = Duration::milliseconds(5);
 
 bool is_file_operation(IoKind kind) { return kind <= IoKind::statfs; }
 
@@ -130,6 +132,7 @@ void SimNode::start(Main main) {
   powered_ = true;
   crashed_ = false;
   ++boots_;
+  failures_counted_ = 0;
   changes_ = 0;
   resumptions_ = 0;
   points_ = 0;
@@ -198,6 +201,7 @@ void SimNode::crash(CrashKind kind) {
   detail::teardown_in_progress = false;
   crashed_ = true;
   if (kind == CrashKind::power_loss) {
+    lose_landings();
     for (const std::string& loss : disk_.lose_power()) simulation_.write_log(options_.name + " disk", loss);
     powered_ = false;
   }
@@ -221,26 +225,69 @@ void SimNode::end_turns() {
 
 // What was asked for and not yet answered has happened, or not, or in part; in any order.
 void SimNode::finish_in_flight(CrashKind kind) {
-  std::vector<IoRequest*> under_way;
+  std::vector<Operation> under_way;
   for (const auto& [number, operation] : operations_) {
-    if (changes_disk(*operation.request)) under_way.push_back(operation.request);
+    if (changes_disk(*operation.request)) under_way.push_back(operation);
   }
   if (under_way.empty()) simulation_.note_crash_point("idle");
   for (size_t i = under_way.size(); i > 1; --i) std::swap(under_way[i - 1], under_way[random_.below(i)]);
-  for (IoRequest* request : under_way) {
-    simulation_.note_crash_point(fmt::format("{} {}", kind_name(request->kind), role_name(request->role)));
-    if (is_write(*request)) {
-      const auto handle = handles_.find(request->handle);
-      if (handle == handles_.end() || handle->second.file == nullptr || !handle->second.writable) continue;
-      std::vector<std::byte> gathered;
-      if (request->kind == IoKind::writev) gathered = gather(*request);
-      const std::span<const std::byte> data =
-          request->kind == IoKind::writev ? gathered : std::span(request->data, request->length);
-      disk_.finish_in_flight(*handle->second.file, request->offset, data, kind);
+  for (const Operation& operation : under_way) {
+    IoRequest& request = *operation.request;
+    simulation_.note_crash_point(fmt::format("{} {}", kind_name(request.kind), role_name(request.role)));
+    if (is_write(request)) {
+      finish_write(operation, kind);
     } else if (random_.coin()) {
-      perform(*request);
+      perform(request, operation.open_file.get());
     }
   }
+}
+
+void SimNode::finish_write(const Operation& operation, CrashKind kind) {
+  const OpenFilePtr& open_file = operation.open_file;
+  const IoRequest& request = *operation.request;
+  if (open_file == nullptr || !open_file->writable) return;
+  std::vector<std::byte> gathered;
+  if (request.kind == IoKind::writev) gathered = gather(request);
+  const std::span<const std::byte> data =
+      request.kind == IoKind::writev ? gathered : std::span(request.data, request.length);
+  if (kind == CrashKind::power_loss) {
+    disk_.tear_in_flight(*open_file->file, request.offset, data);
+  } else if (open_file->direct) {
+    land_later(open_file, request.offset, data);
+  } else {
+    disk_.cut_in_flight(*open_file->file, request.offset, data);
+  }
+}
+
+// The drive has it, or the kernel has not come to it and never will.
+void SimNode::land_later(const OpenFilePtr& open_file, uint64_t offset, std::span<const std::byte> data) {
+  if (random_.below(4) == 0) return;
+  simulation_.faults().add(Fault::write_in_flight);
+  const Duration longest = random_.coin() ? kLandingSoon : kLandingMax;
+  const uint64_t number = ++next_landing_;
+  landings_[number] = {open_file, offset, {data.begin(), data.end()}};
+  simulation_.after(Duration::nanoseconds(static_cast<int64_t>(random_.below(longest.ns))),
+                    [this, number] { land(number); });
+}
+
+void SimNode::land(uint64_t number) {
+  const auto found = landings_.find(number);
+  if (found == landings_.end()) return;
+  const Landing& landing = found->second;
+  simulation_.trace(landing.open_file->file->id);
+  simulation_.trace(landing.offset);
+  disk_.land(*landing.open_file->file, landing.offset, landing.data);
+  landings_.erase(found);
+}
+
+// In any order: the power goes while the drive is at them.
+void SimNode::lose_landings() {
+  std::vector<Landing> under_way;
+  for (auto& [number, landing] : landings_) under_way.push_back(std::move(landing));
+  landings_.clear();
+  for (size_t i = under_way.size(); i > 1; --i) std::swap(under_way[i - 1], under_way[random_.below(i)]);
+  for (const Landing& landing : under_way)
+    disk_.tear_in_flight(*landing.open_file->file, landing.offset, landing.data);
 }
 
 // Frames first, then what mains share, then the environments that both refer to.
@@ -250,9 +297,6 @@ void SimNode::end_process() {
   for (const auto& core : cores_) simulation_.forget(*core->env);
   cores_.clear();
   operations_.clear();
-  for (auto& [number, handle] : handles_) {
-    if (handle.locks) handle.file->locked = false;
-  }
   handles_.clear();
   signals_.clear();
   crash_pending_ = false;
@@ -317,7 +361,8 @@ void SimNode::submit(SimEnv& env, IoRequest& request) {
   if (crash_pending_) return;
   const uint64_t number = simulation_.next_operation();
   request.env_word[0] = number;
-  operations_[number] = {&env, &request};
+  const auto handle = handles_.find(request.handle);
+  operations_[number] = {&env, &request, handle == handles_.end() ? nullptr : handle->second.open_file};
   simulation_.trace(number << 8 | static_cast<uint64_t>(request.kind));
   if (request.kind == IoKind::wait_signal) {
     deliver_signals();
@@ -355,7 +400,20 @@ Duration SimNode::file_latency(const IoRequest& request) {
     simulation_.faults().add(Fault::stall);
     latency = latency + Duration::nanoseconds(static_cast<int64_t>(random_.below(faults.stall_max.ns)));
   }
+  if (disk_answers_from_ > simulation_.now()) latency = latency + (disk_answers_from_ - simulation_.now());
   return latency;
+}
+
+void SimNode::freeze_disk(Duration duration) {
+  simulation_.faults().add(Fault::stall);
+  simulation_.write_log(options_.name, "(the disk stands still)");
+  disk_answers_from_ = simulation_.now() + duration;
+}
+
+bool SimNode::fails_as_planned(const IoRequest& request) {
+  const bool is_it =
+      planned_failure_.kind == IoKind::write ? is_write(request) : request.kind == planned_failure_.kind;
+  return is_it && ++failures_counted_ == planned_failure_.n;
 }
 
 void SimNode::run_file_operation(uint64_t number) {
@@ -363,7 +421,15 @@ void SimNode::run_file_operation(uint64_t number) {
   IoRequest& wanted = request(number);
   const bool changes = changes_disk(wanted);
   if (changes && reached(CrashPoint::io_before, ++changes_)) return;
-  const int64_t result = perform(wanted);
+  // Its own reference, since its answer may be a crash.
+  const OpenFilePtr open_file = operations_.at(number).open_file;
+  int64_t result = 0;
+  if (changes && fails_as_planned(wanted)) {
+    if (planned_failure_.happens) (void)perform(wanted, open_file.get());
+    result = -EIO;
+  } else {
+    result = perform_or_fail(wanted, open_file.get());
+  }
   if (changes && reached(CrashPoint::io_after, changes_)) {
     simulation_.note_crash_point(fmt::format("after {} {}", kind_name(wanted.kind), role_name(wanted.role)));
     operations_.erase(number);
@@ -374,56 +440,74 @@ void SimNode::run_file_operation(uint64_t number) {
 
 int64_t SimNode::perform_open(IoRequest& request) {
   const uint32_t flags = request.flags;
-  Handle opened;
+  SimDisk::FilePtr file;
   const SimDisk::OpenFlags how{.create = (flags & O_CREAT) != 0,
                                .exclusive = (flags & O_EXCL) != 0,
                                .truncate = (flags & O_TRUNC) != 0,
                                .directory = (flags & O_DIRECTORY) != 0};
-  if (const int64_t result = disk_.open(request.path, how, request.role, opened.file); result < 0)
-    return result;
-  opened.writable = (flags & O_ACCMODE) != O_RDONLY;
-  if (opened.writable && opened.file->directory) return -EISDIR;
-  opened.direct = (flags & O_DIRECT) != 0 && disk_.options().direct_io;
-  request.direct_granted = opened.direct;
+  if (const int64_t result = disk_.open(request.path, how, request.role, file); result < 0) return result;
+  const bool writable = (flags & O_ACCMODE) != O_RDONLY;
+  if (writable && file->directory) return -EISDIR;
+  request.direct_granted = (flags & O_DIRECT) != 0 && disk_.options().direct_io;
   const int32_t handle = next_handle_++;
-  handles_[handle] = std::move(opened);
+  handles_[handle].open_file = std::make_shared<OpenFile>(std::move(file), request.direct_granted, writable);
   return handle;
 }
 
 int64_t SimNode::perform_close(IoRequest& request) {
   const auto handle = handles_.find(request.handle);
   if (handle == handles_.end()) return -EBADF;
-  if (handle->second.locks) handle->second.file->locked = false;
   handles_.erase(handle);
   return 0;
 }
 
-int64_t SimNode::perform_transfer(IoRequest& request) {
-  const auto found = handles_.find(request.handle);
-  if (found == handles_.end() || found->second.file == nullptr) return -EBADF;
-  const Handle& handle = found->second;
-  if (handle.direct && !is_direct_io(request)) return -EINVAL;
-  simulation_.trace(handle.file->id);
+int64_t SimNode::perform_transfer(IoRequest& request, const OpenFile& open_file) {
+  if (open_file.direct && !is_direct_io(request)) return -EINVAL;
+  simulation_.trace(open_file.file->id);
   simulation_.trace(request.offset);
   if (request.kind == IoKind::read) {
     const std::span<std::byte> data(request.data, request.length);
-    const int64_t count = disk_.read(*handle.file, request.offset, data);
+    const int64_t count = disk_.read(*open_file.file, request.offset, data);
     if (count > 0) simulation_.trace_bytes(data.first(static_cast<size_t>(count)));
     return count;
   }
-  if (!handle.writable) return -EBADF;
+  if (!open_file.writable) return -EBADF;
   std::vector<std::byte> gathered;
   if (request.kind == IoKind::writev) gathered = gather(request);
   const std::span<const std::byte> data =
       request.kind == IoKind::writev ? gathered : std::span(request.data, request.length);
   simulation_.trace_bytes(data);
-  return disk_.write(*handle.file, request.offset, data, (request.flags & IoRequest::kDurable) != 0,
-                     handle.direct);
+  return disk_.write(*open_file.file, request.offset, data, (request.flags & IoRequest::kDurable) != 0,
+                     open_file.direct);
 }
 
-int64_t SimNode::perform(IoRequest& request) {
-  const auto found = handles_.find(request.handle);
-  SimFile* file = found == handles_.end() ? nullptr : found->second.file.get();
+bool SimNode::draws_name_error(const IoRequest& request, const OpenFile* open_file) {
+  switch (request.kind) {
+    case IoKind::sync:
+      if (open_file == nullptr || !open_file->file->directory) return false;
+      break;
+    case IoKind::rename:
+    case IoKind::unlink:
+    case IoKind::make_directory:
+    case IoKind::truncate:
+    case IoKind::allocate:
+      break;
+    default:
+      return false;
+  }
+  return random_.chance(disk_.faults().name_error_ppm);
+}
+
+// A change that failed may have happened all the same; a sync that failed has not.
+int64_t SimNode::perform_or_fail(IoRequest& request, OpenFile* open_file) {
+  if (!draws_name_error(request, open_file)) return perform(request, open_file);
+  simulation_.faults().add(Fault::name_error);
+  if (request.kind != IoKind::sync && random_.coin()) (void)perform(request, open_file);
+  return -EIO;
+}
+
+int64_t SimNode::perform(IoRequest& request, OpenFile* open_file) {
+  SimFile* file = open_file == nullptr ? nullptr : open_file->file.get();
   switch (request.kind) {
     case IoKind::open:
       return perform_open(request);
@@ -432,14 +516,14 @@ int64_t SimNode::perform(IoRequest& request) {
     case IoKind::read:
     case IoKind::write:
     case IoKind::writev:
-      return perform_transfer(request);
+      return file == nullptr ? -EBADF : perform_transfer(request, *open_file);
     case IoKind::sync:
       return file == nullptr ? -EBADF : disk_.sync(*file);
     case IoKind::allocate:
       return file == nullptr ? -EBADF : disk_.allocate(*file, request.offset, request.length);
     case IoKind::truncate:
       if (file == nullptr) return -EBADF;
-      return found->second.writable ? disk_.truncate(*file, request.length) : -EINVAL;
+      return open_file->writable ? disk_.truncate(*file, request.length) : -EINVAL;
     case IoKind::stat: {
       auto& out = *static_cast<FileStat*>(request.out);
       if (file == nullptr) return request.path == nullptr ? -EBADF : disk_.stat(request.path, out);
@@ -454,12 +538,11 @@ int64_t SimNode::perform(IoRequest& request) {
       return disk_.make_directory(request.path);
     case IoKind::list_directory:
       return disk_.list(request.path, *static_cast<std::vector<std::string>*>(request.out));
-    case IoKind::lock:
+    case IoKind::lock: {
+      const bool shared = (request.flags & kSharedLock) != 0;
       if (file == nullptr) return -EBADF;
-      if (file->locked && !found->second.locks) return -EWOULDBLOCK;
-      file->locked = true;
-      found->second.locks = true;
-      return 0;
+      return open_file->lock(shared ? OpenFile::Lock::shared : OpenFile::Lock::exclusive) ? 0 : -EWOULDBLOCK;
+    }
     case IoKind::statfs:
       return disk_.space(request.path, *static_cast<FileSystemSpace*>(request.out));
     default:

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "io/sim/open_file.h"
 #include "io/sim/sim_disk.h"
 #include "io/sim/sim_env.h"
 
@@ -17,9 +18,11 @@ class Simulation;
 // One machine with one disk, and at most one process on it: `cores` SimEnvs that run the same main, as
 // run_cores() does. The disk stays through crashes and restarts. A process ends when every main has ended, or
 // by crash(): then its frames are destroyed where they stand, with env.abandoned() true, and what was under
-// way is finished or not by chance.
+// way is finished or not by chance. Direct writes of a killed process may land up to kLandingMax later, while
+// the next one runs.
 class SimNode {
  public:
+  static constexpr Duration kLandingMax = Duration::seconds(3);
   using Main = std::function<Task<void>(Env&)>;
   struct Options {
     std::string name;
@@ -53,8 +56,19 @@ class SimNode {
   // Crashes by itself when the count, from the start of the process, reaches `n` (from 1).
   void crash_at(CrashPoint point, uint64_t n, CrashKind kind) { planned_ = {point, n, kind}; }
   void forget_planned_crash() { planned_ = {}; }
+  // The n-th change of the disk of one kind (writes of either form are one), from the start of the process,
+  // fails with EIO: `happens` says whether it is done all the same.
+  void fail_at(IoKind kind, uint64_t n, bool happens) { planned_failure_ = {kind, n, happens}; }
+  void forget_planned_failure() { planned_failure_ = {}; }
+  bool failed_as_planned() const {
+    return planned_failure_.n != 0 && failures_counted_ >= planned_failure_.n;
+  }
 
   bool running() const { return !cores_.empty(); }
+  // Nothing that is asked of the disk from now on is answered before that time has passed.
+  void freeze_disk(Duration duration);
+  // Writes of killed processes that have not landed yet.
+  size_t landings() const { return landings_.size(); }
   // What the process waits for, when it seems to hang: "core 0: receive other, 3 timers; ...".
   std::string describe_waiting() const;
   bool powered() const { return powered_; }
@@ -94,13 +108,17 @@ class SimNode {
   struct Operation {
     SimEnv* env;
     IoRequest* request;
+    OpenFilePtr open_file;  // null: of no file, or named by its path
   };
   struct Handle {
-    SimDisk::FilePtr file;
+    OpenFilePtr open_file;
     uint64_t socket = 0;
-    bool direct = false;
-    bool writable = false;
-    bool locks = false;
+  };
+  // A direct write that has outlived its process.
+  struct Landing {
+    OpenFilePtr open_file;
+    uint64_t offset;
+    std::vector<std::byte> data;
   };
   struct Planned {
     CrashPoint point = CrashPoint::resume;
@@ -108,17 +126,30 @@ class SimNode {
     CrashKind kind = CrashKind::kill;
   };
 
+  struct PlannedFailure {
+    IoKind kind = IoKind::write;
+    uint64_t n = 0;  // 0: none
+    bool happens = false;
+  };
+
   static RootTask run_main(const Main& main, Env& env);
   static void start_main(void* core);
+  bool fails_as_planned(const IoRequest& request);
   bool in_turn() const;
   void end_turns();
   Duration file_latency(const IoRequest& request);
   void run_file_operation(uint64_t operation);
-  int64_t perform(IoRequest& request);
+  bool draws_name_error(const IoRequest& request, const OpenFile* open_file);
+  int64_t perform_or_fail(IoRequest& request, OpenFile* open_file);
+  int64_t perform(IoRequest& request, OpenFile* open_file);
   int64_t perform_open(IoRequest& request);
   int64_t perform_close(IoRequest& request);
-  int64_t perform_transfer(IoRequest& request);
+  int64_t perform_transfer(IoRequest& request, const OpenFile& open_file);
   void finish_in_flight(CrashKind kind);
+  void finish_write(const Operation& operation, CrashKind kind);
+  void land_later(const OpenFilePtr& open_file, uint64_t offset, std::span<const std::byte> data);
+  void land(uint64_t number);
+  void lose_landings();
   void deliver_signals();
   void end_process();
   // Whether the planned crash is due at this count; then it is pending.
@@ -133,9 +164,13 @@ class SimNode {
   std::vector<std::unique_ptr<Core>> cores_;
   std::map<uint64_t, Operation> operations_;
   std::map<int32_t, Handle> handles_;
+  std::map<uint64_t, Landing> landings_;
+  uint64_t next_landing_ = 0;
   std::vector<int> signals_;
   int32_t next_handle_ = 3;
   uint64_t boots_ = 0;
+  PlannedFailure planned_failure_;
+  uint64_t failures_counted_ = 0;  // changes of the planned kind
   uint64_t changes_ = 0;
   uint64_t resumptions_ = 0;
   uint64_t points_ = 0;
@@ -143,6 +178,7 @@ class SimNode {
   Planned planned_;
   CrashKind pending_kind_ = CrashKind::kill;
   bool crash_pending_ = false;
+  Instant disk_answers_from_{0};
   bool powered_ = true;
   bool crashed_ = false;
 };

@@ -237,7 +237,7 @@ void UringEnv::prepare(IoRequest& request, io_uring_sqe& sqe) {
 void UringEnv::prepare_file(IoRequest& request, io_uring_sqe& sqe) {
   const auto offset = static_cast<off_t>(request.offset);
   const auto length = static_cast<off_t>(request.length);
-  constexpr mode_t kDirectoryMode = 0755;
+  constexpr mode_t kDirectoryMode = 0700;
   switch (request.kind) {
     case IoKind::open:
       return io_uring_prep_openat(&sqe, AT_FDCWD, request.path, static_cast<int>(request.flags),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// @aws-sdk/client-s3 against the endpoint of the environment. What each request carried is taken down by a middleware,
+// @aws-sdk/client-s3 and minio against the endpoint of the environment. What each request carried is taken down by a middleware,
 // so that a test proves not only that an upload worked but in which form it went.
 import assert from 'node:assert/strict';
 import {createHash, randomBytes} from 'node:crypto';
@@ -12,12 +12,14 @@ import {
   PutObjectCommand, RenameObjectCommand, S3Client, UploadPartCommand, UploadPartCopyCommand, paginateListObjectsV2,
 } from '@aws-sdk/client-s3';
 import {Upload} from '@aws-sdk/lib-storage';
+import * as Minio from 'minio';
 
 const {FB_E2E_ENDPOINT: endpoint, FB_E2E_BUCKET: Bucket} = process.env;
 const credentials = {accessKeyId: process.env.FB_E2E_ACCESS_KEY, secretAccessKey: process.env.FB_E2E_SECRET_KEY};
 const MIB = 1 << 20;
 const version = JSON.parse(readFileSync(new URL('./node_modules/@aws-sdk/client-s3/package.json', import.meta.url))).version;
-console.log(`clients: @aws-sdk/client-s3 ${version}, node ${process.version}`);
+const minioVersion = JSON.parse(readFileSync(new URL('./node_modules/minio/package.json', import.meta.url))).version;
+console.log(`clients: @aws-sdk/client-s3 ${version}, minio ${minioVersion}, node ${process.version}`);
 
 let sent = [];  // the headers of each request, in order
 function client(options = {}) {
@@ -252,4 +254,27 @@ test('deletes', async () => {
   await send(new DeleteObjectCommand({Bucket, Key: 'gone'}));
   await send(new DeleteObjectCommand({Bucket, Key: 'gone'}));
   await refused(send(new GetObjectCommand({Bucket, Key: 'gone'})), 404, 'NoSuchKey');
+});
+
+test('minio: a stream of unknown size, in parts, and one that fits a part', async () => {
+  const {hostname, port, protocol} = new URL(endpoint);
+  const minio = new Minio.Client({endPoint: hostname, port: Number(port), useSSL: protocol === 'https:', region: 'us-east-1',
+    accessKey: credentials.accessKeyId, secretKey: credentials.secretAccessKey, partSize: 5 * MIB});
+  for (const size of [11 * MIB + 3, 1000]) {
+    const data = randomBytes(size);
+    const pieces = async function* () {
+      for (let at = 0; at < size; at += MIB) {
+        yield data.subarray(at, at + MIB);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    };
+    const {etag: tag} = await minio.putObject(Bucket, 'minio', Readable.from(pieces()));
+    assert.match(tag, size > MIB ? /^[0-9a-f]{32}-[23]$/ : /^[0-9a-f]{32}(-1)?$/);
+    const parts = [];
+    for await (const part of await minio.getObject(Bucket, 'minio')) parts.push(part);
+    assert.ok(data.equals(Buffer.concat(parts)));
+    const head = await send(new HeadObjectCommand({Bucket, Key: 'minio', ChecksumMode: 'ENABLED'}));
+    assert.ok(head.ChecksumCRC64NVME, 'an upload without algorithm gets CRC64NVME');
+    assert.equal(head.ChecksumType, 'FULL_OBJECT');
+  }
 });

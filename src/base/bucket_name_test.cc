@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "s3/bucket_name.h"
+#include "base/bucket_name.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 
-namespace fb::s3 {
+namespace fb {
 namespace {
 
 TEST(BucketName, Accepts) {
@@ -49,4 +49,4 @@ TEST(BucketName, Refuses) {
 }
 
 }  // namespace
-}  // namespace fb::s3
+}  // namespace fb

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "s3/bucket_name.h"
+#include "base/bucket_name.h"
 
 #include <algorithm>
 
 #include "base/ascii.h"
 
-namespace fb::s3 {
+namespace fb {
 namespace {
 
 constexpr std::string_view kReservedPrefixes[] = {"xn--", "sthree-", "amzn-s3-demo-"};
@@ -48,4 +48,4 @@ bool is_valid_bucket_name(std::string_view name) {
   return !looks_like_ipv4(name);
 }
 
-}  // namespace fb::s3
+}  // namespace fb

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <string_view>
 
-namespace fb::s3 {
+namespace fb {
 
 constexpr size_t kBucketNameSizeMin = 3;
 constexpr size_t kBucketNameSizeMax = 63;
@@ -14,4 +14,4 @@ constexpr size_t kBucketNameSizeMax = 63;
 // the prefixes and suffixes that AWS keeps for access points, aliases and other kinds of bucket.
 bool is_valid_bucket_name(std::string_view name);
 
-}  // namespace fb::s3
+}  // namespace fb

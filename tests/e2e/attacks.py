@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clients that hold what the server has and do not let go (docs/admission.md), and a well-behaved one beside them.
+
+Each attack is a context manager that has begun when its block does: `with drip_put(target, count=160): ...`.
+"""
+import contextlib
+import http.client
+import os
+import socket
+import ssl
+import threading
+import time
+
+import sigv4
+from harness import MIB
+
+SEGMENT = 536 - 12  # payload of a segment of the smallest kind, with timestamps
+SMALL_WINDOW = 4096  # of a client that does not read: little fits into the kernel
+PAIRS_PAUSE = 0.002
+
+
+class Target:
+    """A server with a bucket `abuse`, and a large object in it."""
+
+    def __init__(self, requester, port, size=8 * MIB):
+        self.raw, self.port = requester, port
+        if requester("PUT", "/abuse").status not in (200, 409):
+            raise AssertionError("the bucket could not be made")
+        body = os.urandom(size)
+        if requester("PUT", "/abuse/large", body=body, payload_hash=sigv4.UNSIGNED).status != 200:
+            raise AssertionError("the large object could not be put")
+
+    def connect(self, window=None):
+        client = socket.socket()
+        client.settimeout(10)
+        if window:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+        client.connect(("127.0.0.1", self.port))
+        return client
+
+    def presigned(self, method, path, headers=()):
+        host = self.raw.endpoint.netloc
+        query = self.raw.signer.presign(method, path, [], {"host": host}, 3600)
+        lines = "".join(f"{name}: {value}\r\n" for name, value in dict(headers).items())
+        return f"{method} {path}?{query} HTTP/1.1\r\nhost: {host}\r\n{lines}\r\n".encode()
+
+
+@contextlib.contextmanager
+def connections(target, count, first, window=None, each_second=b""):
+    """`count` connections that send `first` and read nothing, then `each_second` once a second; closed ones come again."""
+    clients, done = [], threading.Event()
+
+    def send(client, data):
+        client.setblocking(False)
+        with contextlib.suppress(BlockingIOError, ConnectionError, OSError):
+            client.send(data)
+
+    def begin():
+        with contextlib.suppress(OSError):
+            client = target.connect(window)
+            send(client, first)
+            clients.append(client)
+
+    def go_on():
+        while not done.wait(1):
+            for client in clients:
+                if each_second:
+                    send(client, each_second)
+
+    for _ in range(count):
+        begin()
+    dripping = threading.Thread(target=go_on)
+    dripping.start()
+    try:
+        yield clients
+    finally:
+        done.set()
+        dripping.join()
+        for client in clients:
+            client.close()
+
+
+def refusals_unread(target, count, requests=60):
+    """Anonymous requests, one behind the other, whose refusals are larger than they are and that nobody reads. Each is one
+    segment, so that the server never has a part of one, which it would keep elsewhere."""
+    rest = " HTTP/1.1\r\nhost: x\r\n\r\n"
+    begin = "GET /abuse/"
+    request = (begin + '"' * (SEGMENT - len(begin + rest)) + rest).encode()
+    return connections(target, count, request * requests, window=SMALL_WINDOW)
+
+
+def drip_put(target, count, at_once=0):
+    """One presigned URL, 2 MiB declared, `at_once` bytes soon and then 300 bytes a second."""
+    head = target.presigned("PUT", "/abuse/dripped", {"content-length": 2 * MIB})
+    return connections(target, count, head + bytes(at_once), each_second=bytes(300))
+
+
+def get_unread(target, count):
+    """Readers of a large object that do not read."""
+    return connections(target, count, target.presigned("GET", "/abuse/large"), window=SMALL_WINDOW)
+
+
+def declared_xml(target, count):
+    """Heads of XML requests that declare as much as is allowed, and no body."""
+    host = target.raw.endpoint.netloc
+    headers = {"host": host, "content-length": str(4 * MIB), "content-md5": "1B2M2Y8AsgTpgAmY7PhCfg=="}
+    signed = target.raw.signer.authorize("POST", "/abuse", [("delete", "")], headers, sigv4.UNSIGNED)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in signed.items())
+    return connections(target, count, f"POST /abuse?delete= HTTP/1.1\r\n{lines}\r\n".encode())
+
+
+def idle(target, count):
+    """Connections that never send anything."""
+    return connections(target, count, b"")
+
+
+@contextlib.contextmanager
+def half_records(target, count):
+    """TLS handshakes, and then the first half of a record."""
+    context = ssl._create_unverified_context()
+    clients = []
+    with contextlib.ExitStack() as stack:
+        for _ in range(count):
+            with contextlib.suppress(OSError):
+                client = stack.enter_context(context.wrap_socket(target.connect(), server_hostname="localhost"))
+                beneath = socket.socket(fileno=os.dup(client.fileno()))
+                beneath.send(bytes([23, 3, 3, 0x40, 0]) + bytes(8000))
+                clients.append(stack.enter_context(beneath))
+        yield clients
+
+
+class WellBehaved:
+    """Puts and gets one object over one connection, and with every tenth pair over a new one; notes each latency."""
+
+    def __init__(self, target):
+        self.target = target
+        self.body = os.urandom(4096)
+        self.latencies, self.problems = [], []
+        self.connection = None
+
+    def _exchange(self, method, body=b""):
+        request = self.target.raw.build(method, "/abuse/well-behaved", body=body)
+        begun = time.perf_counter()
+        try:
+            if self.connection is None:
+                self.connection = self.target.raw.connect(timeout=60)
+            self.connection.send(request)
+            answer = self.connection.response(method)
+            if answer.status != 200:
+                self.problems.append(f"{method}: {answer}")
+            if answer.header("connection") == "close":
+                self._close()
+        except Exception as error:
+            self.problems.append(f"{method}: {error!r}")
+            self._close()
+        self.latencies.append((time.perf_counter() - begun) * 1000)
+
+    def _close(self):
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+    def run(self, seconds):
+        end = time.monotonic() + seconds
+        for number in range(10_000_000):
+            if time.monotonic() >= end:
+                break
+            if number % 10 == 9:
+                self._close()
+            self._exchange("PUT", self.body)
+            self._exchange("GET")
+            time.sleep(PAIRS_PAUSE)
+        self._close()
+        return self
+
+    def percentile(self, share):
+        return sorted(self.latencies)[min(len(self.latencies) - 1, int(len(self.latencies) * share))]
+
+
+def health_ms(port, timeout=60):
+    begun = time.perf_counter()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    with contextlib.closing(connection):
+        connection.request("GET", "/health")
+        if connection.getresponse().status != 200:
+            raise AssertionError("/health is not well")
+    return (time.perf_counter() - begun) * 1000
