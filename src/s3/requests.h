@@ -19,10 +19,10 @@
 #include "s3/xml_body.h"
 
 // One typed request for each operation that is built. A parser checks all that can be checked without I/O, so
-// that what it returns may be carried out. Parameters that the operation does not take, and those of functions
-// that are not built, have been refused before (parameters.h). Views lead into the
-// request's head and its RouteBuffer, which must outlive the typed request. Nothing is allocated for
-// GetObject, HeadObject and DeleteObject unless the request carries response overrides.
+// that what it returns may be carried out. Parameters that the operation does not take, and those of
+// functions that are not built, have been refused before (parameters.h). Views lead into the request's head
+// and its RouteBuffer, which must outlive the typed request. Nothing is allocated for GetObject, HeadObject
+// and DeleteObject unless the request carries response overrides.
 //
 // What a head says about the body is payload.h's; XML bodies are parsed by xml_body.h once they have been
 // received and verified.
