@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -85,6 +86,7 @@ struct Line {
   std::string name;
   std::string value;
   bool has_value = true;
+  size_t position = 0;  // among the headers and items as they came
 };
 
 bool is_amz(std::string_view name) {
@@ -137,8 +139,12 @@ Result<CanonicalParts> collect_parts(const RequestHead& head) {
       return AuthError::item_not_signed;
     }
   }
-  std::ranges::stable_sort(parts.amz, {}, &Line::name);
-  std::ranges::stable_sort(parts.items, {}, &Line::name);
+  for (size_t i = 0; i < parts.amz.size(); ++i) parts.amz[i].position = i;
+  // Fields of one name stay in their order. Items of one name are refused below.
+  std::ranges::sort(parts.amz, [](const Line& a, const Line& b) {
+    return std::tie(a.name, a.position) < std::tie(b.name, b.position);
+  });
+  std::ranges::sort(parts.items, {}, &Line::name);
   if (std::ranges::adjacent_find(parts.items, {}, &Line::name) != parts.items.end())
     return AuthError::query_malformed;
   return parts;
