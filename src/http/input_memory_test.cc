@@ -24,7 +24,7 @@ TEST(HeldHead, StandsStillFromHoldToEnd) {
   const char* const place = received.text().data();
   HeldHead held;
   held.hold(std::move(received), 4);
-  EXPECT_TRUE(received.empty());
+  EXPECT_TRUE(received.empty());  // NOLINT(bugprone-use-after-move): it promises to be empty then
   EXPECT_TRUE(held.held());
   EXPECT_TRUE(held.contains({place, 4}));
   EXPECT_FALSE(held.contains({place, 5}));
