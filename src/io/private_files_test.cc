@@ -17,6 +17,9 @@ namespace {
 namespace fs = std::filesystem;
 
 class PrivateFiles : public testing::Test {
+ public:
+  ~PrivateFiles() override { fs::remove_all(folder_); }
+
  protected:
   PrivateFiles() {
     std::string name = (fs::temp_directory_path() / "fb-private-XXXXXX").string();
@@ -26,7 +29,6 @@ class PrivateFiles : public testing::Test {
     for (const char* file : {"/STORE", "/LOCK", "/blobs/0/segment"}) std::ofstream(store_ + file) << "x";
     for (const char* entry : {"", "/blobs", "/blobs/0"}) ::chmod((store_ + entry).c_str(), 0755);
   }
-  ~PrivateFiles() override { fs::remove_all(folder_); }
 
   static unsigned mode(const std::string& path) {
     struct stat found{};
