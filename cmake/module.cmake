@@ -32,10 +32,10 @@ function(fb_test target)
 endfunction()
 
 # The same test again, with its clients' bytes cut anywhere (src/http/cut_stream.h).
-function(fb_test_cut target)
+function(fb_test_cut target)  # further arguments go to the test
   if(TARGET ${target})
     string(REGEX REPLACE "_test$" "_test_cut" name ${target})
-    add_test(NAME ${name} COMMAND ${target} --gtest_brief=1 WORKING_DIRECTORY ${CMAKE_BINARY_DIR})
+    add_test(NAME ${name} COMMAND ${target} --gtest_brief=1 ${ARGN} WORKING_DIRECTORY ${CMAKE_BINARY_DIR})
     set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 1800 ENVIRONMENT FB_TEST_SPLIT=each)
   endif()
 endfunction()
