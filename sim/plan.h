@@ -49,7 +49,7 @@ class Plan {
   constexpr bool disk_fails() const {
     return has(FaultClass::media) || has(FaultClass::failing) || has(FaultClass::names);
   }
-  // What was acknowledged may be lost, and every loss is reported.
+  // Acknowledged writes may be lost, and every loss is reported.
   constexpr bool loses() const { return has(FaultClass::media); }
   std::string to_string() const;
   friend constexpr bool operator==(const Plan&, const Plan&) = default;

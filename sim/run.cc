@@ -219,7 +219,7 @@ class Run {
 
   void change_disk() {
     const bool late = world_.answered * 10 > options_.operations * 8;
-    // What came before a server could not start is over for its next life, or for good where bytes are lost.
+    // A server that could not start ends what came before for its next life, or for good if bytes are lost.
     if (restarts_after_damage_ == 0 && !std::exchange(calm_, false)) {
       server_.disk().faults() = disk_faults(world_.plan, late);
       disk_failed_ = disk_failed_ || fails_now();
@@ -322,7 +322,7 @@ class Run {
     if (proceeding() && has_cloud_check()) compare_cloud();
   }
 
-  // What has failed once may be refused until the next start.
+  // An engine may refuse all changes after a failure, until the next start.
   void restart_after_failures() {
     if (world_.plan.disk_fails()) {
       if (server_.running()) {

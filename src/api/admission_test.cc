@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What requests hold of a core's memory, before their bytes come and while they do not: docs/admission.md.
+// The memory of a core that requests hold before their bytes come, and while they do not: docs/admission.md.
 #include "api/api_test_world.h"
 #include "io/scope.h"
 

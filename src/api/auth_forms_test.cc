@@ -21,7 +21,7 @@ bool may_stand_for(const std::string& sent, const std::string& external, const s
   return std::ranges::find(forms, signed_host) != forms.end();
 }
 
-// Of what a request for /abc/k is, if `host` is the name that counts.
+// The content that a request for /abc/k gets, if `host` is the name that counts.
 std::string content_at(std::string_view host, const std::vector<std::string>& domains) {
   return "content of " + std::string(s3::bucket_of_host(host, domains).value_or("")) + "/abc/k";
 }

@@ -24,7 +24,7 @@ namespace fb::api {
 using s3::S3Result;
 
 inline constexpr Duration kCallTimeout = Duration::seconds(60);
-// Who finds no memory waits so long for it, and answers SlowDown then.
+// A request waits so long for memory, and answers SlowDown then.
 inline constexpr Duration kMemoryWaitMax = Duration::seconds(5);
 
 // What one core's request handlers work with.
