@@ -21,7 +21,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!auth) {
     // Only where the target had items of this kind before.
     FB_ASSERT(auth.error().is(AuthError::query_malformed) ||
-              auth.error().is(AuthError::content_sha256_invalid));
+              auth.error().is(AuthError::content_sha256_invalid) ||
+              auth.error().is(AuthError::more_than_one_mechanism));
     return 0;
   }
   const SigningKey key(kFuzzSecret, auth->credential);

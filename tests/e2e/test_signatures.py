@@ -184,12 +184,21 @@ class Signatures(S3Case):
         self.assertEqual((403, "us-east-1"), (answer.status, answer.header("x-amz-bucket-region")))
 
 
+def mend_path(request, **_):
+    """Debian 12's botocore (1.29) signs an operation's own query ("?uploads") twice, once as a part of the path. AWS refuses
+    that as the server does, and later versions do what this does."""
+    if request.auth_path:
+        path = request.auth_path.split("?")[0]
+        request.auth_path = path if path.count("/") > 1 else path + "/"
+
+
 class VersionTwo(S3Case):
     """Signature version 2, signed by botocore."""
 
     def setUp(self):
         super().setUp()
         self.v2 = self.endpoint.boto3(signature_version="s3")
+        self.v2.meta.events.register_first("before-sign.s3", mend_path)
         self.path = f"/{self.bucket}/a"
 
     def test_operations(self):
