@@ -2,6 +2,7 @@
 """What the figures of bench/s3.py are measured with: the server and its peers on core 0, the load on core 1."""
 import contextlib
 import json
+import math
 import os
 import shutil
 import statistics
@@ -16,6 +17,8 @@ import harness
 
 LOAD = os.path.join(HERE, "..", "build", "release", "bench", "fb_s3_load")
 BUCKET = "bench"
+PAIRS = 15
+STUDENT_95 = 2.145  # of 14 degrees of freedom
 PER_REQUEST = {  # metric: what it counts
     "fractalbits_allocations_total": "allocations",
     "fractalbits_io_enters_total": "io_uring_enter calls",
@@ -44,6 +47,23 @@ def cpu_seconds(pid):
     with open(f"/proc/{pid}/stat") as file:
         fields = file.read().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def in_turns(servers, bucket, operation, second_first, **flags):
+    """The rates of two servers that take turns of a second, since a virtual machine's pace changes within seconds. The load is on core 1."""
+    totals = [0, 0]
+    for index in (1, 0, 0, 1) if second_first else (0, 1, 1, 0):
+        server = servers[index]
+        totals[index] += run_load(operation, server.port, bucket, "1", server.output, **{"seconds": 1, **flags})["rps"] / 2
+    return totals
+
+
+def ratio_of_pairs(rates):
+    """The second's rate over the first's, as text: the geometric mean of the pairs, and the 95 % interval by Student's distribution."""
+    logarithms = [math.log(second / first) for first, second in rates]
+    middle = statistics.mean(logarithms)
+    half = STUDENT_95 * statistics.stdev(logarithms) / math.sqrt(PAIRS)
+    return f"{math.exp(middle):.3f} (95 % interval {math.exp(middle - half):.3f} to {math.exp(middle + half):.3f}, {len(logarithms)} pairs)"
 
 
 class Rig:

@@ -7,7 +7,6 @@ through the first server, alternately; then 64 connections put and get objects o
 one without, in pairs. Servers are on core 0 there, the load on core 1.
 """
 import contextlib
-import math
 import os
 import statistics
 import subprocess
@@ -20,9 +19,6 @@ import s3_rig
 from harness import ACCESS_KEY, MIB, SECRET_KEY, Server, boto3_client
 
 KEYS = {"FRACTALBITS_TIER_ACCESS_KEY": ACCESS_KEY, "FRACTALBITS_TIER_SECRET_KEY": SECRET_KEY}
-SMALL_PAIRS = 15
-SMALL_SECONDS = 2
-STUDENT_95 = 2.145  # of 14 degrees of freedom
 
 
 def url(server, action):
@@ -54,25 +50,11 @@ def large(cloud, server, size, pairs):
     print(f"memory: {(server.resident_bytes() - before) / MIB:+.0f} MiB")
 
 
-def rate(server, operation):
-    return s3_rig.run_load(operation, server.port, "bucket", "1", server.output, seconds=SMALL_SECONDS)["rps"]
-
-
 def small(plain, tier):
-    """Pairs in turns, of which each server is first in every other one."""
     for operation in ("put", "get"):
-        for server in (plain, tier):
-            rate(server, operation)
-        logarithms = []
-        for number in range(SMALL_PAIRS):
-            order = (plain, tier) if number % 2 == 0 else (tier, plain)
-            rates = {server: rate(server, operation) for server in order}
-            logarithms.append(math.log(rates[tier] / rates[plain]))
-        middle = statistics.mean(logarithms)
-        half = STUDENT_95 * statistics.stdev(logarithms) / math.sqrt(SMALL_PAIRS)
-        low, high = math.exp(middle - half), math.exp(middle + half)
-        print(f"{operation} of 4 KiB: with a tier {math.exp(middle):.3f} of the rate without (95 % interval {low:.3f} to {high:.3f}, "
-              f"{SMALL_PAIRS} pairs; target: reaches 0.97)", flush=True)
+        s3_rig.in_turns((plain, tier), "bucket", operation, False)
+        ratio = s3_rig.ratio_of_pairs([s3_rig.in_turns((plain, tier), "bucket", operation, number % 2) for number in range(s3_rig.PAIRS)])
+        print(f"{operation} of 4 KiB: with a tier {ratio} of the rate without (target: reaches 0.97)", flush=True)
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   TestRequest sent(text);
   check_claims(sent.head());
-  const EffectiveHead effective(sent.head());
+  const EffectiveHead effective(sent.head(), sent.head().query);
   const size_t own = sent.head().headers.size();
   for (const fb::HeaderField& field : effective.head().headers.subspan(own)) FB_ASSERT(is_possible(field));
 

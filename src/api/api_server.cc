@@ -150,21 +150,23 @@ uint64_t ApiServer::text_bytes() const {
 Task<void> ApiServer::handle(HttpExchange& exchange) {
   const RequestId id = make_request_id(services_.env);
   s3::RouteBuffer buffer;
-  const s3::EffectiveHead effective(exchange.request());
+  const RequestHead& sent = exchange.request();
+  const auto claims = s3::parse_auth(sent);
+  const s3::EffectiveHead effective(sent, claims ? claims->other_query : sent.query);
   Call call{.services = services_,
             .roots = roots_,
             .exchange = exchange,
             .options = options_,
             .head = effective.head(),
             .request_id = {id.data(), id.size()},
-            .host = exchange.request().header("host"),
+            .host = sent.header("host"),
             .copies = copies_,
             .texts = texts_,
             .md5s = md5s_};
   add_request_ids(call);
 
   size_t operation = kOperationUnknown;
-  const auto outcome = co_await process(call, effective.problem(), buffer, operation);
+  const auto outcome = co_await process(call, claims, effective.problem(), buffer, operation);
   int status = exchange.status();
   std::string_view error;
   if (!outcome) {
@@ -185,12 +187,13 @@ Task<void> ApiServer::handle(HttpExchange& exchange) {
 
 // The signature decides over which name the request came, and that name decides the bucket: so authentication
 // comes before routing. A refused request is routed too, by its Host header, for log and metrics only.
-Task<S3Result<void>> ApiServer::process(Call& call, const S3Result<void>& head_problem,
-                                        s3::RouteBuffer& buffer, size_t& operation) {
+Task<S3Result<void>> ApiServer::process(Call& call, const Result<s3::AuthRequest>& claims,
+                                        const S3Result<void>& head_problem, s3::RouteBuffer& buffer,
+                                        size_t& operation) {
   const RequestHead& sent = call.exchange.request();
   FB_CO_CHECK(s3::check_header_section(sent));
   if (auto answer = s3::unsigned_answer(sent, call.host, options_.domains)) co_return *std::move(answer);
-  const auto authenticated = co_await authenticate(call);
+  const auto authenticated = co_await authenticate(call, claims);
   const auto routed = s3::route(call.head, call.host, options_.domains, buffer);
   if (routed) {
     call.route = *routed;
@@ -209,11 +212,10 @@ Task<S3Result<void>> ApiServer::process(Call& call, const S3Result<void>& head_p
   co_return co_await run(call);
 }
 
-Task<S3Result<void>> ApiServer::authenticate(Call& call) {
+Task<S3Result<void>> ApiServer::authenticate(Call& call, const Result<s3::AuthRequest>& claims) {
   const RequestHead& sent = call.exchange.request();
-  auto parsed = s3::parse_auth(sent);
-  if (!parsed) co_return to_failure(parsed.error());
-  call.auth = *parsed;
+  if (!claims) co_return to_failure(claims.error());
+  call.auth = *claims;
   if (call.auth.version == s3::SignatureVersion::v2 && !options_.signature_v2)
     co_return signature_v2_is_off();
   if (call.auth.kind == s3::AuthKind::anonymous) {

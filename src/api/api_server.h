@@ -32,9 +32,10 @@ class ApiServer final : public HttpHandler {
   uint64_t text_bytes() const;
 
  private:
-  Task<S3Result<void>> process(Call& call, const S3Result<void>& head_problem, s3::RouteBuffer& buffer,
+  Task<S3Result<void>> process(Call& call, const Result<s3::AuthRequest>& claims,
+                               const S3Result<void>& head_problem, s3::RouteBuffer& buffer,
                                size_t& operation);
-  Task<S3Result<void>> authenticate(Call& call);
+  Task<S3Result<void>> authenticate(Call& call, const Result<s3::AuthRequest>& claims);
   s3::ServedNames served_names() const { return {options_.domains, options_.external_host}; }
   Task<S3Result<void>> find_bucket(Call& call);
   Task<S3Result<void>> run(Call& call);

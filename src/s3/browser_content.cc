@@ -10,9 +10,9 @@ namespace fb::s3 {
 namespace {
 
 constexpr std::array<std::string_view, 9> kPassive = {
-    "application/octet-stream", "application/json", "application/pdf",
-    "application/gzip",         "application/zip",  "application/x-tar",
-    "binary/octet-stream",      "text/csv",         "text/plain"};
+    "binary/octet-stream", "application/octet-stream", "application/json",  "application/pdf",
+    "application/gzip",    "application/zip",          "application/x-tar", "text/csv",
+    "text/plain"};
 constexpr std::array<std::string_view, 4> kPassiveKinds = {"audio/", "font/", "image/", "video/"};
 
 bool is_type_character(char c) {
@@ -22,6 +22,7 @@ bool is_type_character(char c) {
 }  // namespace
 
 bool may_run_in_browser(std::string_view content_type) {
+  if (std::ranges::find(kPassive, content_type) != kPassive.end()) return false;
   if (content_type.find(',') != content_type.npos) return true;
   const std::string_view essence = ascii_trim(content_type.substr(0, content_type.find(';')));
   if (!std::ranges::all_of(essence, is_type_character)) return true;

@@ -63,22 +63,20 @@ bool is_version_2(QueryView query) { return query.has("AWSAccessKeyId") && query
 
 }  // namespace
 
-EffectiveHead::EffectiveHead(const RequestHead& sent) : sent_(sent) {
+EffectiveHead::EffectiveHead(const RequestHead& sent, std::string_view query) : sent_(sent), head_(sent) {
+  head_.query = query;
+  if (query.empty()) return;
   problem_ = fold();
-  if (!problem_ || folded_.empty()) {
-    folded_.clear();
-    return;
-  }
-  head_ = sent_;
+  if (!problem_) folded_.clear();
+  if (folded_.empty()) return;
   folded_.insert(folded_.begin(), sent_.headers.begin(), sent_.headers.end());
   head_.headers = folded_;
 }
 
 S3Result<void> EffectiveHead::fold() {
-  const QueryView query(sent_.query);
   std::optional<bool> version_2;
   std::array<char, kNameSizeMax> buffer;
-  for (const QueryItem& item : query) {
+  for (const QueryItem& item : QueryView(head_.query)) {
     const auto name = header_name(item, buffer);
     if (!name) {
       if (starts_with_ignoring_case(item.name, kPrefix))
@@ -90,7 +88,7 @@ S3Result<void> EffectiveHead::fold() {
       if (is_left_out(*name)) continue;
     } else {
       if (*name != "content-type" && *name != "content-md5") continue;
-      if (!version_2) version_2 = is_version_2(query);
+      if (!version_2) version_2 = is_version_2(QueryView(sent_.query));
       if (!*version_2 || sent_.has_header(*name)) continue;
     }
     FB_CHECK(add(item, *name));

@@ -33,12 +33,14 @@ namespace fb::s3 {
 // Allocates nothing unless there is such an item.
 class EffectiveHead {
  public:
-  explicit EffectiveHead(const RequestHead& sent);
+  // `query` is what the signature leaves of the query (AuthRequest::other_query), or all of it.
+  EffectiveHead(const RequestHead& sent, std::string_view query);
   EffectiveHead(const EffectiveHead&) = delete;
   EffectiveHead& operator=(const EffectiveHead&) = delete;
 
-  // As sent where there is a problem. Lives as long as this object and the request.
-  const RequestHead& head() const { return folded_.empty() ? sent_ : head_; }
+  // With `query` for its query, and with the headers that were sent where there is a problem. Lives as long
+  // as this object and the request.
+  const RequestHead& head() const { return head_; }
   // Kept until the signature has been found good.
   const S3Result<void>& problem() const { return problem_; }
 

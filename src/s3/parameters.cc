@@ -136,6 +136,24 @@ constexpr size_t kHeaderNameSizeMax =
       return entry.name.size();
     })->name.size();
 
+// Few names have the same size, so that a look-up compares two or three: every request has some.
+struct HeadersBySize {
+  std::array<uint8_t, std::size(kHeaders)> order{};     // indices of kHeaders, by size of the name
+  std::array<uint8_t, kHeaderNameSizeMax + 2> first{};  // by size: the place in `order`
+};
+constexpr HeadersBySize kHeadersBySize = [] {
+  HeadersBySize result;
+  uint8_t place = 0;
+  for (size_t size = 0; size <= kHeaderNameSizeMax; ++size) {
+    result.first[size] = place;
+    for (size_t i = 0; i < std::size(kHeaders); ++i) {
+      if (kHeaders[i].name.size() == size) result.order[place++] = static_cast<uint8_t>(i);
+    }
+  }
+  result.first[kHeaderNameSizeMax + 1] = place;
+  return result;
+}();
+
 // Headers of HTTP that stand for one value, of which a second one would vanish.
 constexpr std::string_view kSingleHeaders[] = {
     "content-disposition", "content-md5", "content-type",        "expires",
@@ -186,11 +204,11 @@ constexpr std::string_view kSelectors[] = {"versionId", "partNumber", "uploadId"
 
 const HeaderParameter* find_header(std::string_view name) {
   if (name.size() > kHeaderNameSizeMax) return nullptr;
-  std::array<char, kHeaderNameSizeMax> buffer;
-  std::ranges::transform(name, buffer.begin(), ascii_lower);
-  const std::string_view lower(buffer.data(), name.size());
-  const auto* const at = std::ranges::lower_bound(kHeaders, lower, {}, &HeaderParameter::name);
-  return at != std::end(kHeaders) && at->name == lower ? at : nullptr;
+  for (size_t at = kHeadersBySize.first[name.size()]; at < kHeadersBySize.first[name.size() + 1]; ++at) {
+    const HeaderParameter& entry = kHeaders[kHeadersBySize.order[at]];
+    if (ascii_iequals(entry.name, name)) return &entry;
+  }
+  return nullptr;
 }
 
 bool is_metadata(std::string_view header) {

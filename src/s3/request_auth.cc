@@ -9,10 +9,10 @@ namespace fb::s3 {
 namespace {
 
 // There are no temporary credentials here, so a token is nobody's. It need not be signed to be refused.
-Result<void> check_security_token(const RequestHead& head) {
+Result<void> check_security_token(const RequestHead& head, const AuthRequest& auth) {
   constexpr std::string_view kToken = "x-amz-security-token";
   if (head.has_header(kToken)) return AuthError::token_unknown;
-  for (const QueryItem& item : QueryView(head.query)) {
+  for (const QueryItem& item : QueryView(auth.other_query)) {
     if (item.name.size() < kToken.size()) continue;
     const bool encoded = item.name.find('%') != std::string_view::npos;
     const std::string decoded = encoded ? decode_query(item.name).value_or("") : std::string();
@@ -27,7 +27,7 @@ Result<void> check_security_token(const RequestHead& head) {
 Result<VerifiedRequest> authenticate_request(const RequestHead& head, const AuthRequest& auth,
                                              std::string_view secret, int64_t now_seconds,
                                              SigningKeyCache& cache, const ServedNames& names) {
-  FB_CHECK(check_security_token(head));
+  FB_CHECK(check_security_token(head, auth));
   for (const std::string_view host : HostForms(head.header("host"), names.external_host)) {
     if (auth.version == SignatureVersion::v2) {
       const auto verified = verify_v2(head, auth, secret, now_seconds, bucket_of_host(host, names.domains));

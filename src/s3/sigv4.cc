@@ -102,30 +102,48 @@ Result<AuthRequest> parse_header_auth(const RequestHead& head, std::string_view 
 struct PresignedParts {
   std::string_view algorithm, credential, date, expires, signed_headers, signature, content_sha256;
   bool version_2 = false;
+  std::string_view others;  // of the query: from the first item that is none of these to the last such item
 
   bool any() const {
     return algorithm.data() != nullptr || credential.data() != nullptr || signature.data() != nullptr;
+  }
+  // Where the value of that item belongs, or null.
+  std::string_view* find(const QueryItem& item) {
+    struct Place {
+      std::string_view name;
+      std::string_view PresignedParts::* value;
+    };
+    static constexpr Place kPlaces[] = {{"X-Amz-Algorithm", &PresignedParts::algorithm},
+                                        {"X-Amz-Credential", &PresignedParts::credential},
+                                        {"X-Amz-Date", &PresignedParts::date},
+                                        {"X-Amz-Expires", &PresignedParts::expires},
+                                        {"X-Amz-SignedHeaders", &PresignedParts::signed_headers},
+                                        {kSignatureQueryName, &PresignedParts::signature},
+                                        {"X-Amz-Content-Sha256", &PresignedParts::content_sha256}};
+    const bool encoded = item.name.find('%') != std::string_view::npos;
+    for (const Place& place : kPlaces) {
+      if (encoded ? item.is(place.name) : item.name == place.name) return &(this->*place.value);
+    }
+    return nullptr;
   }
 };
 
 Result<PresignedParts> find_presigned(std::string_view query) {
   PresignedParts parts;
-  const std::pair<std::string_view, std::string_view*> names[] = {
-      {"X-Amz-Algorithm", &parts.algorithm},
-      {"X-Amz-Credential", &parts.credential},
-      {"X-Amz-Date", &parts.date},
-      {"X-Amz-Expires", &parts.expires},
-      {"X-Amz-SignedHeaders", &parts.signed_headers},
-      {kSignatureQueryName, &parts.signature},
-      {"X-Amz-Content-Sha256", &parts.content_sha256}};
+  const char* others_end = nullptr;
   for (const QueryItem& item : QueryView(query)) {
-    parts.version_2 = parts.version_2 || item.is("AWSAccessKeyId");
-    for (const auto& [name, target] : names) {
-      if (!item.is(name)) continue;
-      if (target->data() != nullptr) return AuthError::query_malformed;
-      *target = item.has_equals ? item.value : item.name.substr(item.name.size());
+    std::string_view* const target = parts.find(item);
+    if (target == nullptr) {
+      parts.version_2 = parts.version_2 || item.is("AWSAccessKeyId");
+      if (parts.others.data() == nullptr) parts.others = query.substr(item.name.data() - query.data());
+      others_end =
+          item.has_equals ? item.value.data() + item.value.size() : item.name.data() + item.name.size();
+      continue;
     }
+    if (target->data() != nullptr) return AuthError::query_malformed;
+    *target = item.has_equals ? item.value : item.name.substr(item.name.size());
   }
+  if (others_end != nullptr) parts.others = parts.others.substr(0, others_end - parts.others.data());
   return parts;
 }
 
@@ -298,14 +316,14 @@ Result<AuthRequest> parse_auth(const RequestHead& head) {
          single_header(head, "authorization", AuthError::header_malformed));
   FB_TRY(const PresignedParts presigned, find_presigned(head.query));
   const bool in_query = presigned.any() || presigned.version_2;
-  if (authorization.data() != nullptr) {
-    if (in_query) return AuthError::more_than_one_mechanism;
-    return parse_header_auth(head, authorization);
-  }
-  if (presigned.any() && presigned.version_2) return AuthError::more_than_one_mechanism;
-  if (presigned.any()) return parse_presigned(head, presigned);
-  if (presigned.version_2) return parse_v2_query(head);
-  return parse_anonymous(head);
+  if (in_query && (authorization.data() != nullptr || (presigned.any() && presigned.version_2)))
+    return AuthError::more_than_one_mechanism;
+  auto auth = authorization.data() != nullptr ? parse_header_auth(head, authorization)
+              : presigned.any()               ? parse_presigned(head, presigned)
+              : presigned.version_2           ? parse_v2_query(head)
+                                              : parse_anonymous(head);
+  if (auth) auth->other_query = presigned.others;
+  return auth;
 }
 
 Result<void> verify(const RequestHead& head, const AuthRequest& auth, const SigningKey& key,

@@ -51,6 +51,8 @@ struct AuthRequest {
   PayloadKind payload = PayloadKind::unsigned_payload;
   Sha256Digest body_sha256{};       // of PayloadKind::hash
   std::string_view content_sha256;  // as it enters the canonical request
+  // The query without the signature's own items at its ends: what else the request asks for.
+  std::string_view other_query;
   // The rest is set for other kinds than anonymous only.
   Credential credential;
   int64_t time_seconds = 0;         // of an URL of version 2: when it expires

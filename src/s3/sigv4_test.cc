@@ -117,6 +117,31 @@ TEST(SigV4, ClaimsAreParsed) {
   EXPECT_EQ(anonymous->kind, AuthKind::anonymous);
 }
 
+TEST(SigV4, WhatTheSignatureLeavesOfAQuery) {
+  const std::string own =
+      "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AK%2F20130524%2Fr%2Fs3%2Faws4_request"
+      "&X-Amz-Date=20130524T000000Z&X-Amz-Expires=60&%58-Amz-SignedHeaders=host&X-Amz-Signature=s";
+  const auto left_of = [](const std::string& query) {
+    const std::string text = "GET /k?" + query + "\nHost: h";
+    TestRequest request{std::string_view(text)};
+    const auto auth = parse_auth(request.head());
+    EXPECT_TRUE(auth) << query;
+    return auth ? std::string(auth->other_query) : "refused";
+  };
+  EXPECT_EQ(left_of(own), "");
+  EXPECT_EQ(left_of("&&" + own + "&&"), "");
+  EXPECT_EQ(left_of("partNumber=1&uploadId=x&" + own), "partNumber=1&uploadId=x");
+  EXPECT_EQ(left_of("&&uploads&" + own + "&"), "uploads");
+  EXPECT_EQ(left_of("uploads=&" + own), "uploads=");
+  EXPECT_EQ(left_of(own + "&x-id=GetObject&X-Amz-Content-Sha256=UNSIGNED-PAYLOAD"), "x-id=GetObject");
+  EXPECT_EQ(left_of("a=1&" + own + "&x-amz-acl=private"), "a=1&" + own + "&x-amz-acl=private")
+      << "between others they stay";
+  EXPECT_EQ(left_of("list-type=2&prefix=a"), "list-type=2&prefix=a");
+  EXPECT_EQ(left_of(""), "");
+  const std::string version_2 = "versionId=&AWSAccessKeyId=a&Expires=1&Signature=s";
+  EXPECT_EQ(left_of(version_2), version_2);
+}
+
 TEST(SigV4, ExplainsWhatItSigned) {
   TestRequest request(kListObjects);
   const auto auth = parse_auth(request.head());

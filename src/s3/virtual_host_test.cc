@@ -84,6 +84,7 @@ TEST(RequestAuth, TokensAreRefusedWhereverTheyStand) {
                            "GET /k?x%2Damz-security-token=\nHost: h"}) {
     TestRequest request(text);
     AuthRequest auth{.kind = AuthKind::header,
+                     .other_query = request.head().query,
                      .credential = *Credential::parse("AK/20130524/r/s3/aws4_request")};
     SigningKeyCache cache(4);
     const auto verified = authenticate_request(request.head(), auth, "secret", 0, cache, {});
