@@ -141,7 +141,8 @@ constexpr uint32_t role(FileRole role) { return 1U << static_cast<unsigned>(role
 
 struct Outcome {
   uint64_t damaged = 0;
-  uint64_t refused = 0;
+  uint64_t refused = 0;  // to open, although no block lost both copies
+  uint64_t excused = 0;  // seeds of which a block lost both copies, so that nothing is promised
   uint64_t faults = 0;
 };
 
@@ -192,7 +193,8 @@ Outcome live_with_faults(uint64_t seed, const sim::DiskFaults& faults) {
   outcome.damaged = model.damaged;
   outcome.faults = world.node.disk().damages().size();
   if ((faults.roles & role(FileRole::journal)) != 0 && met_both_copies(world.node.disk().damages())) {
-    outcome.refused = 1;
+    outcome.refused = 0;
+    outcome.excused = 1;
     return outcome;
   }
   for (const std::string& problem : model.problems) {
@@ -202,11 +204,13 @@ Outcome live_with_faults(uint64_t seed, const sim::DiskFaults& faults) {
 }
 
 Outcome many_seeds(const sim::DiskFaults& faults) {
+  constexpr uint64_t kSeeds = 40;
   Outcome total;
-  for (uint64_t seed = 1; seed <= 40 && !testing::Test::HasFailure(); ++seed) {
+  for (uint64_t seed = 1; seed <= kSeeds && !testing::Test::HasFailure(); ++seed) {
     const Outcome outcome = live_with_faults(seed, faults);
     total.damaged += outcome.damaged;
     total.refused += outcome.refused;
+    total.excused += outcome.excused;
     total.faults += outcome.faults;
   }
   return total;
@@ -232,7 +236,8 @@ TEST(PageFaults, TheLogAndTheTablesStandASingleFault) {
                                         .roles = role(each)});
     EXPECT_GT(outcome.faults, 5U);
     EXPECT_EQ(outcome.damaged, 0U);
-    EXPECT_LE(outcome.refused, 4U);  // two faults in one place
+    EXPECT_LE(outcome.refused, 2U);  // a read error beside a table that a crash has cut
+    EXPECT_LE(outcome.excused, 10U) << "most seeds are to show something";
   }
 }
 

@@ -180,7 +180,9 @@ TEST_P(HttpServerTest, ExpectContinueOfAnEmptyBody) {
            " HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nExpect: 100-continue\r\n\r\n";
   };
   const std::string text = answer({request("/echo"), request("/refuse")});
-  EXPECT_EQ(count_of(text, "HTTP/1.1 100 Continue\r\n"), 1u) << text;
+  // A client that has sent on already does not wait for it.
+  EXPECT_LE(count_of(text, "HTTP/1.1 100 Continue\r\n"), 1u) << text;
+  if (!clients_cut()) EXPECT_EQ(count_of(text, "HTTP/1.1 100 Continue\r\n"), 1u) << text;
   EXPECT_EQ(count_of(text, "HTTP/1.1 200 OK\r\n"), 1u);
   EXPECT_EQ(count_of(text, "HTTP/1.1 403 Forbidden\r\n"), 1u);
   EXPECT_EQ(count_of(text, "Connection: close\r\n"), 1u);
