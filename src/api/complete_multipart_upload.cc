@@ -2,13 +2,14 @@
 // CompleteMultipartUpload: one commit that erases the upload, detaches all its parts and puts the object,
 // whose record takes over the blobs of the parts it lists; the others become garbage in the same step. It is
 // conditional on the version of the upload's record, which every part written changes, so that no part is
-// replaced between reading and naming it, and on what the request demands of the object that is there. Where
-// it fails it begins again and looks which of the two it was; so it does where the parts that it read do not
+// replaced between reading and naming it, and on what the request demands of the object that is there. If
+// it fails it begins again and looks which of the two it was; so it does if the parts that it read do not
 // fit the request, but the upload has changed meanwhile. A repeated Complete finds the object that the
-// first one made, by the upload id in its record.
+// first one made, by the upload id in its record, and succeeds if it asks for just that object.
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 
@@ -132,9 +133,26 @@ Task<S3Result<void>> respond_completed(Call& call, const s3::CompleteMultipartUp
   return respond_xml(call, 200, std::move(document));
 }
 
+// Whether the request would have made this object of its upload: another list of parts, size or checksum must
+// not be answered as if it had been stored.
+bool asks_for(const s3::CompleteMultipartUploadRequest& request, const std::vector<s3::CompletedPart>& wanted,
+              const ObjectRecord& record) {
+  const auto is_part = [](const s3::CompletedPart& part, const RecordPart& stored) {
+    const auto etag = s3::Etag::parse(part.etag);
+    return part.number == stored.number && etag && etag->part_count == 0 && etag->md5 == stored.md5;
+  };
+  if (!std::ranges::equal(wanted, record.parts, is_part)) return false;
+  if (request.object_size && *request.object_size != record.size_bytes) return false;
+  const auto stored = to_checksum_value(record.checksum);
+  if (!request.checksum || !stored || request.checksum->kind != stored->kind()) return true;
+  // That of a composite checksum may end in the number of parts.
+  const std::string_view text = request.checksum->text;
+  return s3::ChecksumValue::parse(stored->kind(), text.substr(0, text.find('-'))) == *stored;
+}
+
 // The upload is gone, or the condition fails: because this same request has completed it before, or truly.
 Task<S3Result<void>> replay(Call& call, const s3::CompleteMultipartUploadRequest& request,
-                            S3Failure failure) {
+                            const std::vector<s3::CompletedPart>& wanted, S3Failure failure) {
   auto found = co_await call.services.names.get(call.context(), call.bucket, Space::objects, request.key);
   if (!found) {
     if (found.error().is(NamespaceError::not_found)) co_return failure;
@@ -143,6 +161,7 @@ Task<S3Result<void>> replay(Call& call, const s3::CompleteMultipartUploadRequest
   found->pin.reset();  // no content is read, and the client may be slow to take the answer
   FB_CO_TRY(const ObjectRecord record, as_s3(ObjectRecord::decode(found->record)));
   if (record.upload_id.empty() || record.upload_id != request.upload_id) co_return failure;
+  if (!asks_for(request, wanted, record)) co_return failure;
   co_return co_await respond_completed(call, request, record);
 }
 
@@ -220,10 +239,10 @@ Task<S3Result<void>> complete_multipart_upload(Call& call) {
     OpenUpload upload;
     if (auto opened = co_await open_upload(call, request.key, request.upload_id, upload); !opened) {
       if (opened.error().error != S3Error::NoSuchUpload) co_return opened.error();
-      co_return co_await replay(call, request, opened.error());
+      co_return co_await replay(call, request, wanted, opened.error());
     }
     if (auto holds = co_await check_condition_early(call, request.condition, request.key); !holds)
-      co_return co_await replay(call, request, holds.error());
+      co_return co_await replay(call, request, wanted, holds.error());
     FB_CO_TRY(const StoredParts stored, co_await read_parts(call, request.upload_id));
     auto record = make_object(request, upload.record, stored, wanted);
     if (!record) {

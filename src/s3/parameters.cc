@@ -180,6 +180,7 @@ constexpr QueryParameter kItems[] = {
     {"encoding-type", QueryOtherwise::passes, {ListObjects, ListObjectsV2, ListMultipartUploads, ListParts}},
     {"fetch-owner", QueryOtherwise::passes, {ListObjectsV2}},
     {"key-marker", QueryOtherwise::in_lists, {ListMultipartUploads}},
+    {"list-type", QueryOtherwise::passes},  // route()'s
     {"marker", QueryOtherwise::in_lists, {ListObjects}},
     {"max-buckets", QueryOtherwise::passes, {ListBuckets}},
     {"max-keys", QueryOtherwise::passes, {ListObjects, ListObjectsV2}},
@@ -309,12 +310,19 @@ S3Failure untaken_item(std::string_view name, const QueryItem& item) {
   return invalid_argument(fmt::format("This operation does not accept {}.", name), name, item.value);
 }
 
-S3Result<void> check_response_item(std::string_view name, const QueryItem& item, Operation operation) {
+// Of a name that may stand once, the first one counts.
+S3Result<void> check_first(std::string_view name, const QueryItem& item, const ParseContext& context) {
+  if (context.route.query.get(name) != item.value) return given_twice(name, item.value);
+  return {};
+}
+
+S3Result<void> check_response_item(std::string_view name, const QueryItem& item,
+                                   const ParseContext& context) {
   const bool known = std::ranges::any_of(
       kSystemHeaders, [&](const SystemHeader& header) { return header.override_item == name; });
   if (!known) return invalid_argument("There is no such response header to set.", name, item.value);
-  if (!kReads.has(operation)) return untaken_item(name, item);
-  return {};
+  if (!kReads.has(context.route.operation)) return untaken_item(name, item);
+  return check_first(name, item, context);
 }
 
 S3Result<void> check_item(const QueryParameter& parameter, const QueryItem& item, Operation operation) {
@@ -326,15 +334,14 @@ S3Result<void> check_item(const QueryParameter& parameter, const QueryItem& item
 
 S3Result<void> check_items(const ParseContext& context) {
   const Operation operation = context.route.operation;
-  std::bitset<std::size(kItems)> seen;
   for (const QueryItem& item : context.route.query) {
     std::array<char, kUriEncodeGrowth * kItemNameSizeMax> decoded;
     if (item.name.size() > decoded.size()) continue;
     const auto size = percent_decode(item.name, UriPart::query, decoded.data());
     if (!size) return S3Error::InvalidURI;
     const std::string_view name(decoded.data(), *size);
-    if (name.starts_with(kResponsePrefix)) {
-      FB_CHECK(check_response_item(name, item, operation));
+    if (ascii_iequals(name.substr(0, kResponsePrefix.size()), kResponsePrefix)) {
+      FB_CHECK(check_response_item(name, item, context));
       continue;
     }
     const auto* const parameter = std::ranges::lower_bound(kItems, name, {}, &QueryParameter::name);
@@ -346,9 +353,7 @@ S3Result<void> check_items(const ParseContext& context) {
       }
       continue;
     }
-    const auto index = static_cast<size_t>(parameter - kItems);
-    if (seen[index] && context.route.query.get(name) != item.value) return given_twice(name, item.value);
-    seen.set(index);
+    FB_CHECK(check_first(name, item, context));
     FB_CHECK(check_item(*parameter, item, operation));
   }
   return {};

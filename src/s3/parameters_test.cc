@@ -50,8 +50,9 @@ TEST(Parameters, HeadersOfOtherOperations) {
 
 TEST(Parameters, QueryItems) {
   EXPECT_EQ(check(kGet, "versionId=abc&partNumber=1&response-expires=0"), "ok") << "the parser's business";
-  for (std::string_view query : {"response-content-typ=x", "response-%63ontent-length=1", "versionid=a",
-                                 "VersionId=a", "uploadID=a", "uploadId=a", "partnumber=1"}) {
+  for (std::string_view query :
+       {"response-content-typ=x", "response-%63ontent-length=1", "Response-Expires=0", "versionid=a",
+        "VersionId=a", "uploadID=a", "uploadId=a", "partnumber=1"}) {
     EXPECT_EQ(check(kGet, query), "InvalidArgument") << query;
   }
   for (std::string_view query : {"versionId=null", "version%49d=a", "partNumber=1", "response-expires=0"})
@@ -65,6 +66,9 @@ TEST(Parameters, QueryItems) {
 TEST(Parameters, GivenTwice) {
   EXPECT_EQ(check(kGet, "versionId=null&versionId=abc"), "InvalidArgument");
   EXPECT_EQ(check(kGet, "versionId=null&versionId=null"), "ok");
+  EXPECT_EQ(check(kGet, "response-expires=1&response-expires=2"), "InvalidArgument");
+  EXPECT_EQ(check(kGet, "response-expires=1&response-%65xpires=1"), "ok");
+  EXPECT_EQ(check(Operation::ListObjectsV2, "list-type=2&list-type=1"), "InvalidArgument");
   EXPECT_EQ(check(kPut, "", {{"Content-MD5", "a"}, {"content-md5", "b"}}), "InvalidArgument");
   EXPECT_EQ(check(kPut, "", {{"x-amz-acl", "private"}, {"x-amz-acl", "private"}}), "ok");
   EXPECT_EQ(check(Operation::CopyObject, "", {{"x-amz-copy-source", "a"}, {"X-Amz-Copy-Source", "b"}}),

@@ -125,7 +125,11 @@ S3Result<Operation> find_operation(const RequestHead& head, Target target, Query
   if (!method) {
     return S3Failure(S3Error::MethodNotAllowed).with("ResourceType", kTypes[static_cast<int>(target)]);
   }
-  FB_TRY(const size_t sub_resource, select_sub_resource(query));
+  // A preflight asks for a resource whatever its query says.
+  size_t sub_resource = 0;
+  if (*method != Method::options) {
+    FB_TRY(sub_resource, select_sub_resource(query));
+  }
   const uint8_t first = kIndex.first[static_cast<int>(target)][static_cast<int>(*method)][sub_resource];
   if (first == kNone) {
     const std::string_view name = kSubResources.names[sub_resource];

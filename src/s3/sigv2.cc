@@ -161,12 +161,19 @@ void append_amz_lines(const std::vector<Line>& lines, std::string& out) {
   }
 }
 
-void append_resource(const RequestHead& head, std::optional<std::string_view> bucket,
+// Whether the path is a bucket alone: "/bucket" or "/bucket/".
+bool is_bucket_alone(std::string_view path) {
+  return path.size() > 1 && path.find('/', 1) >= path.size() - 1;
+}
+
+void append_resource(const RequestHead& head, std::optional<std::string_view> bucket, BucketSlash slash,
                      const std::vector<Line>& items, std::string& out) {
   if (bucket) out.append("/").append(lower(*bucket));
-  out.append(head.path.empty() ? "/" : head.path);
-  // A bucket alone is signed with a slash behind it, as in "bucket.host/".
-  if (!bucket && head.path.size() > 1 && head.path.find('/', 1) == head.path.npos) out.push_back('/');
+  std::string_view path = head.path.empty() ? "/" : head.path;
+  const bool alone = !bucket && is_bucket_alone(path);
+  if (alone && path.ends_with('/')) path.remove_suffix(1);
+  out.append(path);
+  if (alone && slash == BucketSlash::with) out.push_back('/');
   char separator = '?';
   for (const Line& item : items) {
     out.push_back(separator);
@@ -271,7 +278,7 @@ Result<AuthRequest> parse_v2_query(const RequestHead& head) {
 }
 
 Result<std::string> string_to_sign_v2(const RequestHead& head, const AuthRequest& auth,
-                                      std::optional<std::string_view> bucket) {
+                                      std::optional<std::string_view> bucket, BucketSlash slash) {
   FB_TRY(const CanonicalParts parts, collect_parts(head));
   FB_TRY(const std::string md5, header_or_item(head, auth, "content-md5"));
   FB_TRY(const std::string type, header_or_item(head, auth, "content-type"));
@@ -281,7 +288,7 @@ Result<std::string> string_to_sign_v2(const RequestHead& head, const AuthRequest
   if (!by_amz_date) text.append(auth.date);
   text.push_back('\n');
   append_amz_lines(parts.amz, text);
-  append_resource(head, bucket, parts.items, text);
+  append_resource(head, bucket, slash, parts.items, text);
   return text;
 }
 
@@ -294,13 +301,16 @@ Result<void> verify_v2(const RequestHead& head, const AuthRequest& auth, std::st
   FB_ASSERT(auth.kind != AuthKind::anonymous);
   FB_ASSERT(auth.version == SignatureVersion::v2);
   FB_CHECK(check_time_v2(auth, now_seconds));
-  FB_TRY(const std::string text, string_to_sign_v2(head, auth, bucket));
   // In a query '+' stays itself: it belongs to base64, a space does not, and old clients leave it as it is.
   const auto given = auth.kind == AuthKind::presigned ? decode_path(auth.signature)
                                                       : std::optional(std::string(auth.signature));
   if (!given) return AuthError::query_malformed;
-  if (!constant_time_equal(signature_v2(secret, text), *given)) return AuthError::signature_mismatch;
-  return {};
+  for (const BucketSlash slash : {BucketSlash::with, BucketSlash::without}) {
+    FB_TRY(const std::string text, string_to_sign_v2(head, auth, bucket, slash));
+    if (constant_time_equal(signature_v2(secret, text), *given)) return {};
+    if (bucket || !is_bucket_alone(head.path)) break;
+  }
+  return AuthError::signature_mismatch;
 }
 
 }  // namespace fb::s3

@@ -42,9 +42,14 @@ Result<AuthRequest> parse_v2_query(const RequestHead& head);
 Result<void> verify_v2(const RequestHead& head, const AuthRequest& auth, std::string_view secret,
                        int64_t now_seconds, std::optional<std::string_view> bucket);
 
+// A bucket alone is signed "/bucket/" by AWS's SDKs and "/bucket" by others (rclone), whichever of the two is
+// sent. Both verify: they name the same resource.
+enum class BucketSlash : uint8_t { with, without };
+
 // For the answer to a mismatch, and for the signer of tests.
 Result<std::string> string_to_sign_v2(const RequestHead& head, const AuthRequest& auth,
-                                      std::optional<std::string_view> bucket);
+                                      std::optional<std::string_view> bucket,
+                                      BucketSlash slash = BucketSlash::with);
 std::string signature_v2(std::string_view secret, std::string_view string_to_sign);
 
 }  // namespace fb::s3

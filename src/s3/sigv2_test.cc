@@ -153,6 +153,28 @@ TEST_F(SigV2Signed, WhatIsSignedCannotBeChanged) {
   EXPECT_TRUE(sign_and_check(kPut, "x-other", "prefix")) << "prefixes are not signed";
 }
 
+// AWS's SDKs sign a slash behind a bucket alone, rclone does not; both send either.
+TEST_F(SigV2Signed, ABucketAloneWithAndWithoutASlash) {
+  const auto verifies = [](const std::string& path, const std::string& resource) {
+    const std::string date = "Tue, 27 Mar 2007 19:36:42 UTC";
+    const std::string signature = signature_v2(kSecret, "GET\n\n\n" + date + "\n" + resource);
+    const std::string text =
+        "GET " + path + "\nHost: s3.amazonaws.com\nDate: " + date + "\nAuthorization: AWS AK:" + signature;
+    return check(text, kDay).has_value();
+  };
+  for (const std::string path : {"/bucket", "/bucket/"}) {
+    EXPECT_TRUE(verifies(path + "?uploads", "/bucket/?uploads"));
+    EXPECT_TRUE(verifies(path + "?uploads", "/bucket?uploads"));
+    EXPECT_TRUE(verifies(path, "/bucket"));
+    EXPECT_FALSE(verifies(path, "/bucket//"));
+    EXPECT_FALSE(verifies(path, "/other"));
+  }
+  EXPECT_FALSE(verifies("/bucket/key", "/bucket/key/"));
+  EXPECT_FALSE(verifies("/bucket/key/", "/bucket/key"));
+  EXPECT_FALSE(verifies("/bucket//", "/bucket/"));
+  EXPECT_TRUE(verifies("/", "/"));
+}
+
 TEST_F(SigV2Signed, DatesAndTimes) {
   const std::string amz = "GET /b/k\nHost: h\nDate: Tue, 27 Mar 2007 10:00:00 GMT\nx-amz-date: ";
   EXPECT_TRUE(sign_and_check(amz + "Tue, 27 Mar 2007 19:36:42 +0000"));

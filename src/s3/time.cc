@@ -61,8 +61,9 @@ CivilTime to_civil(int64_t unix_seconds) {
           .weekday = static_cast<int>(std::chrono::weekday(day).c_encoding())};
 }
 
-// The zone of an HTTP date, and the two spellings of it in mail, in which some clients sign their Date.
-constexpr std::string_view kUtcNames[] = {"GMT", "-0000", "+0000"};
+// The zone of an HTTP date, its two spellings in mail, and what Go's RFC1123 makes of it (rclone, goamz):
+// clients sign their Date in any of them.
+constexpr std::string_view kUtcNames[] = {"GMT", "-0000", "+0000", "UTC", "UT", "Z"};
 
 // Takes the parts of a date off the front of a text. After the first mismatch everything fails.
 class Scanner {

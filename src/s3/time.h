@@ -21,8 +21,8 @@ char* format_amz_date(int64_t unix_seconds, char* out);  // writes kAmzDateLengt
 std::string format_amz_date(int64_t unix_seconds);
 
 // Fri, 02 Jan 2026 03:04:05 GMT. Parsing takes the three forms of RFC 9110 (IMF-fixdate, RFC 850, asctime),
-// as recipients must, and the first also with a zone of -0000 or +0000; a two-digit year is the latest one at
-// most 50 years after `now_seconds`. The name of the weekday need not fit the date.
+// as recipients must, and the first also with a zone of -0000, +0000, UTC, UT or Z; a two-digit year is the
+// latest one at most 50 years after `now_seconds`. The name of the weekday need not fit the date.
 constexpr size_t kHttpDateLength = 29;
 std::optional<int64_t> parse_http_date(std::string_view text, int64_t now_seconds);
 char* format_http_date(int64_t unix_seconds,

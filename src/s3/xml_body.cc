@@ -85,7 +85,17 @@ std::string_view local_name(const pugi::xml_node& node) {
   return colon == std::string_view::npos ? name : name.substr(colon + 1);
 }
 
-// Parses `body` into `document` and returns its root, which must have that name.
+// Whoever puts text where only elements may stand means something that would vanish.
+S3Result<void> check_no_text(const pugi::xml_node& node) {
+  for (const pugi::xml_node& child : node.children()) {
+    const bool text = child.type() == pugi::node_pcdata || child.type() == pugi::node_cdata;
+    if (text && std::string_view(child.value()).find_first_not_of(kSpace) != std::string_view::npos)
+      return malformed("There is text outside of the elements that hold it.");
+  }
+  return {};
+}
+
+// Parses `body` into `document` and returns its root, which must have that name and holds elements.
 S3Result<pugi::xml_node> parse_document(std::string_view body, size_t size_max, std::string_view root_name,
                                         pugi::xml_document& document) {
   if (body.size() > size_max) {
@@ -94,16 +104,18 @@ S3Result<pugi::xml_node> parse_document(std::string_view body, size_t size_max, 
   }
   if (body.empty()) return S3Error::MissingRequestBodyError;
   FB_CHECK(check_text(body));
-  constexpr unsigned kOptions =
-      pugi::parse_cdata | pugi::parse_escapes | pugi::parse_eol | pugi::parse_ws_pcdata_single;
+  constexpr unsigned kOptions = pugi::parse_cdata | pugi::parse_escapes | pugi::parse_eol |
+                                pugi::parse_ws_pcdata_single | pugi::parse_fragment;
   const pugi::xml_parse_result result =
       document.load_buffer(body.data(), body.size(), kOptions, pugi::encoding_utf8);
   if (!result) return malformed(fmt::format("Byte {}: {}.", result.offset, result.description()));
   const pugi::xml_node root = document.document_element();
   if (local_name(root) != root_name) return malformed(fmt::format("The root must be <{}>.", root_name));
-  for (pugi::xml_node sibling = root.next_sibling(); sibling; sibling = sibling.next_sibling()) {
-    if (sibling.type() == pugi::node_element) return malformed("There is more than one root.");
+  for (const pugi::xml_node& child : document.children()) {
+    if (child.type() == pugi::node_element && child != root) return malformed("There is more than one root.");
   }
+  FB_CHECK(check_no_text(document));
+  FB_CHECK(check_no_text(root));
   return root;
 }
 
@@ -139,6 +151,7 @@ S3Failure unknown_element(const pugi::xml_node& node) {
 
 // Of two elements of a name that may stand once, one would vanish.
 S3Result<void> check_single(const pugi::xml_node& node) {
+  FB_CHECK(check_no_text(node));
   const auto count = std::distance(node.children().begin(), node.children().end());
   if (count > kChildrenMax) return malformed(fmt::format("<{}> has too many elements.", local_name(node)));
   for (const pugi::xml_node& child : node.children()) {

@@ -121,6 +121,12 @@ TEST(DeleteBody, Malformed) {
       "\"file:///etc/passwd\">]><Delete><Object><Key>&x;</Key></Object></Delete>",
       "<Delete><Object><Key><![CDATA[a</Key></Object></Delete>",
       "<Delete><!-- <Object><Key>a</Key></Object></Delete>",
+      "junk<Delete><Object><Key>a</Key></Object></Delete>",
+      "<?xml version=\"1.0\"?>junk<Delete><Object><Key>a</Key></Object></Delete>",
+      "<Delete><Object><Key>a</Key></Object></Delete>tail",
+      "<Delete>text<Object><Key>a</Key></Object></Delete>",
+      "<Delete><Object>text<Key>a</Key></Object></Delete>",
+      "<Delete><Object><Key>a</Key><![CDATA[text]]></Object></Delete>",
   };
   for (std::string_view body : bodies) EXPECT_EQ(code(parse_delete_body(body)), "MalformedXML") << body;
   using namespace std::string_view_literals;

@@ -27,7 +27,7 @@ def encode_path(path):
 
 def encode_query(query):
     """Query items, a list of pairs, in the order and form that are signed; a value of None is sent without `=`."""
-    return "&".join(sorted(f"{encode(key)}={encode(value or '')}" for key, value in query))
+    return "&".join(f"{key}={value}" for key, value in sorted((encode(key), encode(value or "")) for key, value in query))
 
 
 class Signer:

@@ -97,6 +97,27 @@ class Multipart(S3Case):
         self.assertEqual(first["ETag"], self.complete(upload, [(1, tag)])["ETag"])
         self.assertEqual(b"data", self.body("m"))
 
+    def test_complete_again_for_something_else_is_refused(self):
+        upload = self.create()
+        one, two = (self.part(upload, number, body) for number, body in ((1, b"one"), (2, b"two")))
+        self.complete(upload, [(1, one)])
+        path, query = f"/{self.bucket}/m", [("uploadId", upload)]
+
+        def again(parts, headers=None):
+            listed = "".join(f"<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>" for number, tag in parts)
+            body = f"<CompleteMultipartUpload>{listed}</CompleteMultipartUpload>".encode()
+            answer = self.raw("POST", path, query=query, headers=headers or {}, body=body)
+            return answer.status, answer.code
+
+        self.assertEqual((200, None), again([(1, one)]))
+        self.assertEqual((200, None), again([(1, one)], {"x-amz-mp-object-size": "3"}))
+        gone = (404, "NoSuchUpload")
+        for parts in ([(2, two)], [(1, one), (2, two)], [(1, two)], [(7, '"abc"')]):
+            self.assertEqual(gone, again(parts), parts)
+        self.assertEqual(gone, again([(1, one)], {"x-amz-mp-object-size": "99"}))
+        self.assertEqual(gone, again([(1, one)], {"x-amz-checksum-crc64nvme": "AAAAAAAAAAA="}))
+        self.assertEqual(b"one", self.body("m"))
+
     def test_complete_again_does_not_undo_what_came_after(self):
         upload = self.create()
         tag = self.part(upload, 1, b"data")

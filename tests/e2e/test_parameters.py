@@ -110,6 +110,7 @@ QUERY = {
     "versionId": Refused("abc"),
 }
 BODY = {
+    # Checked, then passed over: there is one place, which answers to every region (docs/parameters.md).
     "CreateBucketConfiguration/LocationConstraint": Used("<LocationConstraint>not a region</LocationConstraint>"),
     **dict.fromkeys(("CreateBucketConfiguration/Location", "CreateBucketConfiguration/Location/Type", "CreateBucketConfiguration/Location/Name"),
                     Refused("<Location><Name>usw2-az1</Name><Type>AvailabilityZone</Type></Location>")),

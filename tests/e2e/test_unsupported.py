@@ -40,7 +40,10 @@ class Unsupported(S3Case):
 
     def test_preflights_need_no_signature(self):
         wanted = {"origin": "https://app.example", "access-control-request-method": "PUT"}
-        for path, resource in ((f"/{self.bucket}", "BUCKET"), (f"/{self.bucket}/a", "OBJECT"), ("/nobody-s-bucket/a", "OBJECT")):
+        for path, resource in ((f"/{self.bucket}", "BUCKET"), (f"/{self.bucket}/a", "OBJECT"), ("/nobody-s-bucket/a", "OBJECT"),
+                               (f"/{self.bucket}?list-type=2", "BUCKET"), (f"/{self.bucket}?delete", "BUCKET"),
+                               (f"/{self.bucket}/a?uploads", "OBJECT"), (f"/{self.bucket}/a?partNumber=1&uploadId=x", "OBJECT"),
+                               (f"/{self.bucket}/a?acl&tagging", "OBJECT")):
             answer = self.raw.anonymous("OPTIONS", path, wanted)
             self.assertEqual((403, "AccessForbidden", "CORSResponse: CORS is not enabled for this bucket."),
                              (answer.status, answer.code, answer.xml.findtext("Message")))
