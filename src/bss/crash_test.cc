@@ -6,6 +6,7 @@
 
 #include "bss/test_store.h"
 #include "io/sim/simulation.h"
+#include "io/sim/thinning.h"
 
 namespace fb::bss {
 namespace {
@@ -129,14 +130,14 @@ class BlobCrash : public testing::TestWithParam<Plan> {};
 TEST_P(BlobCrash, AtEveryChangeKeepsWhatWasAcknowledged) {
   const auto [point, kind, setting] = GetParam();
   uint64_t n = 1;
-  while (crash_and_check(n, n, point, kind, 120, setting)) ++n;
+  while (crash_and_check(n, n, point, kind, 120, setting)) n += sim::kThinning;
   EXPECT_GT(n, 60U);
 }
 
 // Longer lives at fewer places: compaction, recycled segments and checkpoints are under way.
 TEST_P(BlobCrash, LateInALongLife) {
   const auto [point, kind, setting] = GetParam();
-  for (uint64_t n = 150; n < 1200; n += 41) {
+  for (uint64_t n = 150; n < 1200; n += 41 * sim::kThinning) {
     if (!crash_and_check(n, n, point, kind, 1500, setting)) break;
   }
 }

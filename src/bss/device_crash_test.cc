@@ -7,6 +7,7 @@
 #include "bss/page_file_test_world.h"
 #include "bss/test_store.h"
 #include "bss/test_world.h"
+#include "io/sim/thinning.h"
 
 namespace fb::bss {
 namespace {
@@ -107,20 +108,20 @@ TEST_P(OnDevice, BlobsAtEveryChange) {
   uint64_t n = 1;
   while (crash_blobs(n, GetParam(), 80)) {
     ASSERT_FALSE(HasFailure());
-    ++n;
+    n += sim::kThinning;
   }
   ASSERT_FALSE(HasFailure());
-  GTEST_LOG_(INFO) << fmt::format("{} crashes", n - 1);
+  GTEST_LOG_(INFO) << fmt::format("{} crashes", n / sim::kThinning);
   EXPECT_GT(n, 100u);
 }
 
 // Longer lives at fewer places: segments are compacted and recycled, checkpoints written.
 TEST_P(OnDevice, BlobsLateInALongLife) {
   uint64_t crashes = 0;
-  for (uint64_t n = 200; n < 1500; n += 97) crashes += crash_blobs(n, GetParam(), 1500);
+  for (uint64_t n = 200; n < 1500; n += 97 * sim::kThinning) crashes += crash_blobs(n, GetParam(), 1500);
   ASSERT_FALSE(HasFailure());
   GTEST_LOG_(INFO) << fmt::format("{} crashes", crashes);
-  EXPECT_GT(crashes, 5u);
+  EXPECT_GT(crashes, 5u / sim::kThinning);
 }
 
 TEST(OnDeviceOnce, TheWorkloadCompactsAndWritesCheckpoints) {
@@ -170,10 +171,10 @@ TEST_P(OnDevice, PagesAtEveryChange) {
   uint64_t n = 1;
   while (crash_pages(n, GetParam(), 80)) {
     ASSERT_FALSE(HasFailure());
-    ++n;
+    n += sim::kThinning;
   }
   ASSERT_FALSE(HasFailure());
-  GTEST_LOG_(INFO) << fmt::format("{} crashes", n - 1);
+  GTEST_LOG_(INFO) << fmt::format("{} crashes", n / sim::kThinning);
   EXPECT_GT(n, 60u);
 }
 

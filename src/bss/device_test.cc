@@ -13,6 +13,7 @@
 #include "bss/device_test_world.h"
 #include "bss/test_world.h"
 #include "io/scope.h"
+#include "io/sim/thinning.h"
 #include "io/sync.h"
 
 namespace fb::bss {
@@ -304,7 +305,7 @@ TEST(DeviceCrash, AtEveryChangeOfTheDisk) {
   uint64_t points = 0;
   for (const CrashPoint point : {CrashPoint::io_before, CrashPoint::io_after}) {
     for (const CrashKind kind : {CrashKind::power_loss, CrashKind::kill}) {
-      for (uint64_t n = 1; crash_at(n, point, kind, 25); ++n) {
+      for (uint64_t n = 1; crash_at(n, point, kind, 25); n += sim::kThinning) {
         ASSERT_FALSE(HasFailure());
         ASSERT_LT(n, 2000u);
         ++points;
@@ -313,7 +314,7 @@ TEST(DeviceCrash, AtEveryChangeOfTheDisk) {
     }
   }
   GTEST_LOG_(INFO) << fmt::format("{} crashes", points);
-  EXPECT_GT(points, 400u);
+  EXPECT_GT(points, 400u / sim::kThinning);
 }
 
 // Made anew over a store: what a crash leaves is the old one whole, none, or the new one.
@@ -323,7 +324,7 @@ TEST(DeviceCrash, AtEveryChangeOfMakingOneOverAnother) {
   uint64_t none_left = 0;
   for (const CrashKind kind : {CrashKind::power_loss, CrashKind::kill}) {
     bool crashed = true;
-    for (uint64_t n = 1; crashed; ++n) {
+    for (uint64_t n = 1; crashed; n += sim::kThinning) {
       World world(n);
       with_device(world, [](Env& env, Device&) -> Task<void> {
         CO_CHECK_OK(co_await write_file(env, path_of("old"), 1, 8192));
@@ -414,7 +415,7 @@ TEST(DeviceMedia, OneCopyOfEachMayBeLostTwoMayNot) {
 // Writes of the table that fail: not acknowledged, and what was acknowledged before stays.
 TEST(DeviceMedia, WritesThatFailAreNotAcknowledged) {
   uint64_t failed = 0;
-  for (uint64_t seed = 1; seed <= 60; ++seed) {
+  for (uint64_t seed = 1; seed <= sim::thinned(60); ++seed) {
     World world(seed);
     Names names;
     std::mt19937_64 random(seed);
@@ -488,7 +489,7 @@ TEST(Device, OtherCoresUseItsFiles) {
 
 // A killed process leaves writes of all its cores behind, each through a description of its own.
 TEST(Device, AStartWaitsForTheWritesOfEveryCore) {
-  constexpr uint64_t kSeeds = 60;
+  constexpr uint64_t kSeeds = sim::thinned(60);
   uint64_t left_some = 0;
   for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
     World world(seed, 2);

@@ -9,6 +9,7 @@
 
 #include "base/safeguard.h"
 #include "bss/test_world.h"
+#include "io/sim/thinning.h"
 
 // For tests that let the n-th change of the disk fail, of every kind and for every n, and then end the
 // process or let it go on; and for those that expect a test to notice that a safeguard is left out.
@@ -31,15 +32,15 @@ struct FailedChange {
   }
 };
 
-// `run` is called for n = 1, 2, ... of each kind until it says that a life ended before the n-th change. How
-// often.
+// `run` is called for n = 1, 2, ... of each kind (thinned out under sanitizers) until it says that a life
+// ended before the n-th change. How many changes that covers.
 inline uint64_t for_every_failed_change(std::initializer_list<IoKind> kinds,
                                         const std::function<bool(const FailedChange&)>& run) {
   uint64_t count = 0;
   for (const IoKind kind : kinds) {
     for (unsigned how = 0; how < 4; ++how) {
       FailedChange change{.kind = kind, .n = 1, .happens = (how & 1) != 0, .power_loss = (how & 2) != 0};
-      while (!testing::Test::HasFailure() && run(change)) ++change.n, ++count;
+      while (!testing::Test::HasFailure() && run(change)) change.n += sim::kThinning, count += sim::kThinning;
     }
   }
   return count;

@@ -146,11 +146,11 @@ void run_seed(uint64_t seed, uint32_t error_ppm) {
 }
 
 TEST(JournalFaults, CrashesAloneNeverKeepItClosed) {
-  for (uint64_t seed = 1; seed <= 150 && !HasFailure(); ++seed) run_seed(seed, 0);
+  for (uint64_t seed = 1; seed <= sim::thinned(150) && !HasFailure(); ++seed) run_seed(seed, 0);
 }
 
 TEST(JournalFaults, FailedWritesAndSyncsWithCrashesLoseNothing) {
-  for (uint64_t seed = 1; seed <= 150 && !HasFailure(); ++seed) run_seed(seed, 40'000);
+  for (uint64_t seed = 1; seed <= sim::thinned(150) && !HasFailure(); ++seed) run_seed(seed, 40'000);
 }
 
 // What a crash leaves of the first groups of a segment that nothing had been written to before.
@@ -168,7 +168,7 @@ void stale_groups_ahead(uint64_t seed) {
 }
 
 TEST(JournalFaults, StaleGroupsOfTheSegmentAheadDoNotKeepItClosed) {
-  for (uint64_t seed = 1; seed <= 200 && !HasFailure(); ++seed) stale_groups_ahead(seed);
+  for (uint64_t seed = 1; seed <= sim::thinned(200) && !HasFailure(); ++seed) stale_groups_ahead(seed);
 }
 
 TEST(JournalFaults, StaleGroupsThatAreNotWipedAreNoticed) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "bss/test_world.h"
+#include "io/sim/thinning.h"
 
 namespace fb {
 namespace {
@@ -111,7 +112,7 @@ TEST(JournalFile, GroupCommitSharesWrites) {
 
 TEST(JournalFile, CrashAtEveryChangeKeepsWhatWasAcknowledged) {
   for (const sim::CrashKind kind : {sim::CrashKind::power_loss, sim::CrashKind::kill}) {
-    for (uint64_t n = 1; n < 160; n += 1) {
+    for (uint64_t n = 1; n < 160; n += sim::kThinning) {
       World world(n);
       uint64_t acknowledged = 0;
       world.node.crash_at(
@@ -209,7 +210,7 @@ void flip_every_byte(World& world, uint64_t acknowledged, uint64_t used_bytes, u
   world.run([&](Env& env) -> Task<void> {
     auto file = co_await File::open(env, path, {.write = true});
     CO_CHECK_OK(file);
-    for (uint64_t at = 0; at < 64 * kKiB; at += at < used_bytes ? 1 : 509) {
+    for (uint64_t at = 0; at < 64 * kKiB; at += (at < used_bytes ? 1 : 509) * sim::kThinning) {
       std::byte original{};
       CO_CHECK_OK(co_await file->read_exactly({&original, 1}, at));
       const std::byte flipped = original ^ std::byte(1 << (at * 5 % 8));
@@ -263,7 +264,7 @@ TEST(JournalFile, BitFlipsAreDetectedOrHarmless) {
     uint64_t dropped = 0;
     flip_every_byte(world, acknowledged, 5 * kJournalBlock, tail_from, refused, dropped);
     if (HasFailure()) return;
-    EXPECT_GT(refused, 150u);
+    EXPECT_GT(refused, 150u / sim::kThinning);
     EXPECT_EQ(dropped > 0, end == End::killed_at_once);
   }
 }

@@ -28,6 +28,7 @@
 #include "bss/failed_change_test_world.h"
 #include "bss/test_store.h"
 #include "io/sim/simulation.h"
+#include "io/sim/thinning.h"
 
 namespace fb::bss {
 namespace {
@@ -451,7 +452,7 @@ void say(const Totals& totals) {
 
 void run_seeds(Faults classes) {
   Totals totals;
-  run_seeds(classes, first_seed(), kSeedsPerRun, totals);
+  run_seeds(classes, first_seed(), sim::thinned(kSeedsPerRun), totals);
   if (classes.has(FaultClass::full)) EXPECT_GT(totals.refused, 0U);
   say(totals);
 }
@@ -471,7 +472,7 @@ TEST(BlobModel, PairsOfFaultClasses) {
       pairs.push_back({static_cast<FaultClass>(i), static_cast<FaultClass>(j)});
   }
   Totals totals;
-  for (uint64_t n = first_seed(); n < first_seed() + kSeedsPerRun; ++n)
+  for (uint64_t n = first_seed(); n < first_seed() + sim::thinned(kSeedsPerRun); ++n)
     run_seeds(pairs[n % pairs.size()], n, 1, totals);
   say(totals);
 }

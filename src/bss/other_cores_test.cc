@@ -14,18 +14,15 @@
 #include "bss/test_store.h"
 #include "bss/test_world.h"
 #include "io/runtime.h"
+#include "io/sim/thinning.h"
 
 namespace fb::bss {
 namespace {
 
 constexpr Duration kMeetingPoll = Duration::microseconds(200);
-#if defined(FB_SANITIZE)
-constexpr uint64_t kSeeds = 4;
-constexpr int kRoundsOfThreads = 200;
-#else
-constexpr uint64_t kSeeds = 8;
-constexpr int kRoundsOfThreads = 500;
-#endif
+constexpr uint64_t kSeeds = sim::thinned(8);
+constexpr uint64_t kRoundSeeds = sim::thinned(6);
+constexpr int kRoundsOfThreads = sim::thinned(500);
 
 BlobStoreOptions small_options(std::string directory, uint32_t shards) {
   BlobStoreOptions options{.directory = std::move(directory), .incarnation = {1}};
@@ -474,13 +471,13 @@ class Churn {
 TEST(BlobOtherCores, ReadWhileSegmentsGoRound) {
   uint64_t reads = 0;
   uint64_t compacted = 0;
-  for (uint64_t seed = 1; seed <= kSeeds && !testing::Test::HasFailure(); ++seed) {
+  for (uint64_t seed = 1; seed <= kRoundSeeds && !testing::Test::HasFailure(); ++seed) {
     SCOPED_TRACE(fmt::format("seed {}", seed));
     const auto cores = static_cast<unsigned>(2 + seed % 2);
     BlobStoreOptions options = small_options("/blobs", cores);
     if (seed % 3 == 0) options.cache_bytes = 0;
     OnAllCores all(options, cores);
-    Churn churn(all, 150);
+    Churn churn(all, 100);
     World world(seed, cores);
     world.simulation.set_switch_chance(seed % 4 < 2 ? 30'000 : 300'000);
     // Some reads take longer than it takes to fill a segment that was recycled.

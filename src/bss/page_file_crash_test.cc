@@ -10,6 +10,8 @@
 #include <tuple>
 #include <vector>
 
+#include "io/sim/thinning.h"
+
 namespace fb {
 namespace {
 
@@ -80,18 +82,18 @@ class PageCrash : public testing::TestWithParam<Plan> {};
 
 TEST_P(PageCrash, AtEveryChangeKeepsWhatWasAcknowledged) {
   uint64_t n = 1;
-  for (bool reached = true; reached; ++n) {
+  for (bool reached = true; reached; n += sim::kThinning) {
     PageModel model;
     reached = crash_and_check(n, GetParam(), 100, model);
     expect_none(model, n);
     if (HasFailure()) return;
   }
-  RecordProperty("crash_points", static_cast<int>(n - 2));
+  RecordProperty("crash_points", static_cast<int>(n / sim::kThinning));
   EXPECT_GT(n, 150U);
 }
 
 TEST_P(PageCrash, LateInALongLife) {
-  for (uint64_t n = 200; n < 2400; n += 53) {
+  for (uint64_t n = 200; n < 2400; n += 53 * sim::kThinning) {
     PageModel model;
     const bool reached = crash_and_check(n, GetParam(), 900, model);
     expect_none(model, n);
@@ -204,7 +206,7 @@ Outcome live_with_faults(uint64_t seed, const sim::DiskFaults& faults) {
 }
 
 Outcome many_seeds(const sim::DiskFaults& faults) {
-  constexpr uint64_t kSeeds = 40;
+  constexpr uint64_t kSeeds = sim::thinned(40);
   Outcome total;
   for (uint64_t seed = 1; seed <= kSeeds && !testing::Test::HasFailure(); ++seed) {
     const Outcome outcome = live_with_faults(seed, faults);

@@ -100,11 +100,11 @@ void run_seed(uint64_t seed, uint32_t error_ppm) {
 }
 
 TEST(PageFaults, CrashesAloneLoseNothing) {
-  for (uint64_t seed = 1; seed <= 100 && !HasFailure(); ++seed) run_seed(seed, 0);
+  for (uint64_t seed = 1; seed <= sim::thinned(100) && !HasFailure(); ++seed) run_seed(seed, 0);
 }
 
 TEST(PageFaults, FailedWritesAndSyncsWithCrashesLoseNothing) {
-  for (uint64_t seed = 1; seed <= 100 && !HasFailure(); ++seed) run_seed(seed, 20'000);
+  for (uint64_t seed = 1; seed <= sim::thinned(100) && !HasFailure(); ++seed) run_seed(seed, 20'000);
 }
 
 TEST(PageFaults, AHeadThatIsBelievedUnwrittenIsNoticed) {

@@ -5,6 +5,7 @@
 
 #include "base/checksum.h"
 #include "bss/page_file_test_world.h"
+#include "io/sim/thinning.h"
 
 namespace fb {
 namespace {
@@ -382,7 +383,7 @@ TEST(PageFile, BitFlipsAreReportedOrHarmless) {
     uint64_t second_copy = 0;
     for (const char* name : {"superblock", "table-0", "table-1", "log-0", "log-1", "pages"}) {
       const std::string path = std::string("/p/") + name;
-      for (uint64_t at = 0;; at += at < 200 ? 5 : 1511) {
+      for (uint64_t at = 0;; at += (at < 200 ? 5 : 1511) * sim::kSeedThinning) {
         const bool is_page = name == std::string_view("pages");
         if (is_page && at > 60 * 4096) break;
         std::string contents;
@@ -425,7 +426,7 @@ TEST(PageFile, BitFlipsAreReportedOrHarmless) {
         if (testing::Test::HasFailure()) return;
       }
     }
-    EXPECT_GT(damaged, 10U);
+    EXPECT_GT(damaged, 10U / sim::kSeedThinning);
     // A first table is only a head: another one is taken without a word.
     if (life != Life::young) EXPECT_GT(second_table, 0U);
     if (life != Life::ended) EXPECT_GT(second_copy, 0U);

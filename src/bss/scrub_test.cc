@@ -6,6 +6,7 @@
 
 #include "bss/test_store.h"
 #include "io/sim/simulation.h"
+#include "io/sim/thinning.h"
 
 namespace fb::bss {
 namespace {
@@ -57,7 +58,7 @@ TEST(Scrub, FindsWhatRottedAndNothingElse) {
   uint64_t rotten = 0;
   uint64_t tables = 0;
   uint64_t others = 0;
-  for (uint64_t seed = 1; seed <= 60; ++seed) {
+  for (uint64_t seed = 1; seed <= sim::thinned(60); ++seed) {
     ScrubWorld world(seed);
     world.fill(120);
     ScrubReport sound;
@@ -161,7 +162,7 @@ TEST(Scrub, Stops) {
 }
 
 TEST(Scrub, WorksBesideWritersAndCompaction) {
-  for (uint64_t seed = 1; seed <= 20; ++seed) {
+  for (uint64_t seed = 1; seed <= sim::thinned(20); ++seed) {
     ScrubWorld world(seed);
     world.fill(100);
     world.run({}, [&](Env& env, BlobFront& front) -> Task<void> {

@@ -5,6 +5,7 @@
 
 #include "bss/test_store.h"
 #include "io/sim/simulation.h"
+#include "io/sim/thinning.h"
 
 namespace fb::bss {
 namespace {
@@ -161,7 +162,7 @@ TEST_F(BlobSpaceTest, BatchesShareWhatIsQueued) {
 
 TEST_F(BlobSpaceTest, FilledUpAndEmptiedTwentyTimes) {
   size_t first = 0;
-  for (int round = 0; round < 20; ++round) {
+  for (int round = 0; round < static_cast<int>(sim::thinned(20)); ++round) {
     with_store([&](Env& env, BlobFront& front) -> Task<void> {
       co_await fill(env, front, 8000);
       co_await check(front);
