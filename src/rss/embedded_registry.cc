@@ -28,7 +28,20 @@ Error from_names(const Error& error) {
 }
 
 constexpr Duration kClaimPoll = Duration::milliseconds(2);
-constexpr Duration kClearTimeout = Duration::seconds(10);
+constexpr Duration kSettleTimeout = Duration::seconds(2);  // of one try
+constexpr Duration kSettlePauseMin = Duration::milliseconds(10);
+constexpr Duration kSettlePauseMax = Duration::seconds(2);
+
+// For a call on another core: a cancellation is its own core's.
+CallContext elsewhere(const CallContext& context) {
+  return {.deadline = context.deadline, .trace_id = context.trace_id};
+}
+
+// Another try would find the same.
+bool is_final(const Error& error) {
+  return error.is(NamespaceError::damaged) || error.is(NamespaceError::tree_not_empty) ||
+         error.is(RootError::damaged);
+}
 
 }  // namespace
 
@@ -39,6 +52,8 @@ class EmbeddedRegistry::NameClaim {
   }
   NameClaim(NameClaim&& other) noexcept
       : owner_(std::exchange(other.owner_, nullptr)), name_(std::move(other.name_)) {}
+  NameClaim& operator=(NameClaim&&) = delete;
+  const std::string& name() const { return name_; }
   ~NameClaim() {
     if (owner_ != nullptr && !detail::teardown_in_progress) owner_->claimed_.erase(name_);
   }
@@ -48,9 +63,20 @@ class EmbeddedRegistry::NameClaim {
   std::string name_;
 };
 
+struct EmbeddedRegistry::Unsettled {
+  std::optional<NameClaim> claimed;  // until it is settled
+  BucketId tree;
+  bool deletes = false;
+  bool record_in_doubt = false;        // creation: a record may be there, of this tree or of another one
+  bool tree_gone = false;              // deletion: durably
+  std::optional<BucketInfo> bucket{};  // creation: which the record names
+  std::optional<Error> failed{};       // it stays as it is
+  bool settled() const { return !claimed.has_value(); }
+};
+
 EmbeddedRegistry::EmbeddedRegistry(Env& env, EmbeddedRegistryGroup& group, NamespaceClient& names,
                                    std::vector<KeyInfo> keys)
-    : env_(env), group_(group), names_(names), caches_mutex_(env) {
+    : env_(env), group_(group), names_(names), settling_(env), caches_mutex_(env) {
   for (KeyInfo& key : keys) {
     std::string name = key.access_key;
     keys_.insert_or_assign(std::move(name), std::move(key));
@@ -87,6 +113,9 @@ Task<Result<std::unique_ptr<EmbeddedRegistry>>> EmbeddedRegistry::open(Env& env,
 }
 
 Task<void> EmbeddedRegistry::close() {
+  stopping_ = true;
+  stop_sleeps_.cancel();
+  co_await settling_.join();
   co_await call_on(env_, kOwnerCore, [&](Env&) -> Task<void> {
     EmbeddedRegistry& owner = *group_.members_[kOwnerCore];
     const auto held = co_await owner.caches_mutex_.acquire();
@@ -181,12 +210,14 @@ Task<Result<BucketInfo>> EmbeddedRegistry::find_bucket(const CallContext&, std::
 Task<Result<BucketInfo>> EmbeddedRegistry::create_bucket(const CallContext& context, std::string_view name,
                                                          std::string_view owner) {
   co_return co_await call_on(env_, kOwnerCore, [&](Env&) {
-    return group_.members_[kOwnerCore]->create_here(context, std::string(name), std::string(owner));
+    return group_.members_[kOwnerCore]->create_here(elsewhere(context), std::string(name),
+                                                    std::string(owner));
   });
 }
 
 Task<Result<EmbeddedRegistry::NameClaim>> EmbeddedRegistry::claim(CallContext context, std::string name) {
   while (claimed_.contains(name)) {
+    if (stopping_) co_return RootError::unavailable;
     if (context.deadline <= env_.now()) co_return RootError::timed_out;
     (void)co_await sleep_for(env_, kClaimPoll);
   }
@@ -196,23 +227,34 @@ Task<Result<EmbeddedRegistry::NameClaim>> EmbeddedRegistry::claim(CallContext co
 Task<Result<BucketInfo>> EmbeddedRegistry::create_here(CallContext context, std::string name,
                                                        std::string owner) {
   if (!is_valid_bucket_name(name)) co_return RootError::name_invalid;
-  FB_CO_TRY(const NameClaim claimed, co_await claim(context, name));
-  if (buckets_.contains(name)) co_return RootError::bucket_exists;
-  if (buckets_.size() + creations_ >= group_.buckets_max_) co_return RootError::limit;
-  ++creations_;
-  auto made = co_await make_bucket(context, name, std::move(owner));
-  --creations_;
-  co_return made;
+  for (;;) {
+    FB_CO_TRY(NameClaim claimed, co_await claim(context, name));
+    const BucketInfo* known = cached_bucket(name);
+    if (known == nullptr) co_return co_await make_bucket(context, std::move(claimed), std::move(owner));
+    // A bucket whose tree is gone is a deletion that has not been ended.
+    const BucketId tree = known->id;
+    const auto looked = co_await names_.tree_statistics(context, tree);
+    if (looked || !looked.error().is(NamespaceError::no_such_tree)) co_return RootError::bucket_exists;
+    (void)begin_to_settle({.claimed = std::move(claimed), .tree = tree, .deletes = true, .tree_gone = true});
+  }
 }
 
-Task<Result<BucketInfo>> EmbeddedRegistry::make_bucket(const CallContext& context, const std::string& name,
+Task<Result<BucketInfo>> EmbeddedRegistry::make_bucket(const CallContext& context, NameClaim claimed,
                                                        std::string owner) {
+  if (buckets_.size() + creations_ >= group_.buckets_max_) co_return RootError::limit;
   const auto number = co_await names_.next_unique_number(context);
   if (!number) co_return from_names(number.error());
-  const BucketInfo bucket{.name = name, .id = {*number}, .created = env_.wall_clock(), .owner = owner};
+  const BucketInfo bucket{
+      .name = claimed.name(), .id = {*number}, .created = env_.wall_clock(), .owner = owner};
+  ++creations_;
   const Result<void> made = co_await names_.create_tree(context, bucket.id);
-  if (!made) co_return from_names(made.error());
-  const std::string key = key_of(name);
+  if (!made) {
+    --creations_;
+    if (made.error().is(NamespaceError::outcome_unknown))
+      (void)begin_to_settle({.claimed = std::move(claimed), .tree = bucket.id});
+    co_return from_names(made.error());
+  }
+  const std::string key = key_of(bucket.name);
   const std::string record = encode_bucket(bucket);
   const auto put = co_await names_.apply(context, kSystemTree,
                                          {.kind = Mutation::Kind::put,
@@ -220,35 +262,126 @@ Task<Result<BucketInfo>> EmbeddedRegistry::make_bucket(const CallContext& contex
                                           .key = key,
                                           .record = record,
                                           .condition = {.kind = Condition::Kind::must_not_exist}});
-  if (!put) {
-    // If it is unknown whether the record is there, the tree stays: the next start finds out.
-    if (!put.error().is(NamespaceError::outcome_unknown))
-      (void)co_await names_.drop_tree({.deadline = env_.now() + kClearTimeout}, bucket.id);
-    co_return from_names(put.error());
+  --creations_;
+  if (put) {
+    co_await tell_all(bucket.name, &bucket);
+    co_return bucket;
   }
-  co_await tell_all(name, &bucket);
+  const bool in_doubt =
+      put.error().is(NamespaceError::outcome_unknown) || put.error().is(NamespaceError::precondition_failed);
+  const std::shared_ptr<Unsettled> change =
+      begin_to_settle({.claimed = std::move(claimed), .tree = bucket.id, .record_in_doubt = in_doubt});
+  co_await wait_settled(context, *change);
+  if (change->failed) co_return *change->failed;
+  if (!change->bucket) co_return from_names(put.error());
+  if (change->bucket->id != bucket.id) co_return RootError::bucket_exists;
   co_return bucket;
 }
 
 Task<Result<void>> EmbeddedRegistry::delete_bucket(const CallContext& context, std::string_view name) {
   co_return co_await call_on(env_, kOwnerCore, [&](Env&) {
-    return group_.members_[kOwnerCore]->delete_here(context, std::string(name));
+    return group_.members_[kOwnerCore]->delete_here(elsewhere(context), std::string(name));
   });
 }
 
 Task<Result<void>> EmbeddedRegistry::delete_here(CallContext context, std::string name) {
-  FB_CO_TRY(const NameClaim claimed, co_await claim(context, name));
+  FB_CO_TRY(NameClaim claimed, co_await claim(context, name));
   const BucketInfo* bucket = cached_bucket(name);
   if (bucket == nullptr) co_return RootError::no_such_bucket;
-  const Result<void> dropped = co_await names_.drop_tree(context, bucket->id);
+  const BucketId tree = bucket->id;
+  const Result<void> dropped = co_await names_.drop_tree(context, tree);
   if (!dropped && dropped.error().is(NamespaceError::tree_not_empty)) co_return RootError::bucket_not_empty;
-  // Gone already: an earlier deletion was cut short between its two steps.
-  if (!dropped && !dropped.error().is(NamespaceError::no_such_tree)) co_return from_names(dropped.error());
-  const std::string key = key_of(name);
-  const auto erased = co_await names_.apply(
-      context, kSystemTree, {.kind = Mutation::Kind::erase, .space = Space::system, .key = key});
-  if (!erased) co_return from_names(erased.error());
+  const bool gone = dropped || dropped.error().is(NamespaceError::no_such_tree);
+  if (!gone && !dropped.error().is(NamespaceError::outcome_unknown)) co_return from_names(dropped.error());
+  const std::shared_ptr<Unsettled> change =
+      begin_to_settle({.claimed = std::move(claimed), .tree = tree, .deletes = true, .tree_gone = gone});
+  co_await wait_settled(context, *change);
+  if (change->failed) co_return *change->failed;
+  // The bucket is gone with its tree: the record that may be left is erased before the name is free again, or
+  // at the next start.
+  if (!change->tree_gone) co_return RootError::unavailable;
+  co_return Result<void>();
+}
+
+std::shared_ptr<EmbeddedRegistry::Unsettled> EmbeddedRegistry::begin_to_settle(Unsettled change) {
+  auto kept = std::make_shared<Unsettled>(std::move(change));
+  settling_.spawn(&settle, this, kept);
+  return kept;
+}
+
+Task<void> EmbeddedRegistry::wait_settled(const CallContext& context, const Unsettled& change) {
+  while (!change.settled() && !stopping_ && !is_over(context, env_.now()))
+    (void)co_await sleep_for(env_, kClaimPoll);
+}
+
+// Until it has come to its end, or the process ends: then the next start finds out. A creation counts until
+// then.
+Task<void> EmbeddedRegistry::settle(EmbeddedRegistry* self, std::shared_ptr<Unsettled> change) {
+  self->creations_ += change->deletes ? 0 : 1;
+  Duration pause = kSettlePauseMin;
+  while (!self->stopping_) {
+    const CallContext context{.deadline = self->env_.now() + kSettleTimeout};
+    Result<void> ended;
+    if (change->deletes) {
+      ended = co_await self->end_deletion(context, *change);
+    } else {
+      ended = co_await self->end_creation(context, *change);
+    }
+    if (ended) break;
+    const bool final = is_final(ended.error());
+    if (final || pause == kSettlePauseMin) {
+      log(self->env_, LogLevel::warn,
+          final ? "registry: a change of a bucket could not be brought to its end"
+                : "registry: a change of a bucket is not at its end yet, trying again",
+          {{"bucket", change->claimed->name()}, {"error", ended.error().to_string()}});
+    }
+    if (final) {
+      const bool not_empty = change->deletes && ended.error().is(NamespaceError::tree_not_empty);
+      change->failed = not_empty ? RootError::bucket_not_empty : RootError::damaged;
+      break;
+    }
+    (void)co_await sleep_for(self->env_, pause, &self->stop_sleeps_);
+    pause = std::min(pause * 2, kSettlePauseMax);
+  }
+  self->creations_ -= change->deletes ? 0 : 1;
+  change->claimed.reset();
+}
+
+// Finds out which record has the name, and drops the tree that was made for it if it is another one.
+Task<Result<void>> EmbeddedRegistry::end_creation(const CallContext& context, Unsettled& change) {
+  const std::string& name = change.claimed->name();
+  if (change.record_in_doubt) {
+    const std::string key = key_of(name);
+    {
+      const auto found = co_await names_.get(context, kSystemTree, Space::system, key);
+      if (!found && !found.error().is(NamespaceError::not_found)) co_return found.error();
+      if (found) {
+        auto bucket = decode_bucket(name, found->record);
+        if (!bucket) co_return RootError::damaged;
+        change.bucket = std::move(*bucket);
+      }
+    }
+    if (change.bucket) co_await tell_all(name, &*change.bucket);
+    change.record_in_doubt = false;
+  }
+  if (change.bucket && change.bucket->id == change.tree) co_return Result<void>();
+  const Result<void> dropped = co_await names_.drop_tree(context, change.tree);
+  if (!dropped && !dropped.error().is(NamespaceError::no_such_tree)) co_return dropped.error();
+  co_return Result<void>();
+}
+
+// As soon as the tree is durably gone there is no bucket for anybody; then the record goes.
+Task<Result<void>> EmbeddedRegistry::end_deletion(const CallContext& context, Unsettled& change) {
+  const std::string& name = change.claimed->name();
+  if (!change.tree_gone) {
+    const Result<void> dropped = co_await names_.drop_tree(context, change.tree);
+    if (!dropped && !dropped.error().is(NamespaceError::no_such_tree)) co_return dropped.error();
+  }
   co_await tell_all(name, nullptr);
+  change.tree_gone = true;
+  const std::string key = key_of(name);
+  FB_CO_CHECK(co_await names_.apply(context, kSystemTree,
+                                    {.kind = Mutation::Kind::erase, .space = Space::system, .key = key}));
   co_return Result<void>();
 }
 

@@ -11,6 +11,7 @@
 #include "client/namespace_client.h"
 #include "client/root_client.h"
 #include "io/env.h"
+#include "io/scope.h"
 #include "io/sync.h"
 
 // The root service of one node: buckets live in the system tree of the local namespace, keys come from the
@@ -24,6 +25,12 @@
 // without a tree, which a crash may leave, is removed at start. Changes are made on core 0, those of one name
 // one after the other, and reach every core's cache before they are answered. A change of one name never
 // waits for one of another: the namespace may take long over either.
+//
+// A change whose outcome is not known (the drive took longer than the caller waits), or that got half way, is
+// settled in the background: a creation reads the record back and drops the tree that no record names; a
+// deletion drops the tree and erases the record, again until both are done. The name stays claimed until
+// then, so a repeated request waits, and finds what has come of it. Caches and records agree whenever no
+// claim is held.
 
 namespace fb {
 
@@ -78,9 +85,15 @@ class EmbeddedRegistry final : public RootClient {
   class NameClaim;
   Task<Result<NameClaim>> claim(CallContext context, std::string name);
   Task<Result<BucketInfo>> create_here(CallContext context, std::string name, std::string owner);
-  Task<Result<BucketInfo>> make_bucket(const CallContext& context, const std::string& name,
-                                       std::string owner);
+  Task<Result<BucketInfo>> make_bucket(const CallContext& context, NameClaim claimed, std::string owner);
   Task<Result<void>> delete_here(CallContext context, std::string name);
+  // A change that its caller may not wait for: embedded_registry.cc.
+  struct Unsettled;
+  std::shared_ptr<Unsettled> begin_to_settle(Unsettled change);
+  Task<void> wait_settled(const CallContext& context, const Unsettled& change);
+  static Task<void> settle(EmbeddedRegistry* self, std::shared_ptr<Unsettled> change);
+  Task<Result<void>> end_creation(const CallContext& context, Unsettled& change);
+  Task<Result<void>> end_deletion(const CallContext& context, Unsettled& change);
   // A bucket, or that there is none, to every core's cache.
   Task<void> tell_all(const std::string& name, const BucketInfo* bucket);
   std::vector<BucketInfo> all_buckets() const;
@@ -94,6 +107,9 @@ class EmbeddedRegistry final : public RootClient {
   // Core 0's.
   std::set<std::string> claimed_;  // names that are being changed
   size_t creations_ = 0;           // under way
+  Scope settling_;
+  CancelSource stop_sleeps_;
+  bool stopping_ = false;
   // While caches are told, or a new one is filled: held for a message to each core and its answer.
   AsyncMutex caches_mutex_;
   bool closed_ = false;

@@ -5,6 +5,7 @@
 
 #include <map>
 
+#include "nss/doubtful_names.h"
 #include "nss/nss_test_world.h"
 #include "rss/bucket_record.h"
 
@@ -282,49 +283,19 @@ Task<void> run_cores_of(Env& env, Shared& shared, std::function<Task<void>(Core&
 }
 
 // The namespace takes long over dropping one tree.
-class SlowDrops final : public NamespaceClient {
+class SlowDrops final : public ForwardedNames {
  public:
-  SlowDrops(Env& env, NamespaceClient& names) : env_(env), names_(names) {}
+  SlowDrops(Env& env, NamespaceClient& names) : ForwardedNames(names), env_(env) {}
   BucketId slow{UINT64_MAX};
   Duration delay = Duration::seconds(30);
 
-  Task<Result<Found>> get(const CallContext& context, BucketId bucket, Space space,
-                          std::string_view key) override {
-    return names_.get(context, bucket, space, key);
-  }
-  Task<Result<MutationResult>> apply(const CallContext& context, BucketId bucket,
-                                     const Mutation& mutation) override {
-    return names_.apply(context, bucket, mutation);
-  }
-  Task<Result<std::vector<MutationResult>>> commit(const CallContext& context, BucketId bucket,
-                                                   std::span<const Mutation> mutations) override {
-    return names_.commit(context, bucket, mutations);
-  }
-  Task<Result<ListPage>> list(const CallContext& context, const ListRequest& request) override {
-    return names_.list(context, request);
-  }
-  Task<Result<void>> rename(const CallContext& context, const RenameRequest& request) override {
-    return names_.rename(context, request);
-  }
-  Task<Result<void>> create_tree(const CallContext& context, BucketId bucket) override {
-    return names_.create_tree(context, bucket);
-  }
   Task<Result<void>> drop_tree(const CallContext& context, BucketId bucket) override {
     if (bucket == slow) (void)co_await sleep_for(env_, delay);
     co_return co_await names_.drop_tree(context, bucket);
   }
-  Task<Result<TreeStatistics>> tree_statistics(const CallContext& context, BucketId bucket) override {
-    return names_.tree_statistics(context, bucket);
-  }
-  Task<Result<uint64_t>> next_unique_number(const CallContext& context) override {
-    return names_.next_unique_number(context);
-  }
-  Incarnation incarnation() const override { return names_.incarnation(); }
-  void discard_blob(BlobId blob, uint32_t block_count) override { names_.discard_blob(blob, block_count); }
 
  private:
   Env& env_;
-  NamespaceClient& names_;
 };
 
 // A change of one bucket that takes long holds up no other; a second one of the same name waits no longer
@@ -365,6 +336,176 @@ TEST(EmbeddedRegistry, ASlowDeletionHoldsUpNoOtherBucket) {
     co_await registry.close();
     co_await front->close();
     CO_CHECK_OK(co_await engine.close());
+  });
+}
+
+// --- outcomes that are not known ---
+
+// Until every change that its caller did not wait for has been settled.
+Task<void> wait_settled(Env& env) { (void)co_await sleep_for(env, Duration::seconds(10)); }
+
+// Every operation of the drive takes longer than a caller waits. When it goes on, what was asked for again is
+// answered, caches, records and trees agree, and they are what the next process finds.
+TEST(EmbeddedRegistry, WhatASlowDriveLeavesUnknownIsSettled) {
+  uint64_t refused = 0, made_after_all = 0, deleted_after_all = 0;
+  for (uint64_t seed = 1; seed <= 30; ++seed) {
+    World world(seed);
+    FakeBlobs blobs;
+    std::string names;
+    world.run([&](Env& env) -> Task<void> {
+      EmbeddedRegistryGroup group(1);
+      Node node(env, group);
+      CO_CHECK_OK(co_await node.open(blobs));
+      sim::DiskFaults& faults = world.node.disk().faults();
+      for (int i = 0; i < 6; ++i) {
+        const std::string name = "bucket" + std::to_string(env.random() % 3);
+        const bool there = node.registry->cached_bucket(name) != nullptr;
+        faults.stall_max = Duration::seconds(5);
+        faults.stall_ppm = 1'000'000;
+        const CallContext patience{
+            .deadline = env.now() + Duration::milliseconds(static_cast<int64_t>(1 + env.random() % 300))};
+        Result<void> done;
+        if (there) {
+          done = co_await node.registry->delete_bucket(patience, name);
+        } else if (const auto made = co_await node.registry->create_bucket(patience, name, "me"); !made) {
+          done = made.error();
+        }
+        refused += !done;
+        if (env.random() % 2 == 0) faults.stall_ppm = 0;
+        // Asked for again with time enough.
+        if (env.random() % 3 == 0) {
+          const CallContext again{.deadline = env.now() + Duration::seconds(60)};
+          if (there) {
+            const auto deleted = co_await node.registry->delete_bucket(again, name);
+            CO_CHECK(deleted || deleted.error().is(RootError::no_such_bucket));
+            EXPECT_EQ(node.registry->cached_bucket(name), nullptr);
+          } else {
+            const auto made = co_await node.registry->create_bucket(again, name, "me");
+            CO_CHECK(made || made.error().is(RootError::bucket_exists));
+            EXPECT_NE(node.registry->cached_bucket(name), nullptr);
+          }
+        }
+        faults.stall_ppm = 0;
+        co_await wait_settled(env);
+        const bool there_now = node.registry->cached_bucket(name) != nullptr;
+        made_after_all += !done && !there && there_now;
+        deleted_after_all += !done && there && !there_now;
+        // The other way around: a change that was answered is made.
+        if (done) EXPECT_NE(there, there_now);
+        co_await expect_no_leftovers(node);
+      }
+      names = names_of(co_await node.registry->list_buckets({}));
+      CO_CHECK_OK(co_await node.close());
+    });
+    world.run([&](Env& env) -> Task<void> {
+      EmbeddedRegistryGroup group(1);
+      Node node(env, group);
+      CO_CHECK_OK(co_await node.open(blobs));
+      EXPECT_EQ(names_of(co_await node.registry->list_buckets({})), names);
+      co_await expect_no_leftovers(node);
+      CO_CHECK_OK(co_await node.close());
+    });
+    ASSERT_FALSE(HasFailure()) << "seed " << seed << "\n" << world.log();
+  }
+  EXPECT_GT(refused, 60u);
+  EXPECT_GT(made_after_all, 5u);
+  EXPECT_GT(deleted_after_all, 5u);
+}
+
+// A registry whose namespace leaves outcomes unknown.
+struct DoubtfulNode {
+  explicit DoubtfulNode(Env& env_in) : env(env_in), group(1) {}
+  Task<Result<void>> open(FakeBlobs& blobs) {
+    FB_CO_CHECK(co_await engine.open(env));
+    engine.partition->start_background(blobs);
+    core.front = co_await PartitionFront::open(env, *engine.partition);
+    names = std::make_unique<DoubtfulNames>(*core.front);
+    FB_CO_TRY(core.registry,
+              co_await EmbeddedRegistry::open(
+                  env, group, *names,
+                  [this](const CallContext& context) { return core.front->trees(context); }, {}));
+    co_return Result<void>();
+  }
+  Task<Result<void>> close() {
+    co_await core.close();
+    co_return co_await engine.close();
+  }
+  Env& env;
+  EmbeddedRegistryGroup group;
+  Engine engine;
+  Core core{env};
+  std::unique_ptr<DoubtfulNames> names;
+};
+
+// The n-th change of a bucket's life is made, and it is not known that it was; and those behind it.
+TEST(EmbeddedRegistry, AnyChangeMayBeUnknown) {
+  for (const uint64_t count : {1u, 2u, 5u}) {
+    for (uint64_t n = 1; n <= 7; ++n) {
+      World world(n);
+      FakeBlobs blobs;
+      world.run([&](Env& env) -> Task<void> {
+        DoubtfulNode node(env);
+        CO_CHECK_OK(co_await node.open(blobs));
+        EmbeddedRegistry& registry = *node.core.registry;
+        node.names->doubt(n, count);
+        const auto bounds = [&] { return CallContext{.deadline = env.now() + Duration::seconds(60)}; };
+        for (int i = 0; i < 2; ++i) {
+          auto made = co_await registry.create_bucket(bounds(), "bucket", "me");
+          for (int tries = 0; !made && tries < 8; ++tries) {
+            CO_CHECK(made.error().is(RootError::unavailable));
+            made = co_await registry.create_bucket(bounds(), "bucket", "me");
+          }
+          CO_CHECK_OK(made);
+          CO_CHECK(registry.cached_bucket("bucket") != nullptr);
+          EXPECT_EQ(registry.cached_bucket("bucket")->id, made->id);
+          const auto again = co_await registry.create_bucket(bounds(), "bucket", "me");
+          EXPECT_TRUE(!again && again.error().is(RootError::bucket_exists));
+          co_await wait_settled(env);
+          co_await expect_no_leftovers(node.core);
+          CO_CHECK_OK(co_await registry.delete_bucket(bounds(), "bucket"));
+          EXPECT_EQ(registry.cached_bucket("bucket"), nullptr);
+          co_await wait_settled(env);
+          co_await expect_no_leftovers(node.core);
+        }
+        EXPECT_GT(node.names->doubted(), 0u);
+        CO_CHECK_OK(co_await node.close());
+      });
+      ASSERT_FALSE(HasFailure()) << "n " << n << " count " << count << "\n" << world.log();
+    }
+  }
+}
+
+// A bucket whose tree is gone, and a record that no cache knows of: whoever asks for the name puts it right.
+TEST(EmbeddedRegistry, AHalfDeletedBucketAndAnUnknownRecordAreFound) {
+  World world;
+  FakeBlobs blobs;
+  world.run([&](Env& env) -> Task<void> {
+    EmbeddedRegistryGroup group(1);
+    Node node(env, group);
+    CO_CHECK_OK(co_await node.open(blobs));
+    const auto made = co_await node.registry->create_bucket({}, "half-gone", "me");
+    CO_CHECK_OK(made);
+    CO_CHECK_OK(co_await node.front->drop_tree({}, made->id));
+    const auto anew = co_await node.registry->create_bucket({}, "half-gone", "me");
+    CO_CHECK_OK(anew);
+    EXPECT_NE(anew->id, made->id);
+    CO_CHECK_OK(co_await node.put(anew->id, "key"));
+
+    const auto number = co_await node.front->next_unique_number({});
+    CO_CHECK_OK(number);
+    const BucketInfo bucket{.name = "unknown", .id = {*number}, .created = env.wall_clock(), .owner = "you"};
+    CO_CHECK_OK(co_await node.front->create_tree({}, bucket.id));
+    const std::string record = encode_bucket(bucket);
+    CO_CHECK_OK(co_await node.front->apply(
+        {}, kSystemTree, {.space = Space::system, .key = "bucket/unknown", .record = record}));
+    const auto again = co_await node.registry->create_bucket({}, "unknown", "me");
+    EXPECT_TRUE(!again && again.error().is(RootError::bucket_exists));
+    const auto found = co_await node.registry->find_bucket({}, "unknown");
+    CO_CHECK_OK(found);
+    EXPECT_EQ(found->id, bucket.id);
+    EXPECT_EQ(found->owner, "you");
+    co_await expect_no_leftovers(node);
+    CO_CHECK_OK(co_await node.close());
   });
 }
 
