@@ -10,6 +10,7 @@
 #include "art/tree.h"
 #include "art/tree_check.h"
 #include "io/runtime.h"
+#include "io/sim/thinning.h"
 #include "nss/nss_test_world.h"
 
 namespace fb {
@@ -306,7 +307,7 @@ TEST(BufferManager, ATreeOfManyTimesTheFrames) {
 
 // All cores take frames from one another, left at any point of it.
 TEST(BufferManager, CoresThatEvictInTheMiddleOfLoads) {
-  constexpr uint64_t kSeeds = 100;
+  constexpr uint64_t kSeeds = 100 / sim::kThinning;
   for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
     Machine machine(3, 66, 400);
     machine.evicts_more = true;

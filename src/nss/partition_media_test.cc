@@ -7,6 +7,8 @@
 
 #include <random>
 
+#include "io/sim/thinning.h"
+
 #include "nss/nss_test_world.h"
 
 namespace fb {
@@ -225,7 +227,7 @@ TEST(PartitionMedia, PagesThatRotOrWereWrittenElsewhereOrNotAtAll) {
 
 TEST(PartitionMedia, JournalsAndCheckpointsThatRot) {
   MediaRun total;
-  for (uint64_t seed = 1; seed <= 12 && !HasFailure(); ++seed) {
+  for (uint64_t seed = 1; seed <= 12 && !HasFailure(); seed += sim::kThinning) {
     run_media(seed, {.rot_ppm = 20'000, .roles = role(FileRole::journal) | role(FileRole::snapshot)}, total);
   }
   GTEST_LOG_(INFO) << fmt::format("{} damages, {} answers said so, {} starts refused", total.damages,
@@ -332,14 +334,15 @@ TEST(PartitionMedia, BitFlipsAreReportedOrHarmless) {
       const size_t used = files[i].bytes.find_last_not_of('\0');
       if (used == std::string::npos) continue;
       const size_t stride = std::max<size_t>(used / 15, 1);
-      for (size_t at = 0; at <= used && !HasFailure(); at += at < 100 ? 9 : stride + at % 7)
+      for (size_t at = 0; at <= used && !HasFailure();
+           at += (at < 100 ? 9 : stride + at % 7) * sim::kThinning)
         open_flipped(files, blobs, model, i, at, counts);
     }
     GTEST_LOG_(INFO) << fmt::format("{} flips: {} starts refused, {} lost nothing, {} said what is lost",
                                     counts.flips, counts.refused, counts.lossless, counts.damaged);
-    EXPECT_GT(counts.damaged, 3u);
-    EXPECT_GT(counts.lossless, 20u);
-    if (!clean) EXPECT_GT(counts.refused, 3u);
+    EXPECT_GT(counts.damaged, 3 / sim::kThinning);
+    EXPECT_GT(counts.lossless, 20 / sim::kThinning);
+    if (!clean) EXPECT_GT(counts.refused, 3 / sim::kThinning);
   }
 }
 

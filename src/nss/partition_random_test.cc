@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "io/sim/thinning.h"
+
 namespace fb {
 namespace {
 
@@ -40,7 +42,7 @@ void restarts_kills_and_power_losses(const Size& size) {
             random() % 2 == 0 ? sim::SimNode::CrashPoint::io_before : sim::SimNode::CrashPoint::resume,
             1 + random() % 4000, kind);
       }
-      run.boot(400, boot % 3 == 1);
+      run.boot(static_cast<int>(400 / sim::kThinning), boot % 3 == 1);
       run.world.node.forget_planned_crash();
       run.counters.crashes += run.world.node.crashed();
       EXPECT_FALSE(testing::Test::HasFailure()) << "seed " << seed << " boot " << boot << "\n"
@@ -60,10 +62,18 @@ void restarts_kills_and_power_losses(const Size& size) {
 }
 
 TEST(PartitionRandom, TreesManyTimesTheMemoryOverRestartsKillsAndPowerLosses) {
-  restarts_kills_and_power_losses({.times_memory = 9, .seeds = 3, .boots = 6, .fills = 4000, .width = 12});
+  restarts_kills_and_power_losses({.times_memory = 9,
+                                   .seeds = (3 + sim::kThinning - 1) / sim::kThinning,
+                                   .boots = 6,
+                                   .fills = 4000,
+                                   .width = 12});
 }
 TEST(PartitionRandom, TreesAHundredTimesTheMemoryOverRestartsKillsAndPowerLosses) {
-  restarts_kills_and_power_losses({.times_memory = 95, .seeds = 1, .boots = 3, .fills = 42'000, .width = 40});
+  restarts_kills_and_power_losses({.times_memory = 95 / sim::kThinning,
+                                   .seeds = 1,
+                                   .boots = 3,
+                                   .fills = static_cast<int>(42'000 / sim::kThinning),
+                                   .width = 40});
 }
 
 }  // namespace
