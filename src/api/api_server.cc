@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/api_server.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "api/object_response.h"
@@ -82,13 +80,17 @@ void name_subject(S3Failure& failure, const s3::Route& route) {
 
 // More of a canonical request than this tells nobody anything, and each of its bytes is shown three times
 // more in hexadecimal.
-constexpr size_t kExplainedBytesMax = 4096;
+constexpr size_t kExplainedBytesMax = 1024;
 
 // "47 45 54 0a ..."
 std::string bytes_of(std::string_view text) {
-  std::string out;
-  for (const char c : text)
-    out += fmt::format("{}{:02x}", out.empty() ? "" : " ", static_cast<unsigned>(static_cast<uint8_t>(c)));
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string out(text.empty() ? 0 : 3 * text.size() - 1, ' ');
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<uint8_t>(text[i]);
+    out[3 * i] = kDigits[byte >> 4];
+    out[3 * i + 1] = kDigits[byte & 15];
+  }
   return out;
 }
 
@@ -132,19 +134,9 @@ S3Failure signature_v2_is_off() {
 }  // namespace
 
 ApiServer::ApiServer(Services services, RootClient& roots, const ApiOptions& options)
-    : services_(services),
-      roots_(roots),
-      options_(options),
-      copies_(services.env,
-              std::clamp<uint64_t>(services.env.buffers().limit_bytes() / kPoolBytesPerCopy, 1, kCopiesMax)),
-      texts_(services.env, text_memory_bytes(services.env.buffers().limit_bytes())),
-      md5s_(services.env) {
+    : services_(services), roots_(roots), options_(options), md5s_(services.env) {
   const RequestId id = make_request_id(services.env);
   host_id_.assign(id.data(), id.size());
-}
-
-uint64_t ApiServer::text_bytes() const {
-  return text_memory_bytes(services_.env.buffers().limit_bytes()) - texts_.available();
 }
 
 Task<void> ApiServer::handle(HttpExchange& exchange) {
@@ -160,8 +152,6 @@ Task<void> ApiServer::handle(HttpExchange& exchange) {
             .head = effective.head(),
             .request_id = {id.data(), id.size()},
             .host = sent.header("host"),
-            .copies = copies_,
-            .texts = texts_,
             .md5s = md5s_};
   add_request_ids(call);
 

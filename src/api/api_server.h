@@ -1,22 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
-
 #include "api/call.h"
 #include "api/metrics.h"
-#include "io/sync.h"
 #include "s3/virtual_host.h"
 
 namespace fb::api {
-
-// A copy holds up to two blocks while it waits for a third. So many at a time leave the pool room for
-// everyone else; fewer where the pool is small.
-inline constexpr uint64_t kCopiesMax = 8;
-inline constexpr uint64_t kPoolBytesPerCopy = 4 * kMiB;
-// For the texts of XML bodies; the largest one has 8 MiB.
-inline constexpr uint64_t kTextMemoryMin = 16 * kMiB;
-inline uint64_t text_memory_bytes(uint64_t pool_bytes) { return std::max(kTextMemoryMin, pool_bytes / 4); }
 
 // S3 over HTTP on one core: authenticates each request before any other work, finds its operation, runs it,
 // counts it. Keeps no state between requests but signing keys and counters. Never caches the result of a
@@ -29,7 +18,7 @@ class ApiServer final : public HttpHandler {
   std::string protocol_error(int status, HeaderWriter& headers) override;
 
   const ApiMetrics& metrics() const { return metrics_; }
-  uint64_t text_bytes() const;
+  uint64_t text_bytes() const { return services_.env.buffers().used_bytes(BufferUse::text); }
 
  private:
   Task<S3Result<void>> process(Call& call, const Result<s3::AuthRequest>& claims,
@@ -48,8 +37,6 @@ class ApiServer final : public HttpHandler {
   ApiOptions options_;
   s3::SigningKeyCache signing_keys_;
   ApiMetrics metrics_;
-  Semaphore copies_;
-  Semaphore texts_;
   Md5Batch md5s_;
   std::string host_id_;
 };

@@ -12,7 +12,6 @@
 #include "api/md5_batch.h"
 #include "client/root_client.h"
 #include "http/exchange.h"
-#include "io/sync.h"
 #include "s3/requests.h"
 #include "s3/route.h"
 #include "s3/sigv4.h"
@@ -50,10 +49,8 @@ struct Call {
   std::optional<s3::SigningKey> signing_key;  // for the signatures of chunks
   std::string owner;                          // canonical id of who asks
   std::string owner_display_name;
-  BucketId bucket;    // set for operations on buckets and objects, but CreateBucket
-  Semaphore& copies;  // bounds the copies of this core, see kCopiesMax
-  Semaphore& texts;   // bytes of XML bodies, see text_memory_bytes
-  Md5Batch& md5s;     // of this core
+  BucketId bucket;  // set for operations on buckets and objects, but CreateBucket
+  Md5Batch& md5s;   // of this core
 
   CallContext context() const { return services.context(); }
   bool is_head() const { return head.method == "HEAD"; }

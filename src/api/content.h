@@ -45,8 +45,12 @@ class ContentSource {
   virtual ~ContentSource() = default;
   // Fills `into`; fewer bytes only at the end of the content, where the next call gives 0.
   virtual Task<S3Result<size_t>> fill(std::span<std::byte> into) = 0;
-  // Where a client sends it: how much memory waits for it.
-  virtual void hold(uint64_t) {}
+  // Bytes that fill() gives without waiting for a client; SIZE_MAX where it waits for none.
+  virtual size_t at_hand() const { return SIZE_MAX; }
+  // Waits until some are.
+  virtual Task<S3Result<void>> await_some() { co_return S3Result<void>(); }
+  // Where a client sends it: how much memory of which use waits for it.
+  virtual void hold(uint64_t, BufferUse) {}
   // Where a client sends it, which is waited for no longer: fails fill().
   virtual void stop() {}
   // The size where it is known beforehand.

@@ -6,6 +6,11 @@
 namespace fb::api {
 namespace {
 
+// A copy of one block holds no more than a small upload, and waits for no turn.
+constexpr uint64_t kTurnlessBytesMax = kBlobBlockSizeMax;
+// A larger one that got no turn for so long answers SlowDown.
+constexpr Duration kTurnWaitMax = Duration::seconds(15);
+
 // Passes an object's content through, hashing it.
 class HashingSource final : public ContentSource {
  public:
@@ -89,7 +94,15 @@ Task<S3Result<CopiedContent>> copy_content(Call& call, SourceObject& source, con
     // Where the cloud does not copy, the content can still go through here.
     if (copied) co_return std::move(*copied);
   }
-  const auto turn = co_await call.copies.acquire();
+  BufferPool::Reservation turn;
+  if (wish.length > kTurnlessBytesMax) {
+    BufferPool& pool = call.services.env.buffers();
+    turn = co_await pool.reserve_within(kCopyReservedBytes, BufferUse::copy, kTurnWaitMax);
+    if (!turn) {
+      co_await object.close();
+      co_return S3Error::SlowDown;
+    }
+  }
   HashingSource hashing(object, wish.checksum_kind);
   auto stored = co_await store_content(
       call.services, hashing, {.size_max_bytes = kPutSizeMax, .inline_sums_max = wish.inline_sums_max});

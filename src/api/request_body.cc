@@ -10,9 +10,8 @@ namespace fb::api {
 namespace {
 
 // What the text of a small body begins with.
-constexpr size_t kTextPieceBytes = 16 * kKiB;
+constexpr size_t kTextPieceBytes = 4 * kKiB;
 constexpr Duration kTextMemoryWaitMax = Duration::seconds(2);
-constexpr Duration kTextMemoryPoll = Duration::milliseconds(10);
 
 s3::Bytes octets(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()};
@@ -56,6 +55,21 @@ void RequestBody::hash(std::span<const std::byte> bytes) {
   if (sha256_) sha256_->update(octets(bytes));
   if (checksum_) checksum_->update(octets(bytes));
   if (crc64nvme_) crc64nvme_->update(octets(bytes));
+}
+
+// How much of an aws-chunked body is content shows only when it is decoded, and that of unknown size may be
+// at its end.
+size_t RequestBody::at_hand() const {
+  const size_t raw = ended_ ? SIZE_MAX : call_.exchange.body_at_hand();
+  if (raw == SIZE_MAX) return plan_.size_bytes ? SIZE_MAX : 1;
+  if (!framing_) return raw;
+  return raw == 0 && framing_->rest.empty() ? 0 : 1;
+}
+
+Task<S3Result<void>> RequestBody::await_some() {
+  const auto there = co_await call_.exchange.await_body();
+  if (!there) co_return to_failure(there.error());
+  co_return S3Result<void>();
 }
 
 Task<S3Result<size_t>> RequestBody::fill(std::span<std::byte> into) {
@@ -154,6 +168,7 @@ S3Result<void> RequestBody::compare_checksum() {
 
 Task<S3Result<void>> RequestBody::finish() {
   if (!ended_) {
+    hold(0, BufferUse::incoming);  // all of it has been handed on
     std::byte beyond[1];
     FB_CO_TRY(const size_t count, co_await fill(beyond));
     if (count != 0) co_return S3Error::IncompleteBody;
@@ -173,21 +188,17 @@ Task<S3Result<void>> RequestBody::finish() {
 namespace {
 
 // Waits with what the body has already, so only briefly.
-Task<bool> take_memory(Call& call, uint64_t bytes, std::vector<Semaphore::Units>& memory) {
-  const Instant give_up = call.services.env.now() + kTextMemoryWaitMax;
-  for (;;) {
-    if (Semaphore::Units units = call.texts.try_acquire(bytes)) {
-      memory.push_back(std::move(units));
-      co_return true;
-    }
-    if (call.services.env.now() >= give_up) co_return false;
-    (void)co_await sleep_for(call.services.env, kTextMemoryPoll);
-  }
+Task<bool> take_memory(Call& call, size_t bytes, std::vector<BufferPool::Reservation>& memory) {
+  BufferPool& pool = call.services.env.buffers();
+  auto reserved = co_await pool.reserve_within(bytes, BufferUse::text, kTextMemoryWaitMax);
+  const bool taken = bool{reserved};
+  if (taken) memory.push_back(std::move(reserved));
+  co_return taken;
 }
 
 }  // namespace
 
-// Room for the text doubles as it fills: a declared length is worth nothing before its bytes come.
+// Room for the text doubles as it fills, and begins with what has come: a declared length is worth nothing.
 Task<S3Result<SmallBody>> read_small_body(Call& call, s3::PayloadUse use, size_t size_max_bytes) {
   FB_CO_TRY(const s3::PayloadPlan plan, plan_payload(call, use));
   RequestBody body(call, plan);
@@ -195,18 +206,20 @@ Task<S3Result<SmallBody>> read_small_body(Call& call, s3::PayloadUse use, size_t
   const size_t end = body.size_bytes().value_or(size_max_bytes) + 1;  // one more shows that it is too long
   SmallBody small;
   std::string& text = small.text_;
+  if (body.at_hand() == 0) FB_CO_CHECK(co_await body.await_some());
   for (size_t room = std::min(end, kTextPieceBytes);; room = std::min(end, 2 * room)) {
     const size_t start = text.size();
     if (!co_await take_memory(call, room - start, small.memory_)) co_return S3Error::SlowDown;
     text.reserve(room);
     text.resize(room);
-    body.hold(room);
+    body.hold(room, BufferUse::text);
     FB_CO_TRY(const size_t count, co_await body.fill(std::as_writable_bytes(std::span(text).subspan(start))));
     text.resize(start + count);
     if (text.size() < room || room == end) break;
   }
   if (text.size() > size_max_bytes) co_return S3Error::MaxMessageLengthExceeded;
   FB_CO_CHECK(co_await body.finish());
+  body.hold(text.size(), BufferUse::text);
   co_return std::move(small);
 }
 

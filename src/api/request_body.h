@@ -28,7 +28,9 @@ class RequestBody final : public ContentSource {
   RequestBody(Call& call, const s3::PayloadPlan& plan);
 
   Task<S3Result<size_t>> fill(std::span<std::byte> into) override;
-  void hold(uint64_t bytes) override { call_.exchange.hold_for_body(bytes); }
+  size_t at_hand() const override;
+  Task<S3Result<void>> await_some() override;
+  void hold(uint64_t bytes, BufferUse use) override { call_.exchange.hold_for_body(bytes, use); }
   void stop() override { call_.exchange.stop_receiving(); }
   // Of the content, without aws-chunked framing.
   std::optional<uint64_t> size_bytes() const override { return plan_.size_bytes; }
@@ -77,7 +79,7 @@ class RequestBody final : public ContentSource {
   std::unique_ptr<Framing> framing_;
 };
 
-// A whole body of an XML request, and its part of the memory that there is for them (Call::texts).
+// A whole body of an XML request, and its part of the memory that there is for them (BufferUse::text).
 class SmallBody {
  public:
   std::string_view text() const { return text_; }
@@ -85,7 +87,7 @@ class SmallBody {
  private:
   friend Task<S3Result<SmallBody>> read_small_body(Call& call, s3::PayloadUse use, size_t size_max_bytes);
   std::string text_;
-  std::vector<Semaphore::Units> memory_;
+  std::vector<BufferPool::Reservation> memory_;
 };
 // Verified; MaxMessageLengthExceeded above `size_max_bytes`, SlowDown where there is no memory for it.
 Task<S3Result<SmallBody>> read_small_body(Call& call, s3::PayloadUse use, size_t size_max_bytes);

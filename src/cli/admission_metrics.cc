@@ -8,7 +8,8 @@
 namespace fb {
 namespace {
 
-constexpr std::array<std::string_view, kBufferUseCount> kUses = {"own", "request", "body", "answer"};
+constexpr std::array<std::string_view, kBufferUseCount> kUses = {"own",    "request", "incoming", "body",
+                                                                 "answer", "text",    "copy"};
 
 }  // namespace
 

@@ -13,6 +13,9 @@ namespace {
 // somebody waits for it.
 constexpr Duration kStepMaxHalf = Duration::seconds(2);
 constexpr Duration kStepMaxShort = Duration::milliseconds(500);
+// If somebody has waited for memory so long, holders may be cut that do not move all they hold in a second.
+constexpr Duration kCrowdedAfter = Duration::seconds(1);
+constexpr Duration kStepMaxCrowded = Duration::milliseconds(62);
 // And where somebody waits for its connection, or for its request's place.
 constexpr Duration kStepMaxShedding = Duration::seconds(1);
 // A look at all connections that closed too few is not repeated sooner.
@@ -31,12 +34,16 @@ void Admission::cut(ConnectionWatch& watch, bool incoming) {
   watch.time_out(incoming ? watch.receive_cancel : watch.send_cancel);
 }
 
-bool Admission::may_begin_request() {
-  if (requests_ < limits_.requests) [[likely]]
+// Clients that are waited for hold places of their own, as many as there are for work: so slow ones do not
+// keep requests away that came whole.
+bool Admission::may_begin_request(bool whole) {
+  const size_t places = limits_.requests;
+  const size_t worked_on = requests_ - std::min(requests_, flows_);
+  if (worked_on < places && (whole || requests_ < 2 * places)) [[likely]]
     return true;
   // The slowest ones make room; while they leave, some more than the bound may begin.
   const bool leaving = shed_slow(shed_count()) != 0;
-  if (leaving && requests_ < limits_.requests + limits_.requests / 8) return true;
+  if (leaving && requests_ < 2 * places + places / 8) return true;
   ++stats_.requests_refused;
   return false;
 }
@@ -44,6 +51,7 @@ bool Admission::may_begin_request() {
 void Admission::begin_request(ConnectionWatch& watch) {
   watch.busy = true;
   watch.held_for_body = 0;
+  watch.held_use = BufferUse::incoming;
   watch.in = {};
   watch.out = {};
   ++requests_;
@@ -55,41 +63,109 @@ void Admission::end_request(ConnectionWatch& watch) {
   --requests_;
 }
 
-void Admission::sweep() {
-  const Instant now = env_.now();
-  const bool half = !env_.buffers().calm() || held_bytes_ > held_bytes_max() / 2;
-  watches_.for_each([&](ConnectionWatch& watch) {
-    watch.check(now);
-    if (!half) return;
-    if (overdue(watch.in, watch.receive_cancel, kStepMaxHalf)) cut(watch, true);
-    if (overdue(watch.out, watch.send_cancel, kStepMaxHalf)) cut(watch, false);
-  });
-  if (held_bytes_ > held_bytes_max()) cut_slowest(held_bytes_ - held_bytes_max());
-  make_room();
-}
-
-bool Admission::cut_slowest(uint64_t bytes_wanted) {
-  struct Holder {
-    ConnectionWatch* watch;
-    bool incoming;
-    Duration waited;
-  };
+template <class Chosen>
+std::vector<Admission::Holder> Admission::slow_holders(Duration step_max, Chosen chosen) {
   const Instant now = env_.now();
   std::vector<Holder> holders;
   watches_.for_each([&](ConnectionWatch& watch) {
-    if (overdue(watch.in, watch.receive_cancel, kStepMaxShort))
-      holders.push_back({.watch = &watch, .incoming = true, .waited = watch.in.waited_at(now)});
-    if (overdue(watch.out, watch.send_cancel, kStepMaxShort))
-      holders.push_back({.watch = &watch, .incoming = false, .waited = watch.out.waited_at(now)});
+    for (const bool incoming : {true, false}) {
+      const ClientFlow& flow = incoming ? watch.in : watch.out;
+      if (flow.held_bytes == 0 || !chosen(flow)) continue;
+      if (!overdue(flow, incoming ? watch.receive_cancel : watch.send_cancel, step_max)) continue;
+      holders.push_back({.watch = &watch, .incoming = incoming, .waited = flow.waited_at(now)});
+    }
   });
-  std::ranges::sort(holders, std::ranges::greater(), &Holder::waited);
+  return holders;
+}
+
+void Admission::cut_slowest(std::vector<Holder>& holders, uint64_t bytes_wanted) {
+  std::ranges::sort(holders, [](const Holder& a, const Holder& b) {
+    return a.heavy != b.heavy ? a.heavy : a.waited > b.waited;
+  });
   uint64_t freed = 0;
   for (const Holder& holder : holders) {
     if (freed >= bytes_wanted) break;
-    freed += (holder.incoming ? holder.watch->in : holder.watch->out).held_bytes;
+    freed += holder.flow().held_bytes;
     cut(*holder.watch, holder.incoming);
   }
-  return freed != 0;
+}
+
+// Of each budget that is more than half used, only until it no longer is.
+void Admission::sweep() {
+  const Instant now = env_.now();
+  watches_.for_each([&](ConnectionWatch& watch) { watch.check(now); });
+  const auto relieve = [&](uint64_t used, uint64_t bound, auto counts) {
+    if (used < bound / 2) return;
+    auto slow = slow_holders(kStepMaxHalf, counts);
+    cut_slowest(slow, used - bound / 2 + 1);
+  };
+  const BufferPool& pool = env_.buffers();
+  relieve(pool.used_bytes(), pool.limit_bytes(),
+          [](const ClientFlow& flow) { return flow.use != BufferUse::text; });
+  relieve(pool.used_bytes(BufferUse::text), pool.share_bytes(BufferUse::text),
+          [](const ClientFlow& flow) { return flow.use == BufferUse::text; });
+  const auto any = [](const ClientFlow&) { return true; };
+  relieve(held_bytes_, held_bytes_max(), any);
+  if (held_bytes_ > held_bytes_max()) {
+    auto slow = slow_holders(kStepMaxShort, any);
+    cut_slowest(slow, held_bytes_ - held_bytes_max());
+  }
+  make_room();
+}
+
+void Admission::relieve_shortage() {
+  const BufferPool& pool = env_.buffers();
+  for (size_t i = 0; i < kBufferUseCount; ++i) {
+    const auto wanted = static_cast<BufferUse>(i);
+    if (!pool.waits(wanted)) continue;
+    auto slow =
+        slow_holders(kStepMaxShort, [&](const ClientFlow& flow) { return pool.helps(flow.use, wanted); });
+    if (!slow.empty()) {
+      cut_slowest(slow, pool.waiting_bytes(wanted, {}));
+    } else if (const uint64_t bytes = pool.waiting_bytes(wanted, kCrowdedAfter); bytes != 0) {
+      cut_crowding(wanted, bytes);
+    }
+  }
+}
+
+// Many clients that are each just quick enough could hold a share between them, while somebody waits in vain
+// who would be done with a block in some milliseconds. So those that are slower than a block a second make
+// room, first those of the peer that holds most.
+void Admission::cut_crowding(BufferUse wanted, uint64_t bytes_wanted) {
+  const BufferPool& pool = env_.buffers();
+  const Instant now = env_.now();
+  const auto slowness = [&](const ClientFlow& flow) { return std::max(flow.last_step, flow.waited_at(now)); };
+  auto slow = slow_holders({}, [&](const ClientFlow& flow) {
+    return pool.helps(flow.use, wanted) && slowness(flow) > kStepMaxCrowded;
+  });
+  std::map<std::array<uint8_t, 16>, uint64_t> of_address;
+  uint64_t all = 0;
+  for (Holder& holder : slow) {
+    holder.waited = slowness(holder.flow());
+    of_address[holder.watch->peer.address] += holder.flow().held_bytes;
+    all += holder.flow().held_bytes;
+  }
+  for (Holder& holder : slow) holder.heavy = of_address[holder.watch->peer.address] > all / 2;
+  cut_slowest(slow, bytes_wanted);
+}
+
+// Down to seven eighths, so that not every further byte looks at all connections.
+void Admission::shed_heads() {
+  std::vector<ConnectionWatch*> heads;
+  watches_.for_each([&](ConnectionWatch& watch) {
+    if (watch.head_bytes != 0 && !watch.leaving && !watch.receive_cancel.cancelled()) heads.push_back(&watch);
+  });
+  std::ranges::sort(heads, [](const ConnectionWatch* a, const ConnectionWatch* b) {
+    if (a->authenticated != b->authenticated) return b->authenticated;
+    return a->head_bytes != b->head_bytes ? a->head_bytes > b->head_bytes : a->quiet_since < b->quiet_since;
+  });
+  uint64_t left = head_bytes_;
+  for (ConnectionWatch* const watch : heads) {
+    if (left <= head_bytes_max() / 8 * 7) break;
+    left -= watch->head_bytes;
+    leave(*watch);
+    watch->cancel_all();
+  }
 }
 
 void Admission::leave(ConnectionWatch& watch) {

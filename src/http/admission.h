@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <vector>
+
 #include "http/connection_watch.h"
 #include "http/http_stats.h"
 #include "http/limits.h"
@@ -19,15 +21,19 @@ class Admission {
   void add(ConnectionWatch& watch) { watches_.add(watch); }
   void remove(ConnectionWatch& watch) {
     watches_.remove(watch);
+    head_grows(watch, 0);
     if (watch.leaving) --leaving_;
   }
   WatchList& watches() { return watches_; }
 
   // A flow begins to wait for its client with `bytes` of memory; the client has moved some; the wait is over.
-  void begin(ClientFlow& flow, uint64_t bytes) {
+  // Memory of `use`; with 0 bytes the client is waited for with next to nothing.
+  void begin(ClientFlow& flow, uint64_t bytes, BufferUse use) {
     flow.held_bytes = bytes;
+    flow.use = use;
     flow.since = env_.now();
     held_bytes_ += bytes;
+    ++flows_;
   }
   void moved(ClientFlow& flow, uint64_t bytes) {
     flow.note(env_.now(), bytes);
@@ -37,20 +43,32 @@ class Admission {
     flow.since = Instant::never();
     held_bytes_ -= flow.held_bytes;
     flow.held_bytes = 0;
+    --flows_;
   }
   uint64_t held_bytes() const { return held_bytes_; }
+  // An unfinished head lies in an array of so many bytes; 0: it is none any more. Where all of them are too
+  // many, the largest go.
+  void head_grows(ConnectionWatch& watch, size_t array_bytes) {
+    if (watch.head_bytes == array_bytes) return;
+    head_bytes_ = head_bytes_ - watch.head_bytes + array_bytes;
+    watch.head_bytes = array_bytes;
+    if (array_bytes != 0 && head_bytes_ > head_bytes_max()) [[unlikely]]
+      shed_heads();
+  }
+  uint64_t head_bytes() const { return head_bytes_; }
 
-  // Whether one more request may be handled; where not, it is answered with 503.
-  bool may_begin_request();
+  // Whether one more request may be handled; where not, it is answered with 503. `whole`: it came with all of
+  // its body, so that its client is not waited for.
+  bool may_begin_request(bool whole);
   void begin_request(ConnectionWatch& watch);
   void end_request(ConnectionWatch& watch);
   size_t requests() const { return requests_; }
 
   // Every HttpLimits::timeout_resolution: deadlines, and the floor where half of the memory is used.
   void sweep();
-  // Somebody waits for memory: cuts the slowest holders until their memory is enough. False where all are
-  // quick.
-  bool cut_slowest(uint64_t bytes_wanted);
+  // Somebody waits for memory: cuts the slowest holders of memory that brings them on, until it is enough. If
+  // somebody has waited for long, holders are cut that would be quick enough otherwise.
+  void relieve_shortage();
   // As many connections as a 64th of the limit are closed: quiet ones, and where there are none, slow ones.
   void shed_connections();
   void make_room() {
@@ -59,9 +77,27 @@ class Admission {
   }
 
  private:
+  static constexpr uint64_t kHeadBytesMin = 16 * kMiB;
+  struct Holder {
+    ConnectionWatch* watch;
+    bool incoming;
+    Duration waited;
+    bool heavy = false;  // its peer holds more than half of what all of them do
+    const ClientFlow& flow() const { return incoming ? watch->in : watch->out; }
+  };
   size_t shed_count() const { return std::max<size_t>(1, limits_.connections / 64); }
   uint64_t held_bytes_max() const { return 2 * env_.buffers().limit_bytes(); }
+  uint64_t head_bytes_max() const {
+    return std::max<uint64_t>(kHeadBytesMin, env_.buffers().limit_bytes() / 4);
+  }
   bool overdue(const ClientFlow& flow, const CancelSource& cancel, Duration step_max) const;
+  // The flows that `chosen` names, hold memory, and have waited for a step for `step_max`.
+  template <class Chosen>
+  std::vector<Holder> slow_holders(Duration step_max, Chosen chosen);
+  // The slowest first, until `bytes_wanted` are on their way back.
+  void cut_slowest(std::vector<Holder>& holders, uint64_t bytes_wanted);
+  void cut_crowding(BufferUse wanted, uint64_t bytes_wanted);
+  void shed_heads();
   void cut(ConnectionWatch& watch, bool incoming);
   void leave(ConnectionWatch& watch);
   size_t shed_quiet(size_t count);
@@ -72,6 +108,8 @@ class Admission {
   HttpStats& stats_;
   WatchList watches_;
   uint64_t held_bytes_ = 0;
+  uint64_t head_bytes_ = 0;
+  size_t flows_ = 0;  // that wait for their clients
   size_t requests_ = 0;
   size_t leaving_ = 0;
   Instant next_shedding_;  // not sooner, after one that found too few

@@ -98,21 +98,50 @@ TEST(Admission, SlowRequestsGiveWayToNewOnes) {
   limits.requests = 16;
   with_server(TestEnv::sim, {.limits = limits}, [](Env& env, HttpServer& server, TestHandler&) -> Task<void> {
     std::vector<Socket> slow;
-    for (int i = 0; i < 16; ++i) {
+    const auto begin_slow = [&]() -> Task<void> {
       auto socket = co_await Socket::connect(env, server.endpoint());
       EXPECT_TRUE(
           co_await send_text(*socket, "PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc"));
       slow.push_back(std::move(*socket));
-    }
+    };
+    for (int i = 0; i < 32; ++i) co_await begin_slow();
     (void)co_await sleep_for(env, Duration::seconds(5));
-    EXPECT_EQ(server.admission().requests(), 16u);
+    EXPECT_EQ(server.admission().requests(), 32u);
+    // What came whole needs no place of those that are waited for.
     for (int i = 0; i < 8; ++i) {
       const std::string text = co_await raw_exchange(env, server.endpoint(), {kHelloClose});
       EXPECT_TRUE(text.ends_with("hello")) << i << text;
     }
+    EXPECT_EQ(server.stats().bodies_cut, 0u);
+    co_await begin_slow();
+    (void)co_await sleep_for(env, Duration::milliseconds(100));
     EXPECT_EQ(server.stats().requests_refused, 0u);
     EXPECT_GE(server.stats().bodies_cut, 1u);
     co_await close_all(slow);
+  });
+}
+
+// Unfinished heads have a budget: the largest go first, and small ones stay.
+TEST(Admission, TheLargestUnfinishedHeadsGiveWay) {
+  with_server(TestEnv::sim, {}, [](Env& env, HttpServer& server, TestHandler&) -> Task<void> {
+    std::vector<Socket> heads;
+    const std::string small = "GET /hello HTTP/1.1\r\nHost: a\r\nB: ";
+    const std::string large =
+        "GET /" + std::string(15'000, 'a') + " HTTP/1.1\r\nHost: a\r\nB: " + std::string(12'000, 'b');
+    for (int i = 0; i < 800; ++i) {
+      auto socket = co_await Socket::connect(env, server.endpoint());
+      (void)co_await send_text(*socket, i == 0 ? small : large);  // it may be closed before it has sent all
+      heads.push_back(std::move(*socket));
+    }
+    (void)co_await sleep_for(env, Duration::seconds(1));
+    EXPECT_GE(server.stats().connections_shed, 200u);
+    EXPECT_LE(server.admission().head_bytes(), 16 * kMiB);
+    EXPECT_GE(server.admission().head_bytes(), 8 * kMiB);
+    EXPECT_TRUE(co_await send_text(heads[0], "c\r\nConnection: close\r\n\r\n"));
+    EXPECT_TRUE((co_await receive_all(heads[0])).ends_with("hello"));
+    co_await close_all(heads);
+    (void)co_await sleep_for(env, Duration::seconds(1));
+    EXPECT_EQ(server.admission().head_bytes(), 0u);
   });
 }
 
@@ -138,10 +167,12 @@ class HoldingHandler final : public HttpHandler {
  public:
   explicit HoldingHandler(size_t bytes) : bytes_(bytes) {}
   Task<void> handle(HttpExchange& exchange) override {
-    const Buffer buffer = co_await exchange.env().buffers().allocate(bytes_, BufferUse::body);
+    const bool put = exchange.request().method == "PUT";
+    const BufferUse use = put ? BufferUse::body : BufferUse::answer;
+    const Buffer buffer = co_await exchange.env().buffers().allocate(bytes_, use);
     std::string text = "done";
-    if (exchange.request().method == "PUT") {
-      exchange.hold_for_body(bytes_);
+    if (put) {
+      exchange.hold_for_body(bytes_, BufferUse::body);
       const auto count = co_await exchange.read_body(buffer.span(0, 1000));
       if (!count) text = "cut";
       if (!count) ++cut;

@@ -15,9 +15,11 @@ namespace fb {
 // whether it is too slow for what it holds, however quick it was before.
 struct ClientFlow {
   uint64_t held_bytes = 0;
-  Instant since = Instant::never();  // when the wait under way began; never: nothing waits
-  uint64_t moved_bytes = 0;          // since the last step
+  BufferUse use = BufferUse::request;  // of which memory that is
+  Instant since = Instant::never();    // when the wait under way began; never: nothing waits
+  uint64_t moved_bytes = 0;            // since the last step
   Duration waited;
+  Duration last_step;  // how long that one took
 
   static constexpr uint64_t kSteps = 16;
   static constexpr uint64_t kStepBytesMin = 2 * kKiB;
@@ -28,7 +30,9 @@ struct ClientFlow {
   void note(Instant now, uint64_t bytes) {
     waited = waited_at(now);
     moved_bytes += bytes;
-    if (moved_bytes < std::max(kStepBytesMin, held_bytes / kSteps)) return;
+    const uint64_t step_bytes = std::max(kStepBytesMin, held_bytes / kSteps);
+    if (moved_bytes < step_bytes) return;
+    last_step = {waited.ns / static_cast<int64_t>(moved_bytes / step_bytes)};
     waited = {};
     moved_bytes = 0;
   }
@@ -47,6 +51,8 @@ struct ConnectionWatch {
   Endpoint peer;
   Instant quiet_since;         // accepted, or the end of its last request
   uint64_t held_for_body = 0;  // what the handler said
+  BufferUse held_use = BufferUse::incoming;
+  size_t head_bytes = 0;       // of the array in which a head is that is not whole
   bool timed_out = false;      // a deadline or a handler, not the server's stop, fired a token
   bool idle = false;           // between two requests: closed at once when the server stops
   bool busy = false;           // its request is being handled

@@ -41,6 +41,13 @@ class HttpExchange {
   virtual Task<Result<size_t>> read_body(std::span<std::byte> into) = 0;
   // The same, but returns as soon as at least one byte is there: for framed bodies (aws-chunked).
   virtual Task<Result<size_t>> read_body_some(std::span<std::byte> into) = 0;
+  // Bytes of the body, as they were sent, that came already and can be read without waiting; SIZE_MAX where
+  // all of the rest did.
+  virtual size_t body_at_hand() const = 0;
+  // Waits until some of the body is at hand, or all of it was read. They wait in memory of the connection, so
+  // that who asks for memory of the pool first does not hold it for a client that sends nothing. Errors as of
+  // read_body().
+  virtual Task<Result<void>> await_body() = 0;
   // Fails what is being read of the body, and what would be, with HttpError::timed_out. A response can still
   // be sent.
   virtual void stop_receiving() = 0;
@@ -48,9 +55,10 @@ class HttpExchange {
   // The handler knows who asks. Before that, the client has to take its answer quickly, and its connection is
   // among the first to be closed where these get short.
   virtual void set_authenticated() = 0;
-  // How much memory the handler keeps for what it reads of the body next, where that is more than the span it
-  // reads into: the rate that the client must keep rises with it.
-  virtual void hold_for_body(uint64_t bytes) = 0;
+  // How much memory, and of which use, the handler keeps for what it reads of the body next, where that is
+  // more than the span it reads into: the rate that the client must keep rises with it. A text is held until
+  // the answer has left, too.
+  virtual void hold_for_body(uint64_t bytes, BufferUse use) = 0;
 
   // Header fields of the response, without Date, Server, Content-Length, Transfer-Encoding and Connection,
   // which the server writes itself. Cleared at the start of each exchange.

@@ -55,7 +55,7 @@ Task<void> HttpConnection::serve() {
         break;
     }
     begin_exchange();
-    if (!shared_.admission.may_begin_request()) {
+    if (!shared_.admission.may_begin_request(input_.body_at_hand() == SIZE_MAX)) {
       co_await answer_protocol_error(kServiceUnavailable);
       co_return;
     }
@@ -97,14 +97,22 @@ std::optional<uint64_t> HttpConnection::content_length() const {
 bool HttpConnection::continue_due() const { return expect_continue_ && input_.body_untouched(); }
 
 Task<Result<size_t>> HttpConnection::receive_body(std::span<std::byte> into, bool some) {
-  if (expect_continue_) {
-    if (continue_due() && status_ == 0) {
-      iovec vector = vector_of(kContinue);
-      FB_CO_CHECK(co_await send({&vector, 1}, 0));
-    }
-    expect_continue_ = false;
-  }
+  if (expect_continue_) FB_CO_CHECK(co_await send_continue());
   co_return co_await input_.read_body(into, some);
+}
+
+Task<Result<void>> HttpConnection::await_body() {
+  if (expect_continue_) FB_CO_CHECK(co_await send_continue());
+  co_return co_await input_.await_body();
+}
+
+Task<Result<void>> HttpConnection::send_continue() {
+  if (continue_due() && status_ == 0) {
+    iovec vector = vector_of(kContinue);
+    FB_CO_CHECK(co_await send({&vector, 1}, 0));
+  }
+  expect_continue_ = false;
+  co_return Result<void>();
 }
 
 Task<void> HttpConnection::answer_protocol_error(int status) {
@@ -247,7 +255,12 @@ Task<Result<void>> HttpConnection::send(std::span<iovec> vectors, uint64_t body_
                             ? limits.send_idle_timeout
                             : std::min(limits.send_idle_timeout, limits.anonymous_send_timeout);
   watch_.send_deadline = env_.now() + idle + transfer;
-  shared_.admission.begin(watch_.out, bytes);
+  // The text of an XML request stays in memory until it is answered.
+  const bool with_text = watch_.held_use == BufferUse::text && watch_.held_for_body != 0;
+  const BufferUse use = with_text                         ? BufferUse::text
+                        : body_bytes > kRequestPieceBytes ? BufferUse::answer
+                                                          : BufferUse::request;
+  shared_.admission.begin(watch_.out, with_text ? bytes + watch_.held_for_body : bytes, use);
   const IoLimits io_limits{.cancel = &watch_.send_cancel};
   Result<void> result;
   if (socket_ != nullptr) {

@@ -57,7 +57,12 @@ class HttpConnection final : public HttpExchange {
     watch_.timed_out = true;
   }
   void set_authenticated() override { watch_.authenticated = true; }
-  void hold_for_body(uint64_t bytes) override { watch_.held_for_body = bytes; }
+  size_t body_at_hand() const override { return input_.body_at_hand(); }
+  Task<Result<void>> await_body() override;
+  void hold_for_body(uint64_t bytes, BufferUse use) override {
+    watch_.held_for_body = bytes;
+    watch_.held_use = use;
+  }
   HeaderWriter& headers() override { return input_.memory().headers; }
   Task<Result<void>> respond(int status, std::span<iovec> body) override;
   Task<Result<void>> respond_without_body(int status, std::optional<uint64_t> content_length) override;
@@ -72,6 +77,7 @@ class HttpConnection final : public HttpExchange {
 
  private:
   Task<Result<size_t>> receive_body(std::span<std::byte> into, bool some);
+  Task<Result<void>> send_continue();
   Task<Result<void>> send(std::span<iovec> vectors, uint64_t body_bytes);
   Task<Result<void>> send_on_stream(std::span<iovec> vectors, const IoLimits& limits);
   Task<void> answer_protocol_error(int status);

@@ -142,12 +142,12 @@ Task<void> HttpServer::sweep() {
 // leave at once.
 Task<void> HttpServer::reclaim() {
   while (!finished_) {
-    const size_t wanted = guards_buffers_ ? env_.buffers().waiting_bytes() : 0;
-    if (wanted == 0 && !accept_waits_) {
+    const bool memory_waits = guards_buffers_ && env_.buffers().waiting() != 0;
+    if (!memory_waits && !accept_waits_) {
       co_await shortage_.wait();
       continue;
     }
-    if (wanted != 0) (void)shared_.admission.cut_slowest(wanted);
+    if (memory_waits) shared_.admission.relieve_shortage();
     if (accept_waits_) shared_.admission.make_room();
     (void)co_await sleep_for(env_, kReclaimPause, &sweep_cancel_);
   }

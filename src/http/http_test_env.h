@@ -85,7 +85,9 @@ class TestHandler final : public HttpHandler {
     if (path == "/hello") {
       co_await respond_text(exchange, 200, "hello");
     } else if (path == "/echo") {
-      co_await echo(exchange);
+      co_await echo(exchange, false);
+    } else if (path == "/await") {
+      co_await echo(exchange, true);
     } else if (path == "/refuse") {
       co_await respond_text(exchange, 403, "refused");
     } else if (path == "/nothing") {
@@ -132,11 +134,16 @@ class TestHandler final : public HttpHandler {
     (void)co_await exchange.respond(status, {&vector, 1});
   }
 
-  Task<void> echo(HttpExchange& exchange) {
+  // `await`: it waits for bytes before it has memory for them.
+  Task<void> echo(HttpExchange& exchange, bool await) {
     std::string text;
     for (;;) {
       std::array<std::byte, 70'000> piece;
-      const auto count = co_await exchange.read_body(piece);
+      Result<void> there;
+      if (await && exchange.body_at_hand() == 0) there = co_await exchange.await_body();
+      if (there) EXPECT_TRUE(!await || exchange.body_at_hand() != 0);
+      auto count = co_await exchange.read_body(piece);
+      if (!there) count = there.error();
       if (!count) {
         body_error = count.error();
         co_await respond_text(exchange, count.error().is(HttpError::timed_out) ? 408 : 400, "bad body");

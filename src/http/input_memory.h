@@ -51,8 +51,8 @@ class InputArray {
 // state.
 class InputArrays {
  public:
-  // The smallest array, and the one that suffices for nearly every head.
-  static constexpr size_t kArrayBytesMin = kPooledBytesSize;
+  // The smallest array; it suffices for nearly every head.
+  static constexpr size_t kArrayBytesMin = 4 * kKiB;
 
   InputArray take(size_t size_bytes_min);
   void give_back(InputArray array);
@@ -83,6 +83,7 @@ class ReceivedBytes {
   // Where more can be received behind the bytes without moving them.
   std::span<std::byte> room() const;
   void add_received(size_t count) { bytes_ = {bytes_.data(), bytes_.size() + count}; }
+  size_t array_bytes() const { return array_.size_bytes(); }
   // Moves the bytes to the front of another array. Returns the array that they lay in, if it was one.
   [[nodiscard]] InputArray move_to(InputArray array);
   // Only `rest`, a part of the bytes, is still wanted.

@@ -97,10 +97,12 @@ INSTANTIATE_TEST_SUITE_P(All, RequestViews, testing::Values(TestEnv::uring, Test
 // a chunked body that comes later. The witness in the handler sees its views move or change.
 TEST_P(RequestViews, OutliveTheFramingOfALateBody) {
   with_server(GetParam(), {}, [](Env& env, HttpServer& server, TestHandler& handler) -> Task<void> {
-    for (const size_t padding : {10u, 7000u, 10'000u, 15'900u, 30'000u}) {
-      for (const size_t first : {1u, 60u, 5000u}) {
-        const std::string head = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nX-Pad: " +
-                                 std::string(padding, 'p') + "\r\n\r\n";
+    for (const size_t padding : {10u, 7000u, 10'000u, 15'900u, 16'200u}) {
+      for (const size_t first : {1u, 60u, 5000u, 5001u}) {
+        const std::string head =
+            std::string("POST ") + (first % 2 == 0 ? "/echo" : "/await") +
+            " HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nX-Pad: " + std::string(padding, 'p') +
+            "\r\n\r\n";
         const std::string next = "GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
         const std::string text = co_await raw_exchange(
             env, server.endpoint(),
@@ -110,7 +112,38 @@ TEST_P(RequestViews, OutliveTheFramingOfALateBody) {
         EXPECT_TRUE(text.ends_with("\r\n\r\nhello")) << text;
       }
     }
-    EXPECT_EQ(handler.handled, 30);
+    EXPECT_EQ(handler.handled, 40);
+  });
+}
+
+// A body that is waited for before there is memory for it lies in the connection, with what was sent behind
+// it.
+TEST_P(RequestViews, OutliveABodyThatIsWaitedFor) {
+  with_server(GetParam(), {}, [](Env& env, HttpServer& server, TestHandler& handler) -> Task<void> {
+    const std::string head = "POST /await HTTP/1.1\r\nHost: a\r\nContent-Length: 30000\r\n\r\n";
+    const std::string body = pattern_text(30'000);
+    const std::string next = "GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    for (const size_t first : {1u, 5000u, 20'000u, 29'999u}) {
+      const std::string text = co_await raw_exchange(
+          env, server.endpoint(),
+          {head, body.substr(0, first), body.substr(first) + next.substr(0, 9), next.substr(9)});
+      EXPECT_EQ(count_of(text, "\r\n\r\n" + body), 1u) << first;
+      EXPECT_TRUE(text.ends_with("\r\n\r\nhello")) << first;
+    }
+    EXPECT_EQ(handler.handled, 8);
+    const std::string asked =
+        co_await raw_exchange(env, server.endpoint(),
+                              {"POST /await HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nConnection: "
+                               "close\r\nContent-Length: 5\r\n\r\n",
+                               "hello"});
+    EXPECT_TRUE(asked.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")) << asked;
+    EXPECT_FALSE(handler.body_error);
+    auto socket = co_await Socket::connect(env, server.endpoint());
+    EXPECT_TRUE(co_await send_text(*socket, head));
+    (void)co_await sleep_for(env, Duration::milliseconds(20));
+    EXPECT_TRUE(co_await socket->close());
+    (void)co_await sleep_for(env, Duration::milliseconds(50));
+    EXPECT_TRUE(handler.body_error && handler.body_error->is(HttpError::body_incomplete));
   });
 }
 

@@ -16,15 +16,17 @@ struct HttpLimits {
   // The request (or status) line without its line end; 414 beyond. A presigned URL takes up to about 2 KiB
   // and a key of 1024 bytes up to 3 KiB when percent-encoded.
   size_t request_line_bytes = 16 * kKiB;
-  // The header section with all line ends; 431 beyond. S3 allows 2 KiB of user metadata and 8 KiB in all.
-  size_t header_section_bytes = 32 * kKiB;
+  // The header section with all line ends; 431 beyond. S3 allows 2 KiB of user metadata and 8 KiB in all,
+  // which src/s3 refuses with more words.
+  size_t header_section_bytes = 16 * kKiB;
   // At most kHeaderCountMax, which is the room there is; 431 beyond.
   size_t header_count = kHeaderCountMax;
 
   // Of one core. Near the limit quiet connections are closed; at it no connection is accepted until one has
   // closed: the kernel's backlog holds the others.
   size_t connections = 16'384;
-  // Handled at a time on one core; the slowest clients are cut, and an eighth beyond it is answered with 503.
+  // Worked on at a time on one core: those whose client is waited for do not count, up to as many again.
+  // Beyond that the slowest clients are cut, and an eighth beyond it is answered with 503.
   size_t requests = 4'096;
 
   // Between requests; the connection is closed without a word.

@@ -9,7 +9,9 @@
 namespace fb {
 namespace {
 
-constexpr size_t kStagingBytes = InputArrays::kArrayBytesMin;
+constexpr size_t kStagingBytes = kPooledBytesSize;
+// What may lie behind the longest head, in the array that it came in.
+constexpr size_t kBehindHeadBytes = 4 * kKiB;
 // A shorter rest of a chunk is received together with the framing behind it.
 constexpr size_t kDirectReceiveMin = 8 * kKiB;
 constexpr size_t kSmallPieceBytes = 2 * kKiB;
@@ -36,7 +38,7 @@ void RequestInput::ensure_memory() {
 
 void RequestInput::release_memory() {
   FB_ASSERT(!held_.held());
-  (void)incoming_.drop();
+  drop_head();
   if (memory_ != nullptr) pool_.give_back(std::move(memory_));
 }
 
@@ -110,19 +112,21 @@ Task<RequestInput::Head> RequestInput::read_head(const bool& stopping) {
 // Appends to a head of which a part is there.
 Task<Result<void>> RequestInput::receive_more_head() {
   if (incoming_.room().empty()) make_room_for_head();
+  admission_.head_grows(watch_, incoming_.array_bytes());
   FB_CO_TRY(const size_t count, co_await receive(incoming_.room()));
   if (count == 0) co_return HttpError::connection_lost;
   incoming_.add_received(count);
   co_return Result<void>();
 }
 
-// The bytes move, so that the parser begins again.
+// The bytes move, so that the parser begins again. What they outgrew is freed: it would wait for the client,
+// too.
 void RequestInput::make_room_for_head() {
   const size_t size = incoming_.bytes().size();
-  // The parser refuses a head before the array could double beyond twice its limits.
-  FB_ASSERT(size <= 2 * (limits_.request_line_bytes + limits_.header_section_bytes), size);
-  InputArrays& arrays = memory_->arrays;
-  arrays.give_back(incoming_.move_to(arrays.take(std::max(InputArrays::kArrayBytesMin, 2 * size))));
+  const size_t size_max = limits_.request_line_bytes + limits_.header_section_bytes + kBehindHeadBytes;
+  FB_ASSERT(size < size_max, size);  // the parser refuses a head before
+  const size_t wanted = std::min(std::max(InputArrays::kArrayBytesMin, 2 * size), size_max);
+  (void)incoming_.move_to(memory_->arrays.take(wanted));
   memory_->parser.reset();
 }
 
@@ -143,6 +147,7 @@ void RequestInput::accept_head() {
   body_waited_ = {};
   body_failed_ = false;
   draining_ = false;
+  admission_.head_grows(watch_, 0);
   const bool whole = !chunked_ && left_ <= incoming_.bytes().size() - head_bytes;
   if (incoming_.is_pooled() && !(whole && may_hold_pooled())) move_into_array();
   held_.hold(std::move(incoming_), head_bytes);
@@ -183,13 +188,42 @@ Task<Result<size_t>> RequestInput::receive_body(std::span<std::byte> into, size_
   if (draining_) co_return co_await receive(into);
   const Instant before = env_.now();
   watch_.receive_deadline = before + limits_.body_idle_timeout;
-  admission_.begin(watch_.in, std::max<uint64_t>(room, watch_.held_for_body));
+  admission_.begin(watch_.in, std::max<uint64_t>(room, watch_.held_for_body), watch_.held_use);
   const auto received = co_await receive(into);
   admission_.moved(watch_.in, received.value_or(0));
   admission_.end(watch_.in);
   watch_.receive_deadline = Instant::never();
   body_waited_ = body_waited_ + (env_.now() - before);
   co_return received;
+}
+
+Task<Result<PooledBytes>> RequestInput::receive_pooled() {
+  const IoLimits io_limits{.cancel = &watch_.receive_cancel};
+  if (socket_ != nullptr) co_return co_await socket_->receive_pooled_operation(io_limits);
+  co_return co_await stream_.receive_pooled(io_limits);
+}
+
+Task<Result<void>> RequestInput::await_body() {
+  if (body_failed_) co_return HttpError::body_incomplete;
+  if (body_done() || !window_.empty()) co_return Result<void>();
+  FB_ASSERT(!draining_);
+  const Instant before = env_.now();
+  watch_.receive_deadline = before + limits_.body_idle_timeout;
+  admission_.begin(watch_.in, 0, BufferUse::incoming);
+  const auto received = co_await receive_pooled();
+  const size_t count = received ? received->bytes().size() : 0;
+  admission_.moved(watch_.in, count);
+  admission_.end(watch_.in);
+  watch_.receive_deadline = Instant::never();
+  body_waited_ = body_waited_ + (env_.now() - before);
+  if (!received) co_return body_error(received.error());
+  if (count == 0) co_return body_error(HttpError::body_incomplete);
+  if (!staging_) staging_ = memory_->arrays.take(kStagingBytes);
+  FB_ASSERT(count <= staging_.size_bytes(), count);
+  std::memcpy(staging_.span().data(), received->bytes().data(), count);
+  env_.stats().bytes_copied += count;
+  window_ = staging_.span().first(count);
+  co_return Result<void>();
 }
 
 Error RequestInput::body_error(const Error& error) {

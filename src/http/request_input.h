@@ -48,13 +48,19 @@ class RequestInput {
   RequestMemory& memory() { return *memory_; }
   const MessageFraming& framing() const { return memory_->parser.framing(); }
   // Of a request that was refused nothing more is looked at: gives up what it was received into.
-  void drop_received() { (void)incoming_.drop(); }
+  void drop_received() { drop_head(); }
   // Makes memory() available where there is none yet.
   void ensure_memory();
 
   // Body bytes of the current request into `into`: as HttpExchange::read_body and, with `some`,
   // read_body_some.
   Task<Result<size_t>> read_body(std::span<std::byte> into, bool some);
+  // As HttpExchange::body_at_hand and await_body.
+  size_t body_at_hand() const {
+    const bool all = chunked_ ? decoder_.done() : left_ <= window_.size();
+    return all ? SIZE_MAX : window_.size();
+  }
+  Task<Result<void>> await_body();
   // Known bytes of the body that were not read yet; nothing for a chunked body that did not end yet.
   std::optional<uint64_t> body_left() const;
   bool body_done() const { return chunked_ ? decoder_.done() : left_ == 0; }
@@ -72,12 +78,17 @@ class RequestInput {
   Task<Result<size_t>> receive(std::span<std::byte> into);
   Task<Result<void>> receive_more_head();
   void make_room_for_head();
+  Task<Result<PooledBytes>> receive_pooled();
   Task<Result<size_t>> receive_body(std::span<std::byte> into, size_t room);
   Task<Result<void>> receive_framing(size_t room);
   Task<Result<void>> skip_framing(size_t room);
   void accept_head();
   bool may_hold_pooled() const;
   void move_into_array();
+  void drop_head() {
+    admission_.head_grows(watch_, 0);
+    (void)incoming_.drop();
+  }
   void end_request();
   void release_memory();
   Error body_error(const Error& error);

@@ -180,13 +180,12 @@ Task<Result<size_t>> TlsStream::receive(std::span<std::byte> into, IoLimits limi
 Task<Result<PooledBytes>> TlsStream::receive_pooled(IoLimits limits) {
   for (;;) {
     if (!input_pending() && !input_ended_) FB_CO_CHECK(co_await receive_records(limits));
-    Buffer buffer = env().buffers().try_allocate(kPooledBytesSize, BufferUse::request);
-    if (!buffer) buffer = co_await env().buffers().allocate(kPooledBytesSize, BufferUse::request);
+    auto memory = std::make_unique_for_overwrite<std::byte[]>(kPooledBytesSize);
     size_t count = 0;
-    FB_CO_TRY(const Step step, co_await receive_some(buffer.span(0, kPooledBytesSize), count, limits));
-    if (step == Step::done) co_return PooledBytes(std::move(buffer), count);
+    FB_CO_TRY(const Step step, co_await receive_some({memory.get(), kPooledBytesSize}, count, limits));
+    if (step == Step::done) co_return PooledBytes(std::move(memory), count);
     if (step == Step::end) co_return PooledBytes();
-    buffer.reset();
+    memory.reset();
     if (step == Step::need_input) FB_CO_CHECK(co_await receive_records(limits));
   }
 }
@@ -211,15 +210,16 @@ void TlsStream::leave_pooled_memory() {
 void TlsStream::reserve_output(size_t bytes) {
   if (output_.size() >= bytes) return;
   FB_ASSERT(output_size_ == 0, output_size_);
-  output_heap_ = {};
-  output_buffer_ = env().buffers().try_allocate(
-      bytes, bytes > kRequestPieceBytes ? BufferUse::answer : BufferUse::request);
+  output_heap_.reset();
+  output_buffer_.reset();
+  // The caller may hold buffers itself, so waiting for one could be waiting for oneself.
+  if (bytes > kOutputBytesSmall) output_buffer_ = env().buffers().try_allocate(bytes, BufferUse::answer);
   if (output_buffer_) {
     output_ = output_buffer_.span();
   } else {
-    // The caller may hold buffers itself, so waiting for one could be waiting for oneself.
-    output_heap_.resize(kOutputBytesSmall);
-    output_ = output_heap_;
+    const size_t heap_bytes = std::min(bytes, kOutputBytesSmall);
+    output_heap_ = std::make_unique_for_overwrite<std::byte[]>(heap_bytes);
+    output_ = {output_heap_.get(), heap_bytes};
   }
 }
 
@@ -236,21 +236,23 @@ Task<Result<void>> TlsStream::flush(const IoLimits& limits) {
   output_size_ = 0;
   output_ = {};
   output_buffer_.reset();
-  output_heap_ = {};
+  output_heap_.reset();
   co_return result;
 }
 
 // Encrypts into the output buffer, which is sent where it is full.
 Task<Result<void>> TlsStream::write_plain(std::span<const std::byte> data, const IoLimits& limits) {
   while (!data.empty()) {
-    if (output_.size() - output_size_ < kRecordBytesMax + kRecordOverheadMax) {
-      const size_t size = data.size() > kOutputBytesSmall ? kOutputBytesLarge : kOutputBytesSmall;
+    const size_t piece = std::min(data.size(), kRecordBytesMax);
+    if (output_.size() - output_size_ < piece + kRecordOverheadMax) {
+      const size_t size = data.size() > kOutputBytesSmall ? kOutputBytesLarge
+                          : data.size() > kRecordBytesMax ? kOutputBytesSmall
+                                                          : piece + kRecordOverheadMax;
       FB_CO_CHECK(co_await flush(limits));
       reserve_output(size);
     }
     size_t count = 0;
     ERR_clear_error();
-    const size_t piece = std::min(data.size(), kRecordBytesMax);
     const Step step = step_of(SSL_write_ex(ssl_.get(), data.data(), piece, &count));
     if (step == Step::done) {
       data = data.subspan(count);
@@ -288,18 +290,20 @@ Task<Result<void>> TlsStream::send_in_turn(std::span<iovec> vectors, const IoLim
     }
     if (gathered_size != 0) {
       FB_CO_CHECK(co_await write_plain(gathered.span(0, gathered_size), limits));
+      gathered.reset();
       gathered_size = 0;
     }
     FB_CO_CHECK(co_await write_plain(piece, limits));
   }
   if (gathered_size != 0) FB_CO_CHECK(co_await write_plain(gathered.span(0, gathered_size), limits));
+  gathered.reset();
   co_return co_await flush(limits);
 }
 
 Task<void> TlsStream::close_notify(const IoLimits& limits) {
   if (SSL_is_init_finished(ssl_.get()) != 1 || input_ended_) co_return;
   const auto turn = co_await output_turn_.acquire();
-  reserve_output(kOutputBytesSmall);
+  reserve_output(kRecordOverheadMax);
   ERR_clear_error();
   (void)SSL_shutdown(ssl_.get());
   ERR_clear_error();

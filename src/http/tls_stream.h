@@ -16,7 +16,8 @@ namespace fb {
 // TLS over another stream, which it neither owns nor closes and which outlives it. OpenSSL does no I/O of its
 // own: its records are taken from the environment's pooled receive buffers and collected in one output buffer
 // per send, through a BIO over these. A connection that waits for its peer holds neither, but for the output
-// that waits to be sent; half a record lies in OpenSSL's own memory.
+// that waits to be sent; half a record lies in OpenSSL's own memory. Of the BufferPool it takes blocks of
+// large answers only: what anybody may cause lies in the heap, and is as large as what it holds.
 //
 //   TlsStream tls(socket, context, TlsStream::Role::server);
 //   FB_CO_CHECK(co_await tls.handshake(limits));
@@ -77,7 +78,7 @@ class TlsStream final : public Stream {
   std::span<const std::byte> input_;  // records received and not yet taken by OpenSSL
   bool input_ended_ = false;
   Buffer output_buffer_;
-  std::vector<std::byte> output_heap_;  // where the pool had none
+  std::unique_ptr<std::byte[]> output_heap_;  // of small output, and where the pool had none
   std::span<std::byte> output_;
   size_t output_size_ = 0;
   // Whoever sends: a receive may have records to send as well, and leaves them to a send that is under way.

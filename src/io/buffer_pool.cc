@@ -15,6 +15,10 @@ namespace {
 
 // Heap memory kept for reuse by one pool.
 constexpr size_t kCachedHeapBytesMax = 16 * kMiB;
+// For the texts of XML bodies; the largest one has 8 MiB.
+constexpr size_t kTextBytesMin = 16 * kMiB;
+// As many copies at a time leave the pool room for everyone else; fewer where the pool is small.
+constexpr size_t kCopiesMax = 8;
 // A smaller pool is not divided among uses.
 constexpr size_t kSharedPoolBytesMin = 8 * kMiB;
 
@@ -79,9 +83,10 @@ struct BufferPool::WaitForTurn {
     waiter.previous = queue.last;
     (queue.last == nullptr ? queue.first : queue.last->next) = &waiter;
     queue.last = &waiter;
+    ++queue.size;
     ++waiter.pool.waiting_;
     ++waiter.pool.waits_;
-    waiter.pool.waiting_bytes_ += class_bytes(waiter.size_class);
+    waiter.since = waiter.pool.env_.now();
     if (waiter.pool.on_shortage_) waiter.pool.on_shortage_();
   }
   void await_resume() const noexcept {}
@@ -106,8 +111,12 @@ void BufferPool::set_shares() {
   const size_t limit = options_.limit_bytes;
   fill_.fill(limit);
   share_.fill(limit);
+  share_[index(BufferUse::text)] = std::max(kTextBytesMin, limit / 4);
+  share_[index(BufferUse::copy)] = std::clamp(limit, kCopyReservedBytes, kCopiesMax * kCopyReservedBytes);
   if (limit < kSharedPoolBytesMin) return;
   fill_[index(BufferUse::request)] = share_[index(BufferUse::request)] = limit - limit / 16;
+  fill_[index(BufferUse::incoming)] = limit - limit / 32 * 3;
+  share_[index(BufferUse::incoming)] = limit / 8 * 3;
   for (const BufferUse use : {BufferUse::body, BufferUse::answer}) {
     fill_[index(use)] = limit - limit / 8;
     share_[index(use)] = limit / 8 * 5;
@@ -247,15 +256,16 @@ void BufferPool::free_cached_heap() {
   cached_heap_bytes_ = 0;
 }
 
-bool BufferPool::fits(size_t size_class, BufferUse use) const {
-  const size_t bytes = class_bytes(size_class);
-  return used_bytes_ + bytes <= fill_[index(use)] && used_by_[index(use)] + bytes <= share_[index(use)];
+bool BufferPool::fits(size_t bytes, BufferUse use) const {
+  return fits_share(bytes, use) && (is_counted_only(use) || used_bytes_ + bytes <= fill_[index(use)]);
 }
 
 bool BufferPool::must_queue(BufferUse use) const {
   if (waiting_ == 0) [[likely]]
     return false;
-  if (queues_[index(BufferUse::own)].first != nullptr || queues_[index(use)].first != nullptr) return true;
+  if (queues_[index(use)].first != nullptr) return true;
+  if (is_counted_only(use)) return false;
+  if (queues_[index(BufferUse::own)].first != nullptr) return true;
   return use != BufferUse::own && queues_[index(BufferUse::request)].first != nullptr;
 }
 
@@ -263,8 +273,8 @@ void BufferPool::leave_queue(Waiter& waiter) {
   WaitQueue& queue = queues_[index(waiter.use)];
   (waiter.previous == nullptr ? queue.first : waiter.previous->next) = waiter.next;
   (waiter.next == nullptr ? queue.last : waiter.next->previous) = waiter.previous;
+  --queue.size;
   --waiting_;
-  waiting_bytes_ -= class_bytes(waiter.size_class);
   if (waiter.armed()) env_.timers().stop(waiter);
 }
 
@@ -272,10 +282,15 @@ void BufferPool::leave_queue(Waiter& waiter) {
 // it does not pass.
 bool BufferPool::grant(BufferUse use) {
   WaitQueue& queue = queues_[index(use)];
-  while (queue.first != nullptr && fits(queue.first->size_class, use)) {
+  while (queue.first != nullptr && fits(queue.first->bytes, use)) {
     Waiter& waiter = *queue.first;
     leave_queue(waiter);
-    waiter.granted = Buffer(take(waiter.size_class, use));
+    if (is_counted_only(use)) {
+      used_by_[index(use)] += waiter.bytes;
+      waiter.reserved = Reservation(*this, waiter.bytes, use);
+    } else {
+      waiter.granted = Buffer(take(class_of(waiter.bytes), use));
+    }
     env_.schedule(waiter.handle);
   }
   return queue.first == nullptr;
@@ -283,9 +298,28 @@ bool BufferPool::grant(BufferUse use) {
 
 void BufferPool::wake_waiters() {
   if (env_.abandoned()) return;
+  grant(BufferUse::text);
+  grant(BufferUse::copy);
   if (!grant(BufferUse::own) || !grant(BufferUse::request)) return;
+  grant(BufferUse::incoming);
   grant(BufferUse::body);
   grant(BufferUse::answer);
+}
+
+size_t BufferPool::waiting_bytes(BufferUse use, Duration longer_than) const {
+  size_t bytes = 0;
+  for (const Waiter* waiter = queues_[index(use)].first; waiter != nullptr; waiter = waiter->next) {
+    if (env_.now() - waiter->since < longer_than) break;  // those behind it came later
+    bytes += waiter->bytes;
+  }
+  return bytes;
+}
+
+bool BufferPool::helps(BufferUse held, BufferUse wanted) const {
+  if (held == wanted) return true;
+  if (is_counted_only(held) || is_counted_only(wanted)) return false;
+  const Waiter* const first = queues_[index(wanted)].first;
+  return first != nullptr && fits_share(first->bytes, wanted);
 }
 
 void BufferPool::give_up(Timer& timer) {
@@ -309,13 +343,13 @@ void BufferPool::stop_listening(const void* owner) {
 
 Buffer BufferPool::try_allocate(size_t size_bytes, BufferUse use) {
   const size_t size_class = class_of(size_bytes);
-  if (must_queue(use) || !fits(size_class, use)) return {};
+  if (must_queue(use) || !fits(class_bytes(size_class), use)) return {};
   return Buffer(take(size_class, use));
 }
 
 Buffer BufferPool::try_allocate_in_arena(size_t size_bytes) {
   const size_t size_class = class_of(size_bytes);
-  if (must_queue(BufferUse::own) || !fits(size_class, BufferUse::own)) return {};
+  if (must_queue(BufferUse::own) || !fits(class_bytes(size_class), BufferUse::own)) return {};
   return Buffer(take(size_class, BufferUse::own, From::arena));
 }
 
@@ -331,8 +365,8 @@ size_t BufferPool::arena_free_bytes(size_t offset, size_t length) const {
 Task<Buffer> BufferPool::allocate(size_t size_bytes, BufferUse use) {
   const size_t size_class = class_of(size_bytes);
   FB_ASSERT(class_bytes(size_class) <= share_[index(use)], size_bytes, share_[index(use)]);
-  if (!must_queue(use) && fits(size_class, use)) co_return Buffer(take(size_class, use));
-  Waiter waiter(*this, size_class, use);
+  if (!must_queue(use) && fits(class_bytes(size_class), use)) co_return Buffer(take(size_class, use));
+  Waiter waiter(*this, class_bytes(size_class), use);
   co_await WaitForTurn{waiter};
   co_return std::move(waiter.granted);
 }
@@ -340,15 +374,40 @@ Task<Buffer> BufferPool::allocate(size_t size_bytes, BufferUse use) {
 Task<Buffer> BufferPool::allocate_within(size_t size_bytes, BufferUse use, Duration wait) {
   const size_t size_class = class_of(size_bytes);
   FB_ASSERT(class_bytes(size_class) <= share_[index(use)], size_bytes, share_[index(use)]);
-  if (!must_queue(use) && fits(size_class, use)) co_return Buffer(take(size_class, use));
-  if (waiting_ >= kWaitersMax) {
+  if (!must_queue(use) && fits(class_bytes(size_class), use)) co_return Buffer(take(size_class, use));
+  if (queues_[index(use)].size >= kWaitersMax) {
     ++refused_;
     co_return Buffer();
   }
-  Waiter waiter(*this, size_class, use);
+  Waiter waiter(*this, class_bytes(size_class), use);
   env_.timers().arm(waiter, env_.now() + wait);
   co_await WaitForTurn{waiter};
   co_return std::move(waiter.granted);
+}
+
+Task<BufferPool::Reservation> BufferPool::reserve_within(size_t bytes, BufferUse use, Duration wait) {
+  FB_ASSERT(is_counted_only(use));
+  if (!must_queue(use) && fits(bytes, use)) {
+    used_by_[index(use)] += bytes;
+    co_return Reservation(*this, bytes, use);
+  }
+  if (bytes > share_[index(use)] || queues_[index(use)].size >= kWaitersMax) {
+    ++refused_;
+    co_return Reservation();
+  }
+  Waiter waiter(*this, bytes, use);
+  env_.timers().arm(waiter, env_.now() + wait);
+  co_await WaitForTurn{waiter};
+  co_return std::move(waiter.reserved);
+}
+
+void BufferPool::Reservation::reset() {
+  BufferPool* const pool = std::exchange(pool_, nullptr);
+  if (pool == nullptr || pool->env_.abandoned()) return;
+  size_t& used_by = pool->used_by_[index(use_)];
+  FB_ASSERT(used_by >= bytes_, used_by, bytes_);
+  used_by -= bytes_;
+  if (pool->waiting_ != 0) pool->wake_waiters();
 }
 
 }  // namespace fb

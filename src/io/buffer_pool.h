@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "io/buffer.h"
@@ -19,13 +20,18 @@ class Env;
 // What memory is for decides how much of a pool it may take, and who goes first where it is short:
 // docs/admission.md.
 enum class BufferUse : uint8_t {
-  own,      // what the service needs to go on: pages, commits
-  request,  // pieces of up to kRequestPieceBytes, records of TLS
-  body,     // blocks of bodies that are received
-  answer,   // blocks of content on their way to clients
+  own,       // what the service needs to go on: pages, commits
+  request,   // pieces of up to kRequestPieceBytes: small answers, and small bodies whose bytes are here
+  incoming,  // pieces of that size of bodies whose bytes are waited for
+  body,      // blocks of bodies that are received
+  answer,    // blocks of content on their way to clients
+  text,      // only counted: bodies of XML requests, which lie in the heap
+  copy,      // only counted: what a copy within the store may take of the others
 };
-inline constexpr size_t kBufferUseCount = 4;
+inline constexpr size_t kBufferUseCount = 7;
 inline constexpr size_t kRequestPieceBytes = 64 * kKiB;
+// What one copy reserves: it holds up to two blocks while it waits for a third.
+inline constexpr size_t kCopyReservedBytes = 4 * kMiB;
 
 // Buffers of one core. The first `arena_bytes` come from one contiguous arena that an environment may
 // register with the kernel (fixed buffers), the rest from the heap; at most `limit_bytes` are out at a time.
@@ -34,6 +40,9 @@ inline constexpr size_t kRequestPieceBytes = 64 * kKiB;
 // Heap buffers given back are kept for reuse up to kCachedHeapBytesMax, and freed when no buffer is out. A
 // caller that holds one Buffer and needs another must use try_allocate() for it, or it could wait for itself.
 // Memory of buffers that are not out is poisoned (base/poison.h).
+//
+// Two uses are only counted: reserve_within() gives a part of their share, and the pool hands out no memory
+// for it. They wait, are refused and are known to be short like the others.
 class BufferPool {
  public:
   struct Options {
@@ -48,8 +57,35 @@ class BufferPool {
   // `size_bytes` from 1 to kBufferSizeMax, rounded up to a power of two. Contents are not cleared.
   Buffer try_allocate(size_t size_bytes, BufferUse use = BufferUse::own);
   Task<Buffer> allocate(size_t size_bytes, BufferUse use = BufferUse::own);
-  // Empty after `wait`, and at once where kWaitersMax wait already: the caller may hold other buffers.
+  // Empty after `wait`, and at once where kWaitersMax wait for this use already: the caller may hold other
+  // buffers.
   Task<Buffer> allocate_within(size_t size_bytes, BufferUse use, Duration wait);
+  // A part of the share of a use that is only counted; given back by RAII.
+  class Reservation {
+   public:
+    Reservation() = default;
+    Reservation(Reservation&& other) noexcept
+        : pool_(std::exchange(other.pool_, nullptr)), bytes_(other.bytes_), use_(other.use_) {}
+    Reservation& operator=(Reservation&& other) noexcept {
+      reset();
+      pool_ = std::exchange(other.pool_, nullptr);
+      bytes_ = other.bytes_;
+      use_ = other.use_;
+      return *this;
+    }
+    ~Reservation() { reset(); }
+    void reset();
+    explicit operator bool() const { return pool_ != nullptr; }
+
+   private:
+    friend class BufferPool;
+    Reservation(BufferPool& pool, size_t bytes, BufferUse use) : pool_(&pool), bytes_(bytes), use_(use) {}
+    BufferPool* pool_ = nullptr;
+    size_t bytes_ = 0;
+    BufferUse use_ = BufferUse::text;
+  };
+  // Empty after `wait`, and at once where kWaitersMax wait already or the share is smaller than `bytes`.
+  Task<Reservation> reserve_within(size_t bytes, BufferUse use, Duration wait);
   // As try_allocate(), but for the heap: empty where no piece of the arena is large enough.
   Buffer try_allocate_in_arena(size_t size_bytes);
   // Of the arena's bytes [offset, offset + length), both multiples of kBufferSizeMin, those in free pieces
@@ -65,8 +101,14 @@ class BufferPool {
   // Less than half is used, so that slow clients may take their time and fast ones whole blocks.
   bool calm() const { return used_bytes_ < options_.limit_bytes / 2; }
   bool calm(BufferUse use) const { return calm() && used_by_[index(use)] < share_[index(use)] / 2; }
-  size_t waiting_bytes() const { return waiting_bytes_; }
+  size_t share_bytes(BufferUse use) const { return share_[index(use)]; }
   size_t waiting() const { return waiting_; }
+  bool waits(BufferUse use) const { return queues_[index(use)].first != nullptr; }
+  // What those want who wait for this use, for `longer_than` or longer.
+  size_t waiting_bytes(BufferUse use, Duration longer_than) const;
+  // Whether memory of use `held` that is given back brings those on who wait for `wanted`: it is of the same
+  // use, or what they lack is room in the pool and not in their share.
+  bool helps(BufferUse held, BufferUse wanted) const;
   uint64_t waits() const { return waits_; }      // allocations that had to
   uint64_t refused() const { return refused_; }  // and those in vain
   size_t limit_bytes() const { return options_.limit_bytes; }
@@ -74,23 +116,26 @@ class BufferPool {
 
  private:
   friend class Buffer;
-  static constexpr size_t kClassCount = 10;  // 4 KiB << 9 == 2 MiB
-  static constexpr size_t kWaitersMax = 256;
+  static constexpr size_t kClassCount = 10;   // 4 KiB << 9 == 2 MiB
+  static constexpr size_t kWaitersMax = 256;  // of one use
   // The timer ends a wait that has a bound.
   struct Waiter : Timer {
-    Waiter(BufferPool& pool_in, size_t size_class_in, BufferUse use_in)
-        : Timer(&BufferPool::give_up), pool(pool_in), size_class(size_class_in), use(use_in) {}
+    Waiter(BufferPool& pool_in, size_t bytes_in, BufferUse use_in)
+        : Timer(&BufferPool::give_up), pool(pool_in), bytes(bytes_in), use(use_in) {}
     BufferPool& pool;
     std::coroutine_handle<> handle;
-    size_t size_class;
+    size_t bytes;
     BufferUse use;
+    Instant since;
     Buffer granted;
+    Reservation reserved;  // of a use that is only counted
     Waiter* previous = nullptr;
     Waiter* next = nullptr;
   };
   struct WaitQueue {
     Waiter* first = nullptr;
     Waiter* last = nullptr;
+    size_t size = 0;
   };
   struct WaitForTurn;
 
@@ -98,8 +143,12 @@ class BufferPool {
   static size_t class_bytes(size_t size_class) { return kBufferSizeMin << size_class; }
   static constexpr size_t index(BufferUse use) { return static_cast<size_t>(use); }
   static void give_up(Timer& timer);
+  static constexpr bool is_counted_only(BufferUse use) { return use >= BufferUse::text; }
   void set_shares();
-  bool fits(size_t size_class, BufferUse use) const;
+  bool fits(size_t bytes, BufferUse use) const;
+  bool fits_share(size_t bytes, BufferUse use) const {
+    return used_by_[index(use)] + bytes <= share_[index(use)];
+  }
   // Whether somebody waits who goes before a new arrival of this use.
   bool must_queue(BufferUse use) const;
   void leave_queue(Waiter& waiter);
@@ -132,7 +181,6 @@ class BufferPool {
   std::array<size_t, kBufferUseCount> used_by_{};
   std::array<WaitQueue, kBufferUseCount> queues_{};
   size_t waiting_ = 0;
-  size_t waiting_bytes_ = 0;
   uint64_t waits_ = 0;
   uint64_t refused_ = 0;
   const void* listener_ = nullptr;

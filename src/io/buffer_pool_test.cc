@@ -194,7 +194,7 @@ TEST(BufferPool, WhoWaitsForALargeUseHoldsNobodyUp) {
     scope.spawn(&note_use, std::ref(pool), BufferUse::body, std::ref(order));
     co_await yield(env);
     EXPECT_EQ(told, 1);
-    EXPECT_EQ(pool.waiting_bytes(), kMiB);
+    EXPECT_EQ(pool.waiting_bytes(BufferUse::body, {}), kMiB);
     EXPECT_TRUE(pool.try_allocate(kMiB, BufferUse::request));
     EXPECT_TRUE(pool.try_allocate(kMiB, BufferUse::answer));
     EXPECT_FALSE(pool.try_allocate(4 * kKiB, BufferUse::body));
@@ -220,7 +220,7 @@ TEST(BufferPool, AWaitWithABoundEnds) {
     EXPECT_FALSE(none);
     EXPECT_GE((env.now() - began).milliseconds(), 29);
     EXPECT_EQ(pool.waiting(), 0u);
-    EXPECT_EQ(pool.waiting_bytes(), 0u);
+    EXPECT_EQ(pool.waiting_bytes(BufferUse::body, {}), 0u);
     EXPECT_EQ(pool.refused(), 1u);
     co_await when_all(
         [&]() -> Task<void> {
@@ -234,9 +234,14 @@ TEST(BufferPool, AWaitWithABoundEnds) {
   });
 }
 
-Task<void> wait_in_vain(BufferPool& pool, size_t& empty) {
-  const Buffer buffer = co_await pool.allocate_within(kMiB, BufferUse::body, Duration::milliseconds(50));
+Task<void> wait_in_vain_for(BufferPool& pool, BufferUse use, size_t& empty) {
+  const size_t bytes = use == BufferUse::request ? 64 * kKiB : kMiB;
+  const Buffer buffer = co_await pool.allocate_within(bytes, use, Duration::milliseconds(50));
   empty += buffer ? 0 : 1;
+}
+
+Task<void> wait_in_vain(BufferPool& pool, size_t& empty) {
+  return wait_in_vain_for(pool, BufferUse::body, empty);
 }
 
 TEST(BufferPool, TheQueueHasABound) {
@@ -249,8 +254,65 @@ TEST(BufferPool, TheQueueHasABound) {
     co_await yield(env);
     EXPECT_EQ(pool.waiting(), 256u);
     EXPECT_EQ(empty, 44u);
+    // Of its use alone: others still wait their turn.
+    const auto answers = take_all(pool, BufferUse::answer, kMiB);
+    scope.spawn(&wait_in_vain_for, std::ref(pool), BufferUse::answer, std::ref(empty));
+    co_await yield(env);
+    EXPECT_EQ(pool.waiting(), 257u);
     co_await scope.join();
-    EXPECT_EQ(empty, 300u);
+    EXPECT_EQ(empty, 301u);
+  });
+}
+
+// What a client holds is given up only for those whom it brings on.
+TEST(BufferPool, MemoryOfAnotherUseHelpsOnlyWhereThePoolIsFull) {
+  run({.limit_bytes = 64 * kMiB}, [](Env& env) -> Task<void> {
+    BufferPool& pool = env.buffers();
+    auto bodies = take_all(pool, BufferUse::body, kMiB);
+    size_t empty = 0;
+    Scope scope(env);
+    scope.spawn(&wait_in_vain_for, std::ref(pool), BufferUse::body, std::ref(empty));
+    co_await yield(env);
+    EXPECT_TRUE(pool.waits(BufferUse::body));
+    EXPECT_TRUE(pool.helps(BufferUse::body, BufferUse::body));
+    EXPECT_FALSE(pool.helps(BufferUse::answer, BufferUse::body));  // it lacks room in its share
+    auto rest = take_all(pool, BufferUse::own, 64 * kKiB);
+    scope.spawn(&wait_in_vain_for, std::ref(pool), BufferUse::request, std::ref(empty));
+    co_await yield(env);
+    EXPECT_TRUE(pool.helps(BufferUse::body, BufferUse::request));
+    EXPECT_TRUE(pool.helps(BufferUse::answer, BufferUse::request));
+    EXPECT_FALSE(pool.helps(BufferUse::text, BufferUse::request));
+    co_await scope.join();
+    EXPECT_EQ(empty, 2u);
+  });
+}
+
+Task<void> note_reservation(BufferPool& pool, size_t bytes, std::vector<size_t>& order) {
+  const auto reserved = co_await pool.reserve_within(bytes, BufferUse::text, Duration::seconds(20));
+  order.push_back(reserved ? bytes : 0);
+}
+
+TEST(BufferPool, ACountedUseHasAShareAndAQueue) {
+  run({.limit_bytes = 64 * kMiB}, [](Env& env) -> Task<void> {
+    BufferPool& pool = env.buffers();
+    auto all = co_await pool.reserve_within(16 * kMiB, BufferUse::text, {});
+    EXPECT_TRUE(all);
+    EXPECT_EQ(pool.used_bytes(), 0u);
+    EXPECT_EQ(pool.used_bytes(BufferUse::text), 16 * kMiB);
+    EXPECT_FALSE(co_await pool.reserve_within(1, BufferUse::text, Duration::milliseconds(5)));
+    EXPECT_FALSE(co_await pool.reserve_within(17 * kMiB, BufferUse::text, Duration::seconds(5)));
+    EXPECT_TRUE(pool.try_allocate(kMiB, BufferUse::own));
+    std::vector<size_t> order;
+    Scope scope(env);
+    scope.spawn(&note_reservation, std::ref(pool), 16 * kMiB, std::ref(order));
+    scope.spawn(&note_reservation, std::ref(pool), size_t{1}, std::ref(order));
+    co_await yield(env);
+    EXPECT_EQ(pool.waiting_bytes(BufferUse::text, {}), 16 * kMiB + 1);
+    EXPECT_EQ(pool.waiting_bytes(BufferUse::text, Duration::seconds(1)), 0u);
+    all.reset();
+    co_await scope.join();
+    EXPECT_EQ(order, (std::vector<size_t>{16 * kMiB, 1}));
+    EXPECT_EQ(pool.used_bytes(BufferUse::text), 0u);
   });
 }
 

@@ -42,7 +42,7 @@ PooledBytes::PooledBytes(PooledBytes&& other) noexcept
       data_(std::exchange(other.data_, nullptr)),
       size_(std::exchange(other.size_, 0)),
       id_(other.id_),
-      buffer_(std::move(other.buffer_)) {}
+      memory_(std::move(other.memory_)) {}
 
 PooledBytes& PooledBytes::operator=(PooledBytes&& other) noexcept {
   if (this != &other) {
@@ -51,7 +51,7 @@ PooledBytes& PooledBytes::operator=(PooledBytes&& other) noexcept {
     data_ = std::exchange(other.data_, nullptr);
     size_ = std::exchange(other.size_, 0);
     id_ = other.id_;
-    buffer_ = std::move(other.buffer_);
+    memory_ = std::move(other.memory_);
   }
   return *this;
 }
@@ -59,7 +59,7 @@ PooledBytes& PooledBytes::operator=(PooledBytes&& other) noexcept {
 void PooledBytes::reset() {
   data_ = nullptr;
   size_ = 0;
-  buffer_.reset();
+  memory_.reset();
   if (env_ == nullptr) return;
   Env& env = *std::exchange(env_, nullptr);
   if (env.abandoned()) return;

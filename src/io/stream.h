@@ -11,13 +11,14 @@
 
 namespace fb {
 
-// Received bytes in memory of the environment (a provided buffer of io_uring), or in a Buffer where they were
+// Received bytes in memory of the environment (a provided buffer of io_uring), or in the heap where they were
 // decoded first: held only as long as needed.
 class PooledBytes {
  public:
   PooledBytes() = default;
   PooledBytes(Env& env, std::byte* data, size_t size, uint32_t id);
-  PooledBytes(Buffer buffer, size_t size) : data_(buffer.data()), size_(size), buffer_(std::move(buffer)) {}
+  PooledBytes(std::unique_ptr<std::byte[]> memory, size_t size)
+      : data_(memory.get()), size_(size), memory_(std::move(memory)) {}
   PooledBytes(PooledBytes&& other) noexcept;
   PooledBytes& operator=(PooledBytes&& other) noexcept;
   ~PooledBytes() { reset(); }
@@ -30,7 +31,7 @@ class PooledBytes {
   std::byte* data_ = nullptr;
   size_t size_ = 0;
   uint32_t id_ = 0;
-  Buffer buffer_;
+  std::unique_ptr<std::byte[]> memory_;
 };
 
 // A pooled receive hands over more than a count.

@@ -47,8 +47,9 @@ class Target:
 
 
 @contextlib.contextmanager
-def connections(target, count, first, window=None, each_second=b""):
-    """`count` connections that send `first` and read nothing, then `each_second` once a second; closed ones come again."""
+def connections(target, count, first, window=None, each_second=b"", pause=1, again=False):
+    """`count` connections that send `first` and read nothing, then `each_second` after each pause of so many seconds. With
+    `again` those that the server closes come again at once."""
     clients, done = [], threading.Event()
 
     def send(client, data):
@@ -62,10 +63,22 @@ def connections(target, count, first, window=None, each_second=b""):
             send(client, first)
             clients.append(client)
 
+    def is_over(client):
+        try:
+            return client.recv(4096) is not None  # an answer, or the end
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
     def go_on():
-        while not done.wait(1):
-            for client in clients:
-                if each_second:
+        while not done.wait(pause):
+            for client in list(clients):
+                if again and is_over(client):
+                    clients.remove(client)
+                    client.close()
+                    begin()
+                elif each_second:
                     send(client, each_second)
 
     for _ in range(count):
@@ -96,9 +109,47 @@ def drip_put(target, count, at_once=0):
     return connections(target, count, head + bytes(at_once), each_second=bytes(300))
 
 
+def declared_put(target, count):
+    """One presigned URL, a length that is worth a buffer, and no body; who is refused comes again."""
+    head = target.presigned("PUT", "/abuse/declared", {"content-length": 64 * 1024})
+    return connections(target, count, head, pause=0.05, again=True)
+
+
+def put_above_the_floor(target, count, bytes_per_second):
+    """Bodies that begin well and then come just quickly enough not to be cut at once; who is cut comes again."""
+    head = target.presigned("PUT", "/abuse/crowding", {"content-length": 500 * MIB})
+    return connections(target, count, head + bytes(70_000), each_second=bytes(bytes_per_second // 5), pause=0.2, again=True)
+
+
+def xml_texts(target, count, size, sent):
+    """CompleteMultipartUpload whose text stops after `sent` of `size` bytes."""
+    host = target.raw.endpoint.netloc
+    query = target.raw.signer.presign("POST", "/abuse/texts", [("uploadId", "0" * 32)], {"host": host}, 3600)
+    head = f"POST /abuse/texts?{query} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {size}\r\n\r\n".encode()
+    return sent_whole(target, count, head + b" " * sent)
+
+
+@contextlib.contextmanager
+def sent_whole(target, count, text):
+    """`count` connections that have sent all of `text`, and go on with a space now and then."""
+    with connections(target, 0, b"", each_second=b" ") as clients:
+        for _ in range(count):
+            with contextlib.suppress(OSError):  # it is closed before it has sent all
+                client = target.connect()
+                clients.append(client)
+                client.sendall(text)
+        yield clients
+
+
 def get_unread(target, count):
     """Readers of a large object that do not read."""
     return connections(target, count, target.presigned("GET", "/abuse/large"), window=SMALL_WINDOW)
+
+
+def unfinished_heads(target, count):
+    """Heads of 28 KiB whose last line does not end."""
+    fields = b"".join(b"x-h%d: %s\r\n" % (i, b"b" * 1000) for i in range(15))
+    return sent_whole(target, count, b"GET /" + b"a" * 13_000 + b" HTTP/1.1\r\n" + fields)
 
 
 def declared_xml(target, count):

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients that hold what they get: the others are served beside them, none of them refused (docs/admission.md)."""
+import base64
+import hashlib
 import resource
+import time
 import unittest
 
 import attacks
 import harness
 import raw as http
+import sigv4
 from harness import MIB, Server, needs_own_server
 
 LATENCY_MS_MAX = 12_000  # on a slow machine, with sanitizers; a server that is held stops for 30 s and more
@@ -43,6 +47,50 @@ class HeldMemory(Abuse):
 
     def test_bodies_that_begin_well_and_drip(self):
         self.expect_served(attacks.drip_put(self.target, 64, at_once=100_000), "bodies that begin well")
+
+    def test_declared_bodies_that_never_come(self):
+        self.expect_served(attacks.declared_put(self.target, 1200), "declared bodies that never come")
+
+    def expect_large_puts(self, attack, name):
+        body = bytes(4 * MIB)
+        longest = 0
+        with attack:
+            time.sleep(3)  # their first blocks have filled the share
+            for _ in range(4):
+                begun = time.monotonic()
+                answer = self.target.raw("PUT", "/abuse/quick", body=body, payload_hash=sigv4.UNSIGNED)
+                longest = max(longest, time.monotonic() - begun)
+                self.assertEqual(200, answer.status, answer)
+        print(f"{name}: the longest of four 4 MiB took {longest:.2f} s", flush=True)
+
+    def test_many_bodies_just_above_the_floor(self):
+        self.expect_large_puts(attacks.put_above_the_floor(self.target, 40, 170_000), "40 bodies at 170 kB/s")
+
+    def expect_deletions(self, attack, name):
+        body = b"<Delete><Object><Key>a</Key></Object></Delete>"
+        md5 = base64.b64encode(hashlib.md5(body).digest()).decode()
+        with attack:
+            time.sleep(1)
+            for _ in range(4):
+                answer = self.target.raw("POST", "/abuse", query=[("delete", "")], body=body, headers={"content-md5": md5})
+                self.assertEqual(200, answer.status, answer)
+        cut = self.server.metric("fractalbits_admission_bodies_cut_total")
+        print(f"{name}: {cut:.0f} bodies were cut", flush=True)
+
+    def test_xml_texts_that_stop(self):
+        self.expect_deletions(attacks.xml_texts(self.target, 4, 8 * MIB, 8 * MIB - 1000), "4 texts of 8 MiB")
+
+    def test_xml_texts_that_never_come(self):
+        self.expect_deletions(attacks.xml_texts(self.target, 2048, 16384, 0), "2,048 texts declared")
+
+    def test_unfinished_heads(self):
+        before = self.server.resident_bytes()
+        with attacks.unfinished_heads(self.target, 2000):
+            served = attacks.WellBehaved(self.target).run(1)
+            grew = self.server.resident_bytes() - before
+        self.assertEqual([], served.problems)
+        print(f"2,000 unfinished heads: memory grew {grew / MIB:.0f} MiB", flush=True)
+        self.assertLess(grew, 64 * MIB)
 
     def test_readers_that_do_not_read(self):
         self.expect_served(attacks.get_unread(self.target, 64), "readers that do not read")
