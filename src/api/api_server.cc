@@ -7,6 +7,7 @@
 #include "api/operations.h"
 #include "http/error.h"
 #include "io/log.h"
+#include "s3/auth_details.h"
 #include "s3/effective_head.h"
 #include "s3/parameters.h"
 #include "s3/preflight.h"
@@ -234,7 +235,7 @@ Task<S3Result<void>> ApiServer::authenticate(Call& call, const Result<s3::AuthRe
   if (!verified) {
     if (verified.error().is(s3::AuthError::signature_mismatch))
       co_return signature_failure(sent, call.auth, served_names());
-    co_return to_failure(verified.error());
+    co_return s3::auth_refusal(verified.error(), sent, call.auth, now_seconds);
   }
   call.host = verified->host;
   call.signing_key = verified->key;

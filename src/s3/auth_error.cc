@@ -45,6 +45,20 @@ std::string_view to_string(AuthError error) {
       return "item_not_signed";
     case AuthError::streaming_needs_v4:
       return "streaming_needs_v4";
+    case AuthError::query_algorithm:
+      return "query_algorithm";
+    case AuthError::query_credential:
+      return "query_credential";
+    case AuthError::query_date:
+      return "query_date";
+    case AuthError::expires_no_number:
+      return "expires_no_number";
+    case AuthError::expires_negative:
+      return "expires_negative";
+    case AuthError::expires_too_long:
+      return "expires_too_long";
+    case AuthError::expires_malformed_v2:
+      return "expires_malformed_v2";
   }
   return "unknown";
 }
@@ -127,6 +141,26 @@ S3Failure failure_of(AuthError error) {
       return {S3Error::AccessDenied,
               "Signature version 2 does not cover a sub-resource of this request. Sign it with version 4 "
               "(AWS4-HMAC-SHA256)."};
+    case AuthError::query_algorithm:
+      return {S3Error::AuthorizationQueryParametersError,
+              "X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\""};
+    case AuthError::query_credential:
+      return {S3Error::AuthorizationQueryParametersError,
+              "Error parsing the X-Amz-Credential parameter; the Credential is mal-formed; expecting "
+              "\"<YOUR-AKID>/YYYYMMDD/REGION/s3/aws4_request\", of the day of X-Amz-Date."};
+    case AuthError::query_date:
+      return {S3Error::AuthorizationQueryParametersError,
+              "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\""};
+    case AuthError::expires_no_number:
+      return {S3Error::AuthorizationQueryParametersError, "X-Amz-Expires should be a number"};
+    case AuthError::expires_negative:
+      return {S3Error::AuthorizationQueryParametersError, "X-Amz-Expires must be non-negative"};
+    case AuthError::expires_too_long:
+      return {S3Error::AuthorizationQueryParametersError,
+              "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be "
+              "less than 604800 seconds"};
+    case AuthError::expires_malformed_v2:
+      return {S3Error::AccessDenied, "Invalid date (should be seconds since epoch)"};
     case AuthError::streaming_needs_v4:
       return {S3Error::InvalidRequest,
               "An aws-chunked body needs signature version 4 (AWS4-HMAC-SHA256). Send the body as it is, or "

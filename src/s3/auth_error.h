@@ -36,6 +36,14 @@ enum class AuthError {
   expires_too_late,         // 400 AuthorizationQueryParametersError: more than seven days ahead
   item_not_signed,          // 403 AccessDenied: a sub-resource that version 2 does not cover
   streaming_needs_v4,       // 400 InvalidRequest: aws-chunked under version 2
+  // 400 AuthorizationQueryParametersError, each with its own text:
+  query_algorithm,       // X-Amz-Algorithm is another one
+  query_credential,      // X-Amz-Credential is malformed, or of another date than X-Amz-Date
+  query_date,            // X-Amz-Date is no date
+  expires_no_number,     // X-Amz-Expires
+  expires_negative,      // or 0
+  expires_too_long,      // more than seven days
+  expires_malformed_v2,  // 403 AccessDenied: Expires of version 2 is no number
 };
 std::string_view to_string(AuthError error);
 const ErrorDomain& error_domain(AuthError error);

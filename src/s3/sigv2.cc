@@ -166,19 +166,19 @@ bool is_bucket_alone(std::string_view path) {
   return path.size() > 1 && path.find('/', 1) >= path.size() - 1;
 }
 
-void append_resource(const RequestHead& head, std::optional<std::string_view> bucket, BucketSlash slash,
+void append_resource(const RequestHead& head, std::optional<std::string_view> bucket, ResourceForm form,
                      const std::vector<Line>& items, std::string& out) {
   if (bucket) out.append("/").append(lower(*bucket));
   std::string_view path = head.path.empty() ? "/" : head.path;
   const bool alone = !bucket && is_bucket_alone(path);
   if (alone && path.ends_with('/')) path.remove_suffix(1);
   out.append(path);
-  if (alone && slash == BucketSlash::with) out.push_back('/');
+  if (alone && form.bucket_slash) out.push_back('/');
   char separator = '?';
   for (const Line& item : items) {
     out.push_back(separator);
     out.append(item.name);
-    if (item.has_value) out.append("=").append(item.value);
+    if (item.has_value && (form.empty_equals || !item.value.empty())) out.append("=").append(item.value);
     separator = '&';
   }
 }
@@ -266,7 +266,8 @@ Result<AuthRequest> parse_v2_query(const RequestHead& head) {
   const auto plain_key = decode_query(*key);
   const auto credential = plain_key ? Credential::of_access_key(*plain_key) : std::nullopt;
   const auto time = parse_expires(*expires);
-  if (!credential || !time) return AuthError::query_malformed;
+  if (!credential) return AuthError::query_malformed;
+  if (!time) return AuthError::expires_malformed_v2;
   AuthRequest auth{.kind = AuthKind::presigned,
                    .version = SignatureVersion::v2,
                    .credential = *credential,
@@ -278,7 +279,7 @@ Result<AuthRequest> parse_v2_query(const RequestHead& head) {
 }
 
 Result<std::string> string_to_sign_v2(const RequestHead& head, const AuthRequest& auth,
-                                      std::optional<std::string_view> bucket, BucketSlash slash) {
+                                      std::optional<std::string_view> bucket, ResourceForm form) {
   FB_TRY(const CanonicalParts parts, collect_parts(head));
   FB_TRY(const std::string md5, header_or_item(head, auth, "content-md5"));
   FB_TRY(const std::string type, header_or_item(head, auth, "content-type"));
@@ -288,7 +289,7 @@ Result<std::string> string_to_sign_v2(const RequestHead& head, const AuthRequest
   if (!by_amz_date) text.append(auth.date);
   text.push_back('\n');
   append_amz_lines(parts.amz, text);
-  append_resource(head, bucket, slash, parts.items, text);
+  append_resource(head, bucket, form, parts.items, text);
   return text;
 }
 
@@ -305,10 +306,11 @@ Result<void> verify_v2(const RequestHead& head, const AuthRequest& auth, std::st
   const auto given = auth.kind == AuthKind::presigned ? decode_path(auth.signature)
                                                       : std::optional(std::string(auth.signature));
   if (!given) return AuthError::query_malformed;
-  for (const BucketSlash slash : {BucketSlash::with, BucketSlash::without}) {
-    FB_TRY(const std::string text, string_to_sign_v2(head, auth, bucket, slash));
+  for (const ResourceForm form :
+       {ResourceForm{}, ResourceForm{.bucket_slash = false}, ResourceForm{.empty_equals = false},
+        ResourceForm{.bucket_slash = false, .empty_equals = false}}) {
+    FB_TRY(std::string text, string_to_sign_v2(head, auth, bucket, form));
     if (constant_time_equal(signature_v2(secret, text), *given)) return {};
-    if (bucket || !is_bucket_alone(head.path)) break;
   }
   return AuthError::signature_mismatch;
 }

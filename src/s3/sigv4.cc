@@ -160,24 +160,25 @@ Result<AuthRequest> parse_presigned(const RequestHead& head, const PresignedPart
       parts.expires.empty() || parts.signed_headers.empty() || parts.signature.empty()) {
     return AuthError::query_malformed;
   }
-  if (parts.algorithm != kSigningAlgorithm) return AuthError::query_malformed;
+  if (parts.algorithm != kSigningAlgorithm) return AuthError::query_algorithm;
   const auto credential = parse_encoded_credential(parts.credential);
+  if (!credential) return AuthError::query_credential;
   const auto time = parse_amz_date(parts.date);
-  if (!credential || !time) return AuthError::query_malformed;
+  if (!time) return AuthError::query_date;
 
   int64_t expires = 0;
   const char* const end = parts.expires.data() + parts.expires.size();
   const auto [stop, error] = std::from_chars(parts.expires.data(), end, expires);
-  if (error != std::errc() || stop != end || expires < 1 || expires > kPresignedSecondsMax) {
-    return AuthError::query_malformed;
-  }
+  if (stop != end || error == std::errc::invalid_argument) return AuthError::expires_no_number;
+  if (error != std::errc() || expires > kPresignedSecondsMax) return AuthError::expires_too_long;
+  if (expires < 1) return AuthError::expires_negative;
   AuthRequest auth{.kind = AuthKind::presigned,
                    .credential = *credential,
                    .time_seconds = *time,
                    .expires_seconds = expires,
                    .signed_headers = parts.signed_headers,
                    .signature = parts.signature};
-  if (!same_date(auth)) return AuthError::query_malformed;
+  if (!same_date(auth)) return AuthError::query_credential;
 
   FB_TRY(std::string_view content,
          single_header(head, "x-amz-content-sha256", AuthError::content_sha256_invalid));
@@ -247,14 +248,21 @@ class SignedHeaderList {
   std::array<char, kSignedHeadersLengthMax> storage_;
 };
 
-// Host and whatever begins with x-amz- steer what a request does, so they must be signed.
-Result<void> check_signed_headers(const RequestHead& head, const SignedHeaderList& list) {
-  if (!list.contains("host")) return AuthError::headers_not_signed;
+// Host and whatever begins with x-amz- steer what a request does, so they must be signed. Calls `found` with
+// the names of those that are not, until it returns false.
+void find_unsigned(const RequestHead& head, const SignedHeaderList& list, auto found) {
+  if (!list.contains("host") && !found("host")) return;
   for (const HeaderField& field : head.headers) {
     if (field.name.size() < kAmzHeaderPrefix.size()) continue;
     if (!ascii_iequals(field.name.substr(0, kAmzHeaderPrefix.size()), kAmzHeaderPrefix)) continue;
-    if (!list.contains(field.name)) return AuthError::headers_not_signed;
+    if (!list.contains(field.name) && !found(field.name)) return;
   }
+}
+
+Result<void> check_signed_headers(const RequestHead& head, const SignedHeaderList& list) {
+  bool all = true;
+  find_unsigned(head, list, [&](std::string_view) { return all = false; });
+  if (!all) return AuthError::headers_not_signed;
   return {};
 }
 
@@ -363,6 +371,17 @@ Result<SignatureDetails> explain_signature(const RequestHead& head, const AuthRe
          hash_canonical_request(canonical_input(head, auth, list, host), &details.canonical_request));
   details.string_to_sign = StringToSign(auth.time_seconds, auth.credential.scope(), canonical).text();
   return details;
+}
+
+std::string headers_not_signed(const RequestHead& head, const AuthRequest& auth) {
+  std::string names;
+  SignedHeaderList list;
+  if (!SignedHeaderList::decode(auth, list)) return names;
+  find_unsigned(head, list, [&](std::string_view name) {
+    names.append(names.empty() ? "" : ", ").append(name);
+    return true;
+  });
+  return names;
 }
 
 }  // namespace fb::s3

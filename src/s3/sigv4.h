@@ -84,4 +84,7 @@ struct SignatureDetails {
 Result<SignatureDetails> explain_signature(const RequestHead& head, const AuthRequest& auth,
                                            std::string_view host = {});
 
+// The names that AuthError::headers_not_signed is about: "host, x-amz-acl".
+std::string headers_not_signed(const RequestHead& head, const AuthRequest& auth);
+
 }  // namespace fb::s3

@@ -179,6 +179,26 @@ class Signatures(S3Case):
         self.assertTrue(texts["StringToSign"].endswith(sigv4.sha256(texts["CanonicalRequest"].encode())))
         self.assertEqual(ACCESS_KEY, answer.xml.findtext("AWSAccessKeyId"))
 
+    def test_refusals_say_what_is_wrong(self):
+        def elements(answer, *names):
+            return [answer.xml.findtext(name) for name in names]
+
+        old = sigv4.now() - 20 * MINUTE
+        skewed = self.raw("GET", self.path, when=old)
+        self.assertEqual(["RequestTimeTooSkewed", f"{old:%Y%m%dT%H%M%SZ}", "900000"],
+                         elements(skewed, "Code", "RequestTime", "MaxAllowedSkewMilliseconds"))
+        expired = self.raw.presigned("GET", self.path, expires=60, when=old)
+        self.assertEqual(["AccessDenied", "Request has expired", "60", f"{old + MINUTE:%Y-%m-%dT%H:%M:%SZ}"],
+                         elements(expired, "Code", "Message", "X-Amz-Expires", "Expires"))
+        for answer in (skewed, expired):
+            self.assertRegex(answer.xml.findtext("ServerTime"), r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+        added = self.raw.exchange(self.raw.build("PUT", self.path, body=b"new", after={"x-amz-meta-added": "later"}), "PUT")
+        self.assertEqual(["AccessDenied", "x-amz-meta-added"], elements(added, "Code", "HeadersNotSigned"))
+        for expires, message in ((-1, "must be non-negative"), (604801, "must be less than a week"), ("x", "should be a number")):
+            refused = self.raw.presigned("GET", self.path, expires=expires)
+            self.assertEqual("AuthorizationQueryParametersError", refused.code)
+            self.assertIn(f"X-Amz-Expires {message}", refused.xml.findtext("Message"))
+
     def test_an_anonymous_head_of_a_bucket_tells_the_region(self):
         answer = self.raw.anonymous("HEAD", f"/{self.bucket}")
         self.assertEqual((403, "us-east-1"), (answer.status, answer.header("x-amz-bucket-region")))
