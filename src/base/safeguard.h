@@ -15,18 +15,25 @@
   /* src/io */                                                                                              \
   X(claim_waits) /* a start: files are claimed before they are read (io/claim.h) */                         \
   /* src/bss, blobs */                                                                                      \
-  X(withdraw_failed_batch) /* its descriptor is wiped, durably, before it counts as ended */                \
-  X(doubt_unwiped_batch)   /* one that cannot be wiped does not count as ended */                           \
-  X(sync_before_believing) /* recovery: what it read becomes durable before it counts as such */            \
+  X(withdraw_failed_batch)       /* its descriptor is wiped, durably, before it counts as ended */          \
+  X(doubt_unwiped_batch)         /* one that cannot be wiped does not count as ended */                     \
+  X(sync_before_believing)       /* recovery: what it read becomes durable before it counts as such */      \
+  X(rewrite_unproven_batches)    /* not by a sync alone: one that failed before it may have lost them */    \
+  X(keep_doubt_over_checkpoint)  /* one that cannot be wiped is named by the checkpoint */                  \
+  X(copy_needs_verified_payload) /* recovery: else what it was copied from stays in its place */            \
   /* src/bss, journal */                                                                                    \
   X(wipe_ahead_segment)          /* recovery: stale groups of the segment that is kept ahead go, too */     \
   X(trimmed_segment_stays_first) /* until its removal is durable */                                         \
   X(rewrite_unproven_groups)     /* recovery: the last groups are written once more */                      \
   /* src/bss, pages */                                                                                      \
   X(rewrite_table_head) /* recovery: the head of the table is written once more before logs are given up */ \
+  X(heed_syncs_of_others) /* a sync of the slots' file that failed for another counts for all who wrote */  \
   /* src/nss */                                                                                             \
-  X(commit_waits_for_journal) /* no answer before the change is durable */                                  \
-  X(refuse_invalid_keys)      /* commit and rename: no key that no request can have named */
+  X(commit_waits_for_journal)      /* no answer before the change is durable */                             \
+  X(refuse_invalid_keys)           /* commit and rename: no key that no request can have named */           \
+  X(checkpoint_waits_for_sections) /* and asks the cores what these left */                                 \
+  X(sweep_asks_cores)              /* what became garbage while it marked */                                \
+  X(sweep_holds_renames)           /* lest its mark never ends */
 
 namespace fb {
 

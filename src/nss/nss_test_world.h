@@ -26,6 +26,7 @@ class FakeBlobs final : public BlobClient {
   Env* env = nullptr;
   Duration erase_delay;
   uint64_t erased = 0;
+  std::set<uint16_t> broken_volumes;  // in which nothing can be erased
   uint64_t next = 1;
   Incarnation incarnation{1};
 
@@ -49,6 +50,9 @@ class FakeBlobs final : public BlobClient {
   }
   Task<Result<void>> erase(const CallContext&, std::span<const BlobExtent> extents) override {
     if (env != nullptr && erase_delay > Duration()) (void)co_await sleep_for(*env, erase_delay);
+    for (const BlobExtent& extent : extents) {
+      if (broken_volumes.contains(extent.id.volume)) co_return BlobError::unavailable;
+    }
     for (const BlobExtent& extent : extents) {
       for (uint32_t i = 0; i < extent.block_count; ++i) erased += live.erase({extent.id, i});
     }

@@ -54,6 +54,9 @@ struct TreeState {
   art::RenameGate gate;
   std::atomic<State> state{State::open};  // closing: operations wait until it is decided
   std::atomic<bool> has_detached{false};  // something may lie in its ledger space
+  // Core 0's: after a failure that is not touched before `detached_retry`.
+  Instant detached_retry;
+  Duration detached_pause;
 
   // What commits have added since the last checkpoint, by the parity of their generation.
   struct Counts {
@@ -74,11 +77,6 @@ struct TreeState {
 
 class Partition {
  public:
-  // Waits that are left out, as somebody might forget them: whoever tests that this is noticed.
-  struct LeftOut {
-    bool sections = false;       // a checkpoint neither waits for them nor asks what they left
-    bool sweep_garbage = false;  // a sweep does not ask what became garbage while it marked
-  };
   struct Options {
     uint64_t memory_bytes = 256 * kMiB;    // of page frames
     uint64_t sweep_blobs_max = 2'000'000;  // marked in memory at a time
@@ -91,7 +89,9 @@ class Partition {
     Duration compact_tick = Duration::milliseconds(100);   // in which a walk takes its share
     Duration compact_delay = Duration::seconds(1);         // between looks at which trees are due
     uint64_t first_version = 1;                            // of an epoch; tests begin near the end
-    LeftOut left_out{};
+    // What erased prefixes covered goes to the ledger until that has so many blobs, not counting those that
+    // could not be freed.
+    size_t ledger_detached_max = 65'536;
   };
   // A checkpoint is due when the journal has come to half its bound. It writes the pages whose first changes
   // are the oldest, until this share of that half is behind them.
@@ -108,8 +108,8 @@ class Partition {
   // Versions of one epoch. What changes that have been let in may take at most, on all cores, is kept back.
   static constexpr uint64_t kVersionCounterEnd = uint64_t{1} << kVersionCounterBits;
   static constexpr uint64_t kVersionsKept = uint64_t{1} << 24;
-  // What erased prefixes covered goes to the ledger until that has so many blobs.
-  static constexpr size_t kLedgerDetachedMax = 65'536;
+  // And never when it has so many times that many.
+  static constexpr size_t kLedgerStuckShare = 16;
   // What a walk of compaction does in one tick at most: pages looked at, read, and changed (joined with
   // others or laid out anew).
   static constexpr int kCompactLooks = 200;
@@ -195,8 +195,15 @@ class Partition {
   BufferManager& buffers() { return *buffers_; }
   // A commit or rename carries blobs of ended incarnations to another key while the sweep marks: told before.
   void mark_moved(std::span<const Garbage> blobs);
-  void rename_begins(BucketId bucket, std::string destination);
-  void rename_ends(BucketId bucket, std::string destination);
+  // Held back for a while when the mark comes to its end: NamespaceError::timed_out or unavailable then.
+  struct Renamed {
+    BucketId bucket;
+    std::string destination;
+    bool prefix = false;
+    auto operator<=>(const Renamed&) const = default;
+  };
+  Task<Result<void>> rename_begins(Instant deadline, const Renamed& rename);
+  void rename_ends(const Renamed& rename);
   // Blobs that are garbage, by a record that is in the journal's buffer.
   void add_garbage(std::span<const Garbage> garbage);
 
@@ -304,13 +311,21 @@ class Partition {
   Task<Result<void>> free_round();
   Task<Result<void>> free_blobs(const std::vector<BlobExtent>& round, bool named);
   Task<void> leave_out_named(std::vector<BlobExtent>& batch);
-  Task<void> move_detached();
+  Task<Result<void>> move_detached();
+  Task<Result<void>> wait_durable_or_closing(uint64_t position);
+  bool may_move_detached() const;
   Task<Result<bool>> erase_some(const CallContext& context, BucketId bucket, Space space);
   Task<Result<uint64_t>> sweep_shard(uint16_t shard);
   Task<Result<void>> sweep_shards();
   Task<Result<void>> mark(unsigned pass, unsigned passes);
-  Task<Result<void>> mark_tree(BucketId bucket, std::string prefix);
-  Task<Result<bool>> mark_slice(TreeState& tree, std::string_view prefix, std::string& next);
+  Task<Result<void>> mark_all();
+  Task<Result<void>> mark_renamed();
+  struct Marking {
+    std::string prefix;       // a space byte and what follows it
+    bool only_itself{false};  // and no key that goes on behind it
+  };
+  Task<Result<void>> mark_tree(BucketId bucket, Marking what);
+  Task<Result<bool>> mark_slice(TreeState& tree, const Marking& what, std::string& next);
   Task<Result<void>> mark_record(uint8_t flags, std::string_view value);
   bool marks(const BlobId& id) const {
     return id.incarnation < incarnation_ && id.shard % sweep_passes_ == sweep_pass_;
@@ -387,8 +402,11 @@ class Partition {
   unsigned sweep_pass_ = 0;
   unsigned sweep_passes_ = 1;
   std::unordered_set<BlobId> marked_;
-  std::multiset<std::pair<uint64_t, std::string>> renames_under_way_;
-  std::vector<std::pair<uint64_t, std::string>> renamed_;  // to be marked once more
+  bool marking_ = false;
+  std::multiset<Renamed> renames_under_way_;
+  std::set<Renamed> renamed_;  // since the mark began: to be marked once more
+  Duration rename_hold_;       // how long a rename is held back; 0: it is not
+  size_t stuck_blobs_ = 0;     // of the ledger, that the last round did not free
   Statistics statistics_;
 };
 

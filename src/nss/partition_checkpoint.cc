@@ -3,6 +3,7 @@
 // waits for one, unless the journal has come to its bound.
 #include <algorithm>
 
+#include "base/safeguard.h"
 #include "io/log.h"
 #include "nss/partition_front.h"
 
@@ -16,6 +17,7 @@ constexpr uint64_t kCheckpointOverhead = 4 * kKiB;
 constexpr uint64_t kCheckpointTreeBytes = 40;
 constexpr uint64_t kCheckpointGarbageBytes = 20;
 constexpr Duration kDeadlineTick = Duration::milliseconds(20);
+constexpr unsigned kStalledTicksMax = 100;
 constexpr Duration kSpaceTick = Duration::milliseconds(20);
 
 }  // namespace
@@ -32,8 +34,15 @@ Task<void> Partition::run_buffers(Partition* self) {
 // they are all made to look at their deadlines. Nobody needs a timer of its own.
 Task<void> Partition::run_deadlines(Partition* self) {
   bool told = false;
+  unsigned stalled = 0;  // ticks in a row, while it closes
   while (!self->stopping_) {
     (void)co_await sleep_for(self->env_, kDeadlineTick);
+    // Nobody makes room in the journal any more: what waits for it would wait for ever.
+    stalled = self->closing() && self->journal_->stalled() ? stalled + 1 : 0;
+    if (stalled == kStalledTicksMax) {
+      log(self->env_, LogLevel::warn, "namespace: the journal is full at the end, and is closed as it is");
+      self->journal_->stop();
+    }
     self->journal_->look_at_deadlines(self->env_);
     self->buffers_->look_at_deadlines();
     if (told || self->versions_left()) continue;
@@ -149,7 +158,7 @@ Task<Result<Checkpoint>> Partition::make_checkpoint(bool everything) {
                         .generation = generation_.fetch_add(1) + 1};
   // Whoever is in a section now may still use the old generation, and may have changed pages, or left
   // garbage, of which nothing is to be seen yet.
-  if (!options_.left_out.sections) {
+  if (FB_SAFEGUARD(checkpoint_waits_for_sections)) {
     co_await wait_for_sections();
     // By a message to each core, which is heard between two sections: this waits for them, too.
     co_await collect_from_fronts();

@@ -17,6 +17,7 @@ constexpr unsigned kHomeCore = 0;
 constexpr size_t kMutationOverhead = 96;  // page id, action, operation, version
 constexpr size_t kGarbageBytes = sizeof(BlobId) + 5;
 constexpr uint64_t kChangeBytesMax = kJournalRecordBytesMax / 8 * 7;
+constexpr Duration kBufferWaitMax = Duration::seconds(60);
 constexpr unsigned kPlacesTriedMax = 16;  // for a spilled record, where parts of the store are full
 
 Result<void> check_limits(std::span<const Mutation> mutations) {
@@ -38,6 +39,11 @@ Result<void> check_limits(std::span<const Mutation> mutations) {
     if (touched || prefix.key.empty()) return NamespaceError::unsupported;
   }
   return {};
+}
+
+// For a buffer.
+Duration time_left(const CallContext& context, Instant now) {
+  return std::min(std::max(context.deadline - now, Duration()), kBufferWaitMax);
 }
 
 bool is_prefix(const Mutation& mutation) { return mutation.kind == Mutation::Kind::erase_prefix; }
@@ -279,7 +285,12 @@ Task<Result<void>> PartitionFront::spill(const CallContext& context, std::span<c
     Result<void> stored;
     for (unsigned tries = 0; tries < kPlacesTriedMax; ++tries) {
       write.id = blobs_->new_blob();
-      write.buffer = co_await env_.buffers().allocate(align_up(record.size(), kDirectIoAlignment));
+      write.buffer = co_await env_.buffers().allocate_within(align_up(record.size(), kDirectIoAlignment),
+                                                             BufferUse::own, time_left(context, env_.now()));
+      if (!write.buffer) {
+        unspill(knowledge);
+        co_return NamespaceError::timed_out;
+      }
       std::memcpy(write.buffer.data(), record.data(), record.size());
       stored = co_await blobs_->put(context, write);
       if (stored || !stored.error().is(BlobError::full)) break;

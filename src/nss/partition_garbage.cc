@@ -4,6 +4,7 @@
 // died had written and not named.
 #include <algorithm>
 
+#include "base/safeguard.h"
 #include "client/record.h"
 #include "io/call_on.h"
 #include "io/log.h"
@@ -15,6 +16,16 @@ namespace {
 constexpr size_t kMarkSlice = 512;  // keys between two turns of others
 constexpr Duration kReaderPoll = Duration::milliseconds(20);
 constexpr Duration kRetryDelay = Duration::seconds(1);
+constexpr Duration kDurableSlice = Duration::seconds(1);  // between two looks whether the process ends
+constexpr Duration kMoveTimeout = Duration::seconds(10);  // of one batch of what lies detached
+constexpr unsigned kCloudFailuresMax = 3;  // batches of a round: each may take as long as a request's tries
+constexpr Duration kMovePauseMax = Duration::seconds(60);
+// When the walk of a mark has ended, renames go on as before for so many rounds; then each is held back, for
+// twice as long in each round.
+constexpr unsigned kRenameRoundsFree = 2;
+constexpr Duration kRenameHoldMin = Duration::seconds(1);
+constexpr Duration kRenameHoldMax = Duration::seconds(60);
+constexpr Duration kRenamePoll = Duration::milliseconds(2);
 
 }  // namespace
 
@@ -52,22 +63,37 @@ Task<bool> Partition::wait_for_readers() {
 
 // Only what is garbage for good is freed, and only once nobody can be reading it.
 Task<Result<void>> Partition::free_round() {
-  co_await move_detached();
+  const Result<void> moved = co_await move_detached();
   co_await collect_from_fronts();
-  if (ledger_.empty()) co_return Result<void>();
+  if (ledger_.empty()) co_return moved;
   std::vector<BlobExtent> round;
   round.reserve(ledger_.size());
   for (const auto& [blob, block_count] : ledger_) round.push_back({blob, block_count});
-  if (!co_await ports_[0].journal->wait_durable(journal_->tail())) co_return NamespaceError::unavailable;
+  FB_CO_CHECK(co_await wait_durable_or_closing(journal_->tail()));
   const bool named = co_await wait_for_readers();
-  co_return co_await free_blobs(round, named);
+  FB_CO_CHECK(co_await free_blobs(round, named));
+  co_return moved;
+}
+
+// A journal that is full at the end lets nobody wait for ever.
+Task<Result<void>> Partition::wait_durable_or_closing(uint64_t position) {
+  for (;;) {
+    const Result<void> written =
+        co_await ports_[0].journal->wait_durable(position, env_.now() + kDurableSlice);
+    if (written) co_return Result<void>();
+    if (closing() || !written.error().is(JournalError::timed_out)) co_return NamespaceError::unavailable;
+  }
 }
 
 // In the order of their volumes: what is not on this machine, and may not be reachable, comes last, and holds
 // up nothing else. What a long read has named stays in the ledger for another round: nobody can begin to need
-// a blob of this one any more.
+// a blob of this one any more. What cannot be erased now (a part of the store is full or out of reach) stays
+// as well, and does not hold up the others; the first such error is the answer.
 Task<Result<void>> Partition::free_blobs(const std::vector<BlobExtent>& round, bool named) {
   uint64_t held = 0;
+  size_t failed = 0;
+  unsigned cloud_failures = 0;
+  Result<void> result;
   for (size_t i = 0, count = 0; i < round.size() && !closing(); i += count) {
     for (count = 1; count < kFreeBatchMax && i + count < round.size(); ++count) {
       if (round[i + count].id.volume != round[i].id.volume) break;
@@ -77,13 +103,21 @@ Task<Result<void>> Partition::free_blobs(const std::vector<BlobExtent>& round, b
     if (named) co_await leave_out_named(batch);
     held += count - batch.size();
     if (batch.empty()) continue;
-    FB_CO_CHECK(co_await blobs_->erase({}, batch));
+    const Result<void> erased = co_await blobs_->erase({}, batch);
+    if (!erased) {
+      failed += batch.size();
+      if (result) result = erased;
+      if (!is_cloud(batch.front().id) || ++cloud_failures < kCloudFailuresMax) continue;
+      failed += round.size() - (i + count);
+      break;
+    }
     // Not in the journal: a start that finds them in the ledger again erases them again, which does nothing.
     for (const BlobExtent& extent : batch) ledger_.erase(extent.id);
     statistics_.freed_blobs += batch.size();
   }
   statistics_.held_blobs = held;
-  co_return Result<void>();
+  stuck_blobs_ = held + failed;
+  co_return result;
 }
 
 Task<void> Partition::leave_out_named(std::vector<BlobExtent>& batch) {
@@ -96,27 +130,41 @@ Task<void> Partition::leave_out_named(std::vector<BlobExtent>& batch) {
   }
 }
 
+// What the last round could not free, since a long read needs it or it is out of reach, may stay long: it
+// does not count, else it would stop the others; but there is an end to that, too.
+bool Partition::may_move_detached() const {
+  const size_t max = options_.ledger_detached_max;
+  return ledger_.size() < max + std::min(stuck_blobs_, (kLedgerStuckShare - 1) * max);
+}
+
 // What erased prefixes covered goes to the ledger, by commits that erase the keys: from there it is freed as
-// everything else.
-Task<void> Partition::move_detached() {
+// everything else. A tree in which that fails is left alone for a while, longer each time.
+Task<Result<void>> Partition::move_detached() {
   std::vector<std::shared_ptr<TreeState>> detached;
   for (const auto& [bucket, tree] : trees_) {
-    if (tree->root != nullptr && tree->has_detached.load()) detached.push_back(tree);
+    if (tree->root != nullptr && tree->has_detached.load() && tree->detached_retry <= env_.now())
+      detached.push_back(tree);
   }
+  Result<void> result;
   for (const std::shared_ptr<TreeState>& tree : detached) {
     tree->has_detached.store(false);
     Result<bool> more = true;
-    while (more && *more && !closing() && ledger_.size() < kLedgerDetachedMax) {
-      more = co_await erase_some({}, tree->bucket, Space::ledger);
+    while (more && *more && !closing() && may_move_detached()) {
+      more = co_await erase_some({.deadline = env_.now() + kMoveTimeout}, tree->bucket, Space::ledger);
       co_await collect_from_fronts();
     }
+    if (more) tree->detached_pause = {};
     if (more && !*more) continue;
     if (!more && more.error().is(NamespaceError::no_such_tree)) continue;  // dropped meanwhile
     tree->has_detached.store(true);
     if (more || closing()) continue;
-    log(env_, LogLevel::warn, "namespace: what lies detached could not be freed, trying again",
+    tree->detached_pause = std::min(std::max(tree->detached_pause * 2, kRetryDelay), kMovePauseMax);
+    tree->detached_retry = env_.now() + tree->detached_pause;
+    log(env_, LogLevel::warn, "namespace: what lies detached could not be freed, trying again later",
         {{"bucket", tree->bucket.value}, {"error", more.error().to_string()}});
+    if (result) result = more.error();
   }
+  co_return result;
 }
 
 Task<void> Partition::run_freeing(Partition* self) {
@@ -139,16 +187,25 @@ void Partition::mark_moved(std::span<const Garbage> blobs) {
   }
 }
 
-void Partition::rename_begins(BucketId bucket, std::string destination) {
-  renames_under_way_.emplace(bucket.value, std::move(destination));
+// As long as renames begin, the mark has something left to do: so they wait a moment at its end.
+Task<Result<void>> Partition::rename_begins(Instant deadline, const Renamed& rename) {
+  const Instant began = env_.now();
+  while (rename_hold_ > Duration() && env_.now() < began + rename_hold_) {
+    if (closing()) co_return NamespaceError::unavailable;
+    if (deadline <= env_.now()) co_return NamespaceError::timed_out;
+    (void)co_await sleep_for(env_, kRenamePoll, &stop_sleeps_);
+  }
+  renames_under_way_.insert(rename);
+  co_return Result<void>();
 }
 
-// What moved may have gone from where the mark had not come yet to where it had been.
-void Partition::rename_ends(BucketId bucket, std::string destination) {
-  const auto found = renames_under_way_.find({bucket.value, destination});
+// What moved may have gone from where the mark had not come yet to where it had been. Once the mark has
+// ended, all that has a name is marked, and may move as it likes.
+void Partition::rename_ends(const Renamed& rename) {
+  const auto found = renames_under_way_.find(rename);
   FB_ASSERT(found != renames_under_way_.end());
   renames_under_way_.erase(found);
-  renamed_.emplace_back(bucket.value, std::move(destination));
+  if (marking_) renamed_.insert(rename);
 }
 
 Task<Result<void>> Partition::mark_record(uint8_t flags, std::string_view bytes) {
@@ -166,15 +223,15 @@ Task<Result<void>> Partition::mark_record(uint8_t flags, std::string_view bytes)
   co_return Result<void>();
 }
 
-// Every key beneath `prefix`, a space byte and what follows it, in slices. A rename tells of itself.
-Task<Result<void>> Partition::mark_tree(BucketId bucket, std::string prefix) {
-  std::string next = prefix;
+// Every key that begins so, or the one key, in slices. A rename tells of itself.
+Task<Result<void>> Partition::mark_tree(BucketId bucket, Marking what) {
+  std::string next = what.prefix;
   bool more = true;
   while (more && !closing()) {
     const std::shared_ptr<TreeState> tree = find_tree(bucket);
     if (tree == nullptr) co_return Result<void>();
     if (tree->root == nullptr) co_return NamespaceError::damaged;
-    const Result<bool> marked = co_await mark_slice(*tree, prefix, next);
+    const Result<bool> marked = co_await mark_slice(*tree, what, next);
     // A tree that went meanwhile has given its root's frame away: what was read may be anything.
     if (tree->state.load() == TreeState::State::dropped) co_return Result<void>();
     FB_CO_TRY(more, marked);
@@ -185,7 +242,7 @@ Task<Result<void>> Partition::mark_tree(BucketId bucket, std::string prefix) {
 
 // From `next` on, which it moves on; whether there may be more. The pin keeps what spilled records are in
 // until they have been read.
-Task<Result<bool>> Partition::mark_slice(TreeState& tree, std::string_view prefix, std::string& next) {
+Task<Result<bool>> Partition::mark_slice(TreeState& tree, const Marking& what, std::string& next) {
   const ReadPin held = own_front_->pin();
   PageId gone;
   TreeSource source(*ports_[0].buffers, *tree.root);
@@ -200,7 +257,8 @@ Task<Result<bool>> Partition::mark_slice(TreeState& tree, std::string_view prefi
     }
     if (answer.outcome == art::Outcome::damaged) co_return NamespaceError::damaged;
     if (answer.outcome == art::Outcome::renamed) break;
-    if (answer.outcome != art::Outcome::done || !cursor.key().starts_with(prefix)) co_return false;
+    if (answer.outcome != art::Outcome::done || !cursor.key().starts_with(what.prefix)) co_return false;
+    if (what.only_itself && cursor.key() != what.prefix) co_return false;
     const std::string value(cursor.value());
     next.assign(cursor.key());
     next.push_back('\0');
@@ -218,7 +276,20 @@ Task<Result<void>> Partition::mark(unsigned pass, unsigned passes) {
   sweep_passes_ = passes;
   marked_.clear();
   renamed_.clear();
+  marking_ = true;
   sweep_round_.store(++sweep_rounds_);
+  Result<void> marked = co_await mark_all();
+  if (marked) marked = co_await mark_renamed();
+  marking_ = false;
+  rename_hold_ = {};
+  renamed_.clear();
+  FB_CO_CHECK(marked);
+  // A record that was replaced before the walk came to it has left its blobs with the core that replaced it.
+  if (FB_SAFEGUARD(sweep_asks_cores)) co_await collect_from_fronts();
+  co_return Result<void>();
+}
+
+Task<Result<void>> Partition::mark_all() {
   // Who did not know of the mark yet has left what it moved where the walk, or the ledger, finds it.
   co_await wait_for_sections();
   co_await collect_from_fronts();
@@ -226,20 +297,29 @@ Task<Result<void>> Partition::mark(unsigned pass, unsigned passes) {
     if (marks(blob)) marked_.insert(blob);
   }
   for (const BucketId bucket : trees()) FB_CO_CHECK(co_await mark_tree(bucket, {}));
-  while (!closing() && (!renames_under_way_.empty() || !renamed_.empty())) {
-    if (renamed_.empty()) {
-      (void)co_await sleep_for(env_, kReaderPoll, &stop_sleeps_);
-      continue;
-    }
-    const std::vector<std::pair<uint64_t, std::string>> again = std::exchange(renamed_, {});
-    for (const auto& [bucket, destination] : again) {
+  co_return Result<void>();
+}
+
+// Until no rename is under way, and each that has ended since the mark began is marked at its destination.
+// Each round marks what came in the one before. Clients that rename without a pause would keep that from ever
+// ending, so they are held back from the third round on: at last for long enough.
+Task<Result<void>> Partition::mark_renamed() {
+  for (unsigned round = 0; !closing() && (!renames_under_way_.empty() || !renamed_.empty()); ++round) {
+    if (round >= kRenameRoundsFree && FB_SAFEGUARD(sweep_holds_renames))
+      rename_hold_ = std::min(std::max(rename_hold_ * 2, kRenameHoldMin), kRenameHoldMax);
+    const Instant patient_until = env_.now() + kReaderPoll;
+    while (!renames_under_way_.empty() && env_.now() < patient_until && !closing())
+      (void)co_await sleep_for(env_, kRenamePoll, &stop_sleeps_);
+    for (const Renamed& rename : std::exchange(renamed_, {})) {
       for (const Space space : {Space::objects, Space::versions}) {
-        FB_CO_CHECK(co_await mark_tree({bucket}, std::string(1, static_cast<char>(space)) + destination));
+        if (!rename.prefix && space != Space::objects) continue;
+        std::string prefix(1, static_cast<char>(space));
+        prefix += rename.destination;
+        FB_CO_CHECK(
+            co_await mark_tree(rename.bucket, {.prefix = std::move(prefix), .only_itself = !rename.prefix}));
       }
     }
   }
-  // A record that was replaced before the walk came to it has left its blobs with the core that replaced it.
-  if (!options_.left_out.sweep_garbage) co_await collect_from_fronts();
   co_return Result<void>();
 }
 

@@ -70,6 +70,8 @@ struct PartitionFront::Renaming {
 Task<Result<void>> PartitionFront::rename(const CallContext& context, const RenameRequest& request) {
   FB_CO_CHECK(check_names(request));
   Renaming renaming{.request = request};
+  const Partition::Renamed told{
+      .bucket = request.bucket, .destination = std::string(request.destination), .prefix = request.prefix};
   FB_CO_CHECK(check_with(request, art::value_bytes_max(partition_.page_bytes())));
   Result<void> outcome;
   for (;;) {
@@ -91,10 +93,9 @@ Task<Result<void>> PartitionFront::rename(const CallContext& context, const Rena
     const art::Answer answer = attempt(renaming);
     if (renaming.tree_gone) continue;
     if (renaming.must_tell_sweep) {
-      co_await call_on(env_, kHomeCore, [&](Env&) -> Task<void> {
-        partition_.rename_begins(request.bucket, std::string(request.destination));
-        co_return;
-      });
+      outcome = co_await call_on(env_, kHomeCore,
+                                 [&](Env&) { return partition_.rename_begins(context.deadline, told); });
+      if (!outcome) break;
       renaming.told_sweep = true;
       continue;
     }
@@ -123,7 +124,7 @@ Task<Result<void>> PartitionFront::rename(const CallContext& context, const Rena
   }
   if (renaming.told_sweep) {
     co_await call_on(env_, kHomeCore, [&](Env&) -> Task<void> {
-      partition_.rename_ends(request.bucket, std::string(request.destination));
+      partition_.rename_ends(told);
       co_return;
     });
   }

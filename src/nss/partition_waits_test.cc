@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <random>
 
+#include "base/safeguard.h"
 #include "nss/nss_test_world.h"
 
 namespace fb {
@@ -13,10 +14,9 @@ constexpr uint32_t kSwitchesPpm = 100'000;
 constexpr uint64_t kGoodSeeds = 12;
 constexpr uint64_t kFindsWithin = 10;  // seeds
 
-EngineOptions options_with(const Partition::LeftOut& left_out) {
+EngineOptions least_memory() {
   EngineOptions options = small_options();
   options.memory_bytes = 0;  // the least there is
-  options.left_out = left_out;
   return options;
 }
 
@@ -29,8 +29,7 @@ constexpr unsigned kClientsPerCore = 3;
 constexpr unsigned kKeysPerClient = 4;
 
 struct Checkpoints {
-  Checkpoints(uint64_t seed, const Partition::LeftOut& left_out)
-      : world(seed, kCores), random(seed), options(options_with(left_out)) {
+  explicit Checkpoints(uint64_t seed) : world(seed, kCores), random(seed), options(least_memory()) {
     world.simulation.set_switch_chance(kSwitchesPpm);
   }
   // What may be there: the last one that was answered, and the one that was under way.
@@ -116,8 +115,8 @@ Task<void> checkpoints_at_home(Env& env, Checkpoints& story, unsigned boot) {
 }
 
 // What was wrong; empty: nothing was.
-std::string tell(uint64_t seed, const Partition::LeftOut& left_out) {
-  Checkpoints story(seed, left_out);
+std::string tell(uint64_t seed) {
+  Checkpoints story(seed);
   for (unsigned boot = 0; boot < kBoots && story.wrong.empty(); ++boot) {
     story.partition = nullptr;
     story.working = story.fronts = kCores - 1;
@@ -130,10 +129,12 @@ std::string tell(uint64_t seed, const Partition::LeftOut& left_out) {
 }
 
 TEST(PartitionWaits, ACheckpointForSections) {
-  for (uint64_t seed = 1; seed <= kGoodSeeds; ++seed) ASSERT_EQ(tell(seed, {}), "") << "seed " << seed;
+  for (uint64_t seed = 1; seed <= kGoodSeeds; ++seed) ASSERT_EQ(tell(seed), "") << "seed " << seed;
+  if (!kSafeguardsSwitchable) return;
+  const SafeguardLeftOut left_out(Safeguard::checkpoint_waits_for_sections);
   std::string wrong;
   uint64_t seed = 0;
-  while (wrong.empty() && seed < kFindsWithin) wrong = tell(++seed, {.sections = true});
+  while (wrong.empty() && seed < kFindsWithin) wrong = tell(++seed);
   EXPECT_NE(wrong, "");
   GTEST_LOG_(INFO) << fmt::format("without the wait: seed {}: {}", seed, wrong);
 }
