@@ -17,6 +17,8 @@ std::string_view to_string(Fault fault) {
       return "sector_dropped";
     case Fault::write_torn:
       return "write_torn";
+    case Fault::sector_unreadable:
+      return "sector_unreadable";
     case Fault::write_in_flight:
       return "write_in_flight";
     case Fault::write_landed_late:

@@ -19,6 +19,7 @@ enum class Fault : uint8_t {
   sector_kept,        // an unsynced sector survived
   sector_dropped,     // an unsynced sector fell back to what was durable
   write_torn,         // of one write some sectors survived and some did not
+  sector_unreadable,  // of such a write a sector that did not survive cannot be read
   write_in_flight,    // a write was under way at the crash; some, all or none of it was applied
   write_landed_late,  // a direct write of a killed process landed after its end
   size_dropped,       // an unsynced file size fell back
@@ -65,7 +66,9 @@ struct DiskFaults {
   uint32_t lost_write_ppm = 0;         // of writes
   uint32_t read_error_ppm = 0;
   uint32_t write_error_ppm = 0;
-  uint32_t sync_error_ppm = 0;  // of syncs and durable writes
+  bool failed_writes_do_nothing = false;  // else any part of them may be on the medium
+  uint32_t torn_unreadable_ppm = 0;       // of the sectors that a torn or failed write did not reach
+  uint32_t sync_error_ppm = 0;            // of syncs and durable writes
   uint32_t name_error_ppm =
       0;                   // of renames, removals, new folders, truncations, reservations, syncs of folders
   uint32_t stall_ppm = 0;  // of all file operations

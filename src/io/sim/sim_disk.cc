@@ -154,7 +154,9 @@ int64_t SimDisk::write(SimFile& file, uint64_t offset, std::span<const std::byte
   if (sync_fails || draw(file, faults_.write_error_ppm)) {
     // What a failed write leaves is unknown.
     damage(sync_fails ? Fault::sync_error : Fault::write_error, file, offset, data.size());
-    file.write_torn(offset, data.first(fitting(file, offset, data.size())), random_, counts_);
+    if (faults_.failed_writes_do_nothing) return -EIO;
+    file.write_torn(offset, data.first(fitting(file, offset, data.size())), torn_unreadable_ppm(file),
+                    random_, counts_);
     return -EIO;
   }
   const size_t room = fitting(file, offset, data.size());
@@ -304,7 +306,8 @@ void SimDisk::sync_directory(SimFile& directory) {
 
 void SimDisk::tear_in_flight(SimFile& file, uint64_t offset, std::span<const std::byte> data) {
   counts_.add(Fault::write_in_flight);
-  file.write_torn(offset, data.first(fitting(file, offset, data.size())), random_, counts_);
+  file.write_torn(offset, data.first(fitting(file, offset, data.size())), torn_unreadable_ppm(file), random_,
+                  counts_);
 }
 
 void SimDisk::cut_in_flight(SimFile& file, uint64_t offset, std::span<const std::byte> data) {

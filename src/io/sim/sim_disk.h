@@ -106,6 +106,9 @@ class SimDisk {
     return ((faults_.roles >> static_cast<unsigned>(file.role)) & 1U) != 0;
   }
   bool draw(const SimFile& file, uint32_t ppm) { return faulty(file) && random_.chance(ppm); }
+  uint32_t torn_unreadable_ppm(const SimFile& file) const {
+    return faulty(file) ? faults_.torn_unreadable_ppm : 0;
+  }
   void damage(Fault fault, const SimFile& file, uint64_t offset, uint64_t length);
   bool rot(SimFile& file, uint64_t offset, uint64_t length);
   void misdirect(SimFile& file, uint64_t offset, std::span<const std::byte> data);

@@ -103,8 +103,8 @@ void SimFile::write(uint64_t offset, std::span<const std::byte> data, bool durab
   if (durable && end > durable_size_) durable_size_ = size_;
 }
 
-void SimFile::write_torn(uint64_t offset, std::span<const std::byte> data, Random& random,
-                         FaultCounts& counts) {
+void SimFile::write_torn(uint64_t offset, std::span<const std::byte> data, uint32_t unreadable_ppm,
+                         Random& random, FaultCounts& counts) {
   const uint64_t kept_in_8 = random.below(9);
   size_t kept = 0;
   size_t dropped = 0;
@@ -115,6 +115,11 @@ void SimFile::write_torn(uint64_t offset, std::span<const std::byte> data, Rando
       ++kept;
     } else {
       ++dropped;
+      const uint64_t sector = (offset + done) / kSectorSize;
+      if ((sector + 1) * kSectorSize <= size_ && random.chance(unreadable_ppm)) {
+        make_unreadable(sector);
+        counts.add(Fault::sector_unreadable);
+      }
     }
     done += piece;
   }

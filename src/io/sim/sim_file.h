@@ -62,8 +62,10 @@ class SimFile {
   // Extends the size where needed. `durable`: these sectors, and the size if it grew, are on the medium
   // afterwards.
   void write(uint64_t offset, std::span<const std::byte> data, bool durable, Random& random);
-  // What a crash leaves of a write under way: each sector reaches the medium or does not.
-  void write_torn(uint64_t offset, std::span<const std::byte> data, Random& random, FaultCounts& counts);
+  // What a crash leaves of a write under way: each sector reaches the medium or does not. One that does not
+  // may be unreadable from then on.
+  void write_torn(uint64_t offset, std::span<const std::byte> data, uint32_t unreadable_ppm, Random& random,
+                  FaultCounts& counts);
   void flip_bit(uint64_t byte_offset, unsigned bit);
   // Reserves pages of zeros and extends the size.
   void allocate(uint64_t offset, uint64_t length);

@@ -425,7 +425,11 @@ void SimNode::run_file_operation(uint64_t number) {
   const OpenFilePtr open_file = operations_.at(number).open_file;
   int64_t result = 0;
   if (changes && fails_as_planned(wanted)) {
-    if (planned_failure_.happens) (void)perform(wanted, open_file.get());
+    if (planned_failure_.happens) {
+      (void)perform(wanted, open_file.get());
+    } else if (wanted.kind == IoKind::sync && open_file != nullptr) {
+      open_file->file->lose_unsynced();  // as the kernel does; the next sync says nothing of it
+    }
     result = -EIO;
   } else {
     result = perform_or_fail(wanted, open_file.get());

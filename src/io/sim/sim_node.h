@@ -57,9 +57,12 @@ class SimNode {
   void crash_at(CrashPoint point, uint64_t n, CrashKind kind) { planned_ = {point, n, kind}; }
   void forget_planned_crash() { planned_ = {}; }
   // The n-th change of the disk of one kind (writes of either form are one), from the start of the process,
-  // fails with EIO: `happens` says whether it is done all the same.
+  // fails with EIO: `happens` says whether it is done all the same. A sync that is not gives up what it
+  // covered.
   void fail_at(IoKind kind, uint64_t n, bool happens) { planned_failure_ = {kind, n, happens}; }
   void forget_planned_failure() { planned_failure_ = {}; }
+  // Changes of the planned kind (of none: writes) since the process started: the next one is one more.
+  uint64_t changes_of_planned_kind() const { return failures_counted_; }
   bool failed_as_planned() const {
     return planned_failure_.n != 0 && failures_counted_ >= planned_failure_.n;
   }
