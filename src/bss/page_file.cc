@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "io/log.h"
+#include "io/mount.h"
 
 namespace fb {
 namespace {
@@ -30,6 +31,8 @@ PageFile::PageFile(Env& env, const Options& options)
       checkpoint_wake_(env),
       checkpoint_done_(env),
       grow_wake_(env),
+      pages_sync_(env),
+      tables_mutex_(env),
       writes_in_flight_(env, kWritesInFlightMax),
       reads_in_flight_(env, kReadsInFlightMax),
       scope_(env) {}
@@ -38,6 +41,10 @@ PageFile::~PageFile() { FB_ASSERT(closed_ || env_.abandoned()); }
 
 std::string PageFile::path_of(std::string_view name) const {
   return fmt::format("{}/{}", options_.directory, name);
+}
+
+bool PageFile::shares_syncs() const {
+  return env_.mounted() != nullptr && env_.mounted()->holds(options_.directory);
 }
 
 std::string PageFile::table_path(size_t index) const { return path_of(fmt::format("table-{}", index)); }

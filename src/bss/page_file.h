@@ -113,9 +113,10 @@ class PageFile final : public PageClient {
   // Changes that become durable together. Lives in the waiting coroutine's frame.
   struct Change {
     std::span<const PageLogEntry> entries;
-    uint64_t epoch = 0;       // of the writer
-    uint64_t seal_epoch = 0;  // 0: not a seal
-    bool needs_sync = false;  // its slots are written, but not durable
+    uint64_t epoch = 0;                // of the writer
+    uint64_t seal_epoch = 0;           // 0: not a seal
+    bool needs_sync = false;           // its slots are written, but not durable
+    uint64_t syncs_failed_before = 0;  // when the first of them was written
     std::optional<Error> error;
     std::coroutine_handle<> waiter;
   };
@@ -128,6 +129,9 @@ class PageFile final : public PageClient {
   uint64_t offset_of(uint32_t slot) const { return uint64_t{slot} * slot_bytes(); }
   std::string path_of(std::string_view name) const;
   std::string table_path(size_t index) const;
+  // On a device all files have one handle, and a sync that fails tells only the file that asked for it: there
+  // every write is durable by itself.
+  bool shares_syncs() const;
 
   // Opening: page_file_recovery.cc.
   Task<Result<void>> create();
@@ -182,6 +186,7 @@ class PageFile final : public PageClient {
   uint64_t growth_left() const;
   uint32_t growth_step() const;
   Task<Result<void>> grow(uint32_t slots);
+  Task<Result<void>> sync_pages();
 
   Env& env_;
   Options options_;
@@ -214,6 +219,9 @@ class PageFile final : public PageClient {
   Notification checkpoint_wake_;
   Notification checkpoint_done_;
   Notification grow_wake_;
+  AsyncMutex pages_sync_;
+  AsyncMutex tables_mutex_;    // one writes them, or makes room in them, and syncs
+  uint64_t syncs_failed_ = 0;  // of pages_
   Semaphore writes_in_flight_;
   Semaphore reads_in_flight_;
   CancelSource stop_sleeping_;

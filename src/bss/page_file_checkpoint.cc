@@ -19,6 +19,7 @@ constexpr size_t kWriteChunks = 16;  // at a time
 Task<Result<void>> PageFile::reserve_table(uint32_t slot_count) {
   const uint64_t epochs = table_.epoch_count() + kEpochsAhead;
   const uint64_t needed = table_bytes(epochs, chunk_count_of(slot_count));
+  const auto turn = co_await tables_mutex_.acquire();
   for (File& file : tables_) {
     FB_CO_TRY(const FileStat stat, co_await file.stat());
     FB_CO_CHECK(co_await extend_with_zeros(file, align_down(stat.size_bytes, kDirectIoAlignment), needed));
@@ -36,6 +37,7 @@ PageFile::TableWrite PageFile::table_now(uint64_t number, bool log_started) cons
 
 // Into the file that does not hold the newest one, the head last.
 Task<Result<void>> PageFile::write_table(const TableWrite& write) {
+  const auto turn = co_await tables_mutex_.acquire();
   const size_t index = 1 - newest_table_;
   File& file = tables_[index];
   const PageTable::Snapshot& table = write.table;
@@ -50,7 +52,14 @@ Task<Result<void>> PageFile::write_table(const TableWrite& write) {
       checksums.push_back(chunk_checksum(*table.chunks[i], seed_, write.number, i));
       bytes.append(table.chunks[i].get(), sizeof(TableChunk));
     }
-    FB_CO_CHECK(co_await file.write_all(bytes.span(), head_bytes + uint64_t{first} * sizeof(TableChunk)));
+    const uint64_t offset = head_bytes + uint64_t{first} * sizeof(TableChunk);
+    Result<void> written;
+    if (shares_syncs()) {
+      written = co_await file.write_all_durable(bytes.span(), offset);
+    } else {
+      written = co_await file.write_all(bytes.span(), offset);
+    }
+    FB_CO_CHECK(written);
   }
   FB_CO_CHECK(co_await file.sync());
   PageTableHead head;

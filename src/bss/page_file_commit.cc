@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/safeguard.h"
 #include "bss/page_file.h"
 #include "io/log.h"
 
@@ -93,7 +94,12 @@ Task<void> PageFile::commit_group() {
   if (taken.empty()) co_return;
   // One sync at a time, of what was written before it began: after one that failed nothing is believed.
   Result<void> appended;
-  if (std::ranges::any_of(taken, &Change::needs_sync)) appended = co_await pages_.sync();
+  if (std::ranges::any_of(taken, &Change::needs_sync)) appended = co_await sync_pages();
+  const auto lost = [&](const Change* change) {
+    return change->needs_sync && change->syncs_failed_before != syncs_failed_ &&
+           FB_SAFEGUARD(heed_syncs_of_others);
+  };
+  if (appended && std::ranges::any_of(taken, lost)) appended = Error(IoError::media);
   if (appended) appended = co_await log_.append(group_, next_sequence_, epoch);
   if (!appended) fail(appended.error());
   if (appended) {
@@ -106,6 +112,15 @@ Task<void> PageFile::commit_group() {
   for (Change* change : taken) {
     finish(*change, appended ? std::nullopt : std::optional<Error>(PageError::unavailable));
   }
+}
+
+// A failed sync gives up all that was written before it, and says so once: to committer or grower, whichever
+// asked. So they ask in turn, and it is counted for those who had written.
+Task<Result<void>> PageFile::sync_pages() {
+  const auto turn = co_await pages_sync_.acquire();
+  const Result<void> synced = co_await pages_.sync();
+  if (!synced) ++syncs_failed_;
+  co_return synced;
 }
 
 void PageFile::apply(std::span<const PageLogEntry> entries) {
@@ -163,8 +178,8 @@ Task<void> PageFile::run_grower(PageFile* self) {
 Task<Result<void>> PageFile::grow(uint32_t slots) {
   const uint32_t slot_count = table_.slot_count() + slots;
   FB_CO_CHECK(co_await reserve_table(slot_count));
-  const Result<void> extended =
-      co_await extend_with_zeros(pages_, offset_of(table_.slot_count()), offset_of(slot_count));
+  Result<void> extended = co_await write_zeros(pages_, offset_of(table_.slot_count()), offset_of(slot_count));
+  if (extended) extended = co_await sync_pages();
   if (!extended) {
     (void)co_await pages_.truncate(offset_of(table_.slot_count()));
     co_return extended;

@@ -43,10 +43,10 @@ void expect_no_problems(const PageModel& model, const std::string& where, const 
   if (!model.problems.empty()) ADD_FAILURE() << world.log();
 }
 
-bool fail_and_check(const FailedChange& change) {
-  World world(change.n);
+bool fail_and_check(const FailedChange& change, uint64_t seed) {
+  World world(seed);
   PageModel model;
-  std::mt19937_64 random(change.n);
+  std::mt19937_64 random(seed);
   world.node.fail_at(change.kind, change.n, change.happens);
   Life life{.world = world,
             .model = model,
@@ -70,7 +70,7 @@ bool fail_and_check(const FailedChange& change) {
 TEST(PageFaults, EveryFailedChangeLosesNothing) {
   const uint64_t count = for_every_failed_change(
       {IoKind::write, IoKind::sync, IoKind::allocate, IoKind::truncate, IoKind::rename, IoKind::open},
-      &fail_and_check);
+      [](const FailedChange& change) { return fail_and_check(change, change.n); });
   GTEST_LOG_(INFO) << count << " failed changes";
   EXPECT_GT(count, 200U);
 }
@@ -105,6 +105,13 @@ TEST(PageFaults, CrashesAloneLoseNothing) {
 
 TEST(PageFaults, FailedWritesAndSyncsWithCrashesLoseNothing) {
   for (uint64_t seed = 1; seed <= sim::thinned(100) && !HasFailure(); ++seed) run_seed(seed, 20'000);
+}
+
+// A sync of the slots' file fails for the grower, and takes what a writer wrote with it.
+TEST(PageFaults, AFailedSyncOfAnotherThatIsNotHeededIsNoticed) {
+  expect_noticed(Safeguard::heed_syncs_of_others, kSeedsToNotice, [](uint64_t seed) {
+    (void)fail_and_check({.kind = IoKind::sync, .n = 1 + seed % 40, .power_loss = true}, seed);
+  });
 }
 
 TEST(PageFaults, AHeadThatIsBelievedUnwrittenIsNoticed) {
@@ -147,22 +154,28 @@ Task<void> record_life(World& world, Env& env, Records& records, bool fails, boo
   (void)co_await file.close();
 }
 
+// In a file that is made, or found at a start; then it is opened again and again.
 TEST(RecordFaults, EveryFailedChangeLosesNothing) {
-  const uint64_t count = for_every_failed_change(
-      {IoKind::write, IoKind::sync, IoKind::allocate, IoKind::open}, [](const FailedChange& change) {
-        World world(change.n);
-        Records records;
-        world.node.fail_at(change.kind, change.n, change.happens);
-        world.run([&](Env& env) { return record_life(world, env, records, true, change.power_loss); });
-        const bool reached = world.node.failed_as_planned();
-        world.node.forget_planned_failure();
-        for (int life = 0; life < 2; ++life)
-          world.run([&](Env& env) { return record_life(world, env, records, false, false); });
-        EXPECT_FALSE(testing::Test::HasFailure()) << change.name();
-        return reached;
-      });
-  GTEST_LOG_(INFO) << count << " failed changes";
-  EXPECT_GT(count, 40U);
+  for (const bool is_new : {true, false}) {
+    const uint64_t count = for_every_failed_change(
+        {IoKind::write, IoKind::sync, IoKind::allocate, IoKind::open}, [is_new](const FailedChange& change) {
+          World world(change.n);
+          Records records;
+          const auto live = [&](bool fails, bool power_loss) {
+            world.run([&](Env& env) { return record_life(world, env, records, fails, power_loss); });
+          };
+          if (!is_new) live(false, false);
+          world.node.fail_at(change.kind, change.n, change.happens);
+          live(true, change.power_loss);
+          const bool reached = world.node.failed_as_planned();
+          world.node.forget_planned_failure();
+          for (int life = 0; life < 3; ++life) live(false, life == 1);
+          EXPECT_FALSE(testing::Test::HasFailure()) << change.name() << (is_new ? ", new" : "");
+          return reached;
+        });
+    GTEST_LOG_(INFO) << count << " failed changes";
+    EXPECT_GT(count, 40U);
+  }
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ constexpr size_t kReadBytes = 256 * kKiB;  // of one read of a log
 
 }  // namespace
 
-Task<Result<void>> extend_with_zeros(File& file, uint64_t from_bytes, uint64_t to_bytes) {
+Task<Result<void>> write_zeros(File& file, uint64_t from_bytes, uint64_t to_bytes) {
   if (from_bytes >= to_bytes) co_return Result<void>();
   const Result<void> allocated = co_await file.allocate(from_bytes, to_bytes - from_bytes);
   if (!allocated && !allocated.error().is(IoError::unsupported)) co_return allocated;
@@ -30,6 +30,12 @@ Task<Result<void>> extend_with_zeros(File& file, uint64_t from_bytes, uint64_t t
     FB_CO_CHECK(co_await file.write_all(zeros.span().first(length), offset));
     offset += length;
   }
+  co_return Result<void>();
+}
+
+Task<Result<void>> extend_with_zeros(File& file, uint64_t from_bytes, uint64_t to_bytes) {
+  if (from_bytes >= to_bytes) co_return Result<void>();
+  FB_CO_CHECK(co_await write_zeros(file, from_bytes, to_bytes));
   co_return co_await file.sync();
 }
 

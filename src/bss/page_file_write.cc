@@ -156,6 +156,7 @@ Task<void> PageFile::write_round(uint64_t epoch, std::span<Write*> writes, std::
     round.images.push_back(image);
   }
   slots_held_ += slots.size();
+  const uint64_t syncs_failed_before = syncs_failed_;
   co_await write_images(round);
   std::vector<PageLogEntry> entries;
   for (size_t i = 0; i < writes.size(); ++i) {
@@ -168,6 +169,7 @@ Task<void> PageFile::write_round(uint64_t epoch, std::span<Write*> writes, std::
                 .epoch = epoch,
                 .seal_epoch = 0,
                 .needs_sync = !round.durable,
+                .syncs_failed_before = syncs_failed_before,
                 .error = {},
                 .waiter = {}};
   if (!entries.empty()) co_await Commit{*this, change};
@@ -194,7 +196,7 @@ Task<void> PageFile::write_images(Round& round) {
     runs.push_back(i);
     piece_end = slots[i] + pages_.bytes_in_one_piece(offset_of(slots[i])) / slot_bytes();
   }
-  round.durable = pages_.keeps_overwrites() || runs.size() <= kDurableRunsMax;
+  round.durable = pages_.keeps_overwrites() || shares_syncs() || runs.size() <= kDurableRunsMax;
   Scope scope(env_);
   for (size_t i = 0; round.durable && i < runs.size(); ++i) {
     const size_t end = i + 1 < runs.size() ? runs[i + 1] : slots.size();
