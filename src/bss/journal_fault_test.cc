@@ -17,7 +17,7 @@ JournalFile::Options options() {
 
 Task<Result<std::unique_ptr<JournalFile>>> open_journal(Env& env) {
   (void)co_await make_directory(env, "/j");
-  (void)co_await sync_directory(env, "/");
+  FB_CO_CHECK(co_await sync_directory(env, "/"));
   co_return co_await JournalFile::open(env, options());
 }
 

@@ -87,6 +87,7 @@ class JournalFile final : public JournalClient {
   uint64_t last_sequence() const { return next_sequence_ - 1; }
   uint64_t durable_sequence() const { return durable_sequence_; }
   bool failed() const { return failed_; }
+  uint64_t unreadable_blocks() const { return unreadable_blocks_; }  // at open, and nobody needed them
 
   class DurableAwaiter {
    public:
@@ -126,7 +127,8 @@ class JournalFile final : public JournalClient {
     std::vector<GroupPlace> groups;  // those that are durable
     Trimmed trimmed_as = Trimmed::no;
     uint64_t end_bytes = kJournalBlock;
-    uint64_t stale_end_bytes = 0;  // found at open: behind the last group that goes with the torn tail
+    uint64_t stale_end_bytes = 0;      // found at open: behind the last group that goes with the torn tail
+    std::vector<uint64_t> unreadable;  // found at open: offsets of blocks, which are zeros in memory
   };
   // Frames that go out together, and who waits for them. One fills while the others are in flight; they are
   // used in turn.
@@ -153,7 +155,9 @@ class JournalFile final : public JournalClient {
   Task<Result<std::vector<uint64_t>>> find_generations();
   Task<Result<void>> keep_spare(const std::string& path);
   Task<Result<std::unique_ptr<Segment>>> open_segment(uint64_t generation, AlignedBytes& content);
+  Task<Result<void>> read_segment(Segment& segment, std::span<std::byte> content);
   Result<void> scan_segment(Segment& segment, std::span<std::byte> content);
+  uint64_t begin_behind_unreadable(Segment& segment, std::span<std::byte> content, uint64_t offset) const;
   Result<void> check_tail(Segment& segment, std::span<std::byte> content) const;
   Task<Result<void>> wipe_stale(Segment& segment);
   Error damaged(const Segment& segment, uint64_t offset, std::string_view what) const;
@@ -192,6 +196,7 @@ class JournalFile final : public JournalClient {
   std::unique_ptr<Segment> ahead_;                 // prepared, without groups
   std::vector<std::unique_ptr<Segment>> spares_;   // trimmed, to be recycled
   AlignedBytes unproven_;  // while it is opened: the last groups, which no other one proves
+  uint64_t unreadable_blocks_ = 0;
   uint64_t next_generation_ = 1;
   uint64_t epoch_ = 0;
   uint64_t next_sequence_ = 1;

@@ -269,6 +269,85 @@ TEST(JournalFile, BitFlipsAreDetectedOrHarmless) {
   }
 }
 
+// Blocks that the device cannot read, of the first of two segments or of the one that is ready ahead.
+class JournalUnreadable : public testing::Test {
+ protected:
+  static constexpr const char* kFirst = "/j/0000000000000001.journal";
+
+  // Frames of one block each; `count` of them, each in a group of its own, and a mark at the end.
+  void write(uint64_t count) {
+    world_.run([&](Env& env) -> Task<void> {
+      auto journal = co_await open_journal(env);
+      CO_CHECK_OK(journal);
+      for (uint64_t i = 0; i < count; ++i) {
+        const std::string bytes = std::to_string(i + 1);
+        CO_CHECK_OK(co_await (*journal)->append({}, std::as_bytes(std::span(bytes))));
+      }
+      CO_CHECK_OK(co_await (*journal)->close());
+    });
+  }
+  void lose_block(const char* path, uint64_t block) {
+    const auto file = world_.node.disk().find(path);
+    ASSERT_NE(file, nullptr);
+    file->make_unreadable(block * kJournalBlock / sim::kSectorSize + 3);
+  }
+  // The first sequence and the next one, 0 if it is refused; and how many blocks it says are unreadable.
+  struct Found {
+    uint64_t first = 0, next = 0, unreadable = 0;
+  };
+  Found open() {
+    Found found;
+    world_.run([&](Env& env) -> Task<void> {
+      auto journal = co_await open_journal(env);
+      if (!journal) {
+        EXPECT_TRUE(journal.error().is(JournalError::damaged));
+        co_return;
+      }
+      found = {(*journal)->bounds().first_sequence, (*journal)->bounds().next_sequence,
+               (*journal)->unreadable_blocks()};
+      const auto frames = co_await read_all(**journal);
+      CO_CHECK_OK(frames);
+      EXPECT_EQ(frames->size(), found.next - found.first);
+      CO_CHECK_OK(co_await (*journal)->close());
+    });
+    return found;
+  }
+  World world_;
+};
+
+TEST_F(JournalUnreadable, InTheUnusedTailItIsWipedAndReadableAgain) {
+  write(3);
+  lose_block(kFirst, 14);
+  lose_block("/j/0000000000000002.journal", 5);
+  const Found found = open();
+  EXPECT_EQ(found.first, 1U);
+  EXPECT_EQ(found.next, 4U);
+  EXPECT_EQ(found.unreadable, 2U);
+  EXPECT_EQ(open().unreadable, 0U);
+}
+
+TEST_F(JournalUnreadable, WhatALaterGroupProvesIsDamageUnlessItWasGivenUp) {
+  write(5);
+  lose_block(kFirst, 3);  // frame 3
+  const Found found = open();
+  // Whoever needs frames up to 3 sees that they are not there.
+  EXPECT_EQ(found.first, 4U);
+  EXPECT_EQ(found.next, 6U);
+}
+
+TEST_F(JournalUnreadable, BehindTheFirstSegmentWhatIsProvenIsNeeded) {
+  write(30);
+  ASSERT_EQ(open().next, 31U);
+  lose_block("/j/0000000000000002.journal", 1);
+  EXPECT_EQ(open().next, 0U);
+}
+
+TEST_F(JournalUnreadable, AHeaderIsNeeded) {
+  write(3);
+  lose_block(kFirst, 0);
+  EXPECT_EQ(open().next, 0U);
+}
+
 TEST(JournalFile, AFullDiskRefusesWhatDoesNotFitAndRecovers) {
   World world;
   world.run([&](Env& env) -> Task<void> {

@@ -3,7 +3,9 @@
 // is damage where a later one proves that it was durable, and the torn tail otherwise (see journal_file.h).
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
+#include <cstring>
 
 #include "base/safeguard.h"
 #include "bss/journal_file.h"
@@ -15,6 +17,7 @@ namespace {
 
 constexpr std::string_view kSuffix = ".journal";
 constexpr size_t kGenerationDigits = 16;
+constexpr size_t kReadBytes = 256 * kKiB;
 
 // 0: not a segment's name.
 uint64_t generation_of(std::string_view name) {
@@ -69,13 +72,39 @@ Task<Result<void>> JournalFile::keep_spare(const std::string& path) {
   co_return co_await remove_file(env_, path);
 }
 
+// In pieces, and block by block if the device cannot read one: blocks that nobody needs do not keep the
+// journal closed. An unreadable block is zeros, so that its group is not intact; what proves groups durable
+// decides.
+Task<Result<void>> JournalFile::read_segment(Segment& segment, std::span<std::byte> content) {
+  for (size_t at = 0; at < content.size(); at += kReadBytes) {
+    const std::span<std::byte> piece = content.subspan(at, std::min(kReadBytes, content.size() - at));
+    const Result<void> read = co_await segment.file.read_exactly(piece, at);
+    if (read) continue;
+    if (!read.error().is(IoError::media)) co_return read;
+    for (size_t inside = 0; inside < piece.size(); inside += kJournalBlock) {
+      const std::span<std::byte> block = piece.subspan(inside, kJournalBlock);
+      const Result<void> alone = co_await segment.file.read_exactly(block, at + inside);
+      if (alone) continue;
+      const bool is_header = at + inside == 0;
+      if (is_header || !alone.error().is(IoError::media)) co_return alone;
+      std::memset(block.data(), 0, block.size());
+      segment.unreadable.push_back(at + inside);
+    }
+  }
+  if (segment.unreadable.empty()) co_return Result<void>();
+  unreadable_blocks_ += segment.unreadable.size();
+  log(env_, LogLevel::warn, "journal: the device cannot read some blocks of a segment",
+      {{"file", segment.path}, {"first", segment.unreadable.front()}, {"blocks", segment.unreadable.size()}});
+  co_return Result<void>();
+}
+
 Task<Result<std::unique_ptr<JournalFile::Segment>>> JournalFile::open_segment(uint64_t generation,
                                                                               AlignedBytes& content) {
   auto segment = std::make_unique<Segment>();
   segment->path = path_of(generation);
   FB_CO_TRY(segment->file, co_await open_claimed(env_, segment->path, segment_options(false)));
   content.resize(options_.segment_bytes);
-  const Result<void> read = co_await segment->file.read_exactly(content.span(), 0);
+  const Result<void> read = co_await read_segment(*segment, content.span());
   Result<void> usable = read;
   if (read) {
     const HeaderState state = read_segment_header(content.span(), options_.store_id, segment->header);
@@ -88,7 +117,7 @@ Task<Result<std::unique_ptr<JournalFile::Segment>>> JournalFile::open_segment(ui
   } else if (read.error().is(IoError::end_of_file)) {
     usable = damaged(*segment, 0, "it is shorter than a segment");
   } else if (read.error().is(IoError::media)) {
-    usable = damaged(*segment, 0, "the device cannot read it");
+    usable = damaged(*segment, 0, "the device cannot read its header");
   }
   if (!usable) {
     (void)co_await segment->file.close();
@@ -112,7 +141,26 @@ Result<void> JournalFile::check_tail(Segment& segment, std::span<std::byte> cont
     }
     segment.stale_end_bytes = offset + align_up(header.size_bytes, kJournalBlock);
   }
+  // Wiped with it, which makes them readable.
+  if (!segment.unreadable.empty() && segment.unreadable.back() >= segment.end_bytes)
+    segment.stale_end_bytes = std::max(segment.stale_end_bytes, segment.unreadable.back() + kJournalBlock);
   return {};
+}
+
+// The first intact group behind one that the device cannot read, `offset` if there is none. The owner of the
+// journal may have given up all frames before it, as a trim takes whole segments only; it knows, and compares
+// with bounds().
+uint64_t JournalFile::begin_behind_unreadable(Segment& segment, std::span<std::byte> content,
+                                              uint64_t offset) const {
+  GroupHeader header;
+  for (uint64_t at = offset + kJournalBlock; at < content.size(); at += kJournalBlock) {
+    if (!read_group(content.subspan(at), at, segment.seed, header)) continue;
+    const bool hidden = std::ranges::any_of(segment.unreadable,
+                                            [&](uint64_t block) { return block >= offset && block < at; });
+    const bool proven = uint64_t{header.unproven_blocks} * kJournalBlock < at - offset;
+    return hidden && proven ? at : offset;
+  }
+  return offset;
 }
 
 // Takes the intact groups from the segment's beginning.
@@ -120,7 +168,15 @@ Result<void> JournalFile::scan_segment(Segment& segment, std::span<std::byte> co
   uint64_t offset = kJournalBlock;
   uint64_t proven_to = offset;
   GroupHeader header;
-  while (offset < content.size() && read_group(content.subspan(offset), offset, segment.seed, header)) {
+  while (offset < content.size()) {
+    if (!read_group(content.subspan(offset), offset, segment.seed, header)) {
+      if (!segments_.empty() || segment.unreadable.empty()) break;
+      const uint64_t behind = begin_behind_unreadable(segment, content, offset);
+      if (behind == offset) break;
+      segment.groups.clear();
+      offset = proven_to = behind;
+      continue;
+    }
     const bool is_first = segments_.empty() && segment.groups.empty();
     if (is_first) next_sequence_ = header.first_sequence;
     if (header.first_sequence != next_sequence_)
