@@ -10,13 +10,14 @@
 #include "io/claim.h"
 #include "io/error.h"
 #include "io/file.h"
+#include "io/log.h"
 
 namespace fb::bss {
 namespace {
 
 constexpr uint64_t kLookBytes = 1 * kMiB;  // at either end
 constexpr uint64_t kZeroBytes = 4 * kMiB;  // of one write
-constexpr Duration kInUsePatience = Duration::seconds(5);
+constexpr Duration kLogAfter = Duration::seconds(1);
 constexpr uint64_t kSyncBytes = 256 * kMiB;  // so that progress is that of the device
 
 // Where others put what tells them from nothing; from the beginning of a device.
@@ -84,8 +85,13 @@ Task<Result<void>> Maker::open() {
   }
   file = std::move(*opened);
   // What a killed process had in flight is waited for.
-  if (!co_await claim(env, file, {.patience = kInUsePatience}))
-    co_return fail(DeviceError::in_use, "it is in use by another process");
+  Result<void> claimed = co_await claim(env, file, {.patience = kLogAfter});
+  if (!claimed && claimed.error().is(IoError::in_use)) {
+    log(env, LogLevel::warn, "device: waiting for writes of a process that has ended, or that still uses it",
+        {{"device", options.path}});
+    claimed = co_await claim(env, file);
+  }
+  if (!claimed) co_return fail(DeviceError::in_use, "it is in use by another process");
   FB_CO_TRY(FileStat stat, co_await file.stat());
   if (stat.directory) co_return fail(DeviceError::not_a_device, "it is a directory");
   if (options.size_bytes != 0 && stat.size_bytes != 0 && stat.size_bytes != options.size_bytes) {

@@ -13,8 +13,8 @@
 namespace fb::bss {
 namespace {
 
-constexpr Duration kInUsePatience = Duration::seconds(5);
 constexpr Duration kInUsePoll = Duration::milliseconds(10);
+constexpr Duration kLogAfter = Duration::seconds(1);  // as for files of folders (claim.cc)
 
 }  // namespace
 
@@ -45,7 +45,9 @@ Task<Result<void>> Device::load() {
 // what was in flight, which is a little after the process itself. Other cores write through descriptions of
 // their own: each holds a shared lock (attach), so this one is exclusive only until nobody else can be there.
 Task<Result<File>> Device::open_for_this_process() {
-  const Instant given_up = env_.now() + kInUsePatience;
+  const Instant began = env_.now();
+  const Instant given_up = began + ClaimOptions().patience;
+  bool said = false;
   for (;;) {
     auto opened = co_await File::open(env_, options_.path,
                                       {.write = !options_.read_only,
@@ -57,9 +59,20 @@ Task<Result<File>> Device::open_for_this_process() {
     if (opened && !options_.read_only) ours = co_await opened->lock();
     if (opened && !options_.read_only && ours)
       ours = co_await claim(env_, *opened, {.shared = true, .patience = {}});
+    if (ours && said) {
+      log(env_, LogLevel::info, "start: they have ended",
+          {{"device", options_.path},
+           {"waited_ms", static_cast<uint64_t>((env_.now() - began).ns / 1'000'000)}});
+    }
     if (ours) co_return std::move(*opened);
     if (opened) (void)co_await opened->close();
     if (!ours.error().is(IoError::in_use) || env_.now() >= given_up) co_return ours.error();
+    if (!said && env_.now() >= began + kLogAfter) {
+      said = true;
+      log(env_, LogLevel::warn,
+          "start: waiting for writes of a process that has ended, or that still uses it",
+          {{"device", options_.path}});
+    }
     (void)co_await sleep_for(env_, kInUsePoll);
   }
 }
