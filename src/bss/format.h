@@ -176,6 +176,10 @@ struct CheckpointSegment {
   uint64_t tombstones;                      // below `end`
   static constexpr uint32_t kSealed = 1;    // nothing is written behind `end`
   static constexpr uint32_t kMovedOut = 2;  // see Segment::moved_out
+  // Not a segment but a batch of it, whose write failed and whose descriptor could not be wiped: `end` is its
+  // offset, `tombstones` its sequence. These lines come first: a version that does not know them takes the
+  // segment's own line, which follows.
+  static constexpr uint32_t kUnwiped = 4;
 };
 static_assert(sizeof(CheckpointSegment) == 40);
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "bss/aligned_bytes.h"
 #include "bss/cache.h"
 #include "bss/format.h"
 #include "bss/index.h"
@@ -202,6 +203,12 @@ class Shard {
     uint64_t bytes = 0;
     std::vector<DescriptorEntry> entries;
   };
+  struct EndedBatch {
+    Segment* segment;
+    uint64_t sequence;
+    uint64_t offset;
+    uint64_t bytes;
+  };
   struct Checkpoint {
     CheckpointHeader header;
     std::vector<CheckpointSegment> segments;
@@ -336,8 +343,15 @@ class Shard {
                              std::vector<ScannedBatch>& out);
   static Task<void> scan_into(Shard& self, Segment* segment, uint64_t from, bool whole,
                               std::vector<ScannedBatch>* out, std::optional<Error>* error);
-  Task<bool> payloads_match(const ScannedBatch& batch);
-  Task<void> drop_torn_batches(std::vector<ScannedBatch>& batches);
+  Task<Result<void>> rewrite_header(Segment& segment);
+  Task<Result<void>> make_durable(const std::vector<Inherited>& inherited);
+  Task<void> wipe_or_doubt(const EndedBatch& batch);
+  Task<void> drop_doubted_batches(std::vector<ScannedBatch>& batches);
+  static Verdict judge(std::span<std::byte> stored, const DescriptorEntry& entry);
+  bool counts_unverified(const DescriptorEntry& entry, uint64_t place, Verdict verdict);
+  Task<Result<bool>> prove(ScannedBatch& batch, AlignedBytes& image);
+  Task<Result<void>> write_again(Segment& segment, std::span<const std::byte> bytes, uint64_t offset);
+  Task<Result<void>> replay(std::vector<ScannedBatch>& batches);
   void apply(const ScannedBatch& batch);
   void apply_tombstone(const DescriptorEntry& entry);
   void count_missing(const std::vector<ScannedBatch>& batches);
@@ -386,14 +400,9 @@ class Shard {
   std::vector<const Batch*> in_flight_;
   // Batches that ended before an older one did: a checkpoint contains none of them as long as that is under
   // way.
-  struct EndedBatch {
-    Segment* segment;
-    uint64_t sequence;
-    uint64_t offset;
-    uint64_t bytes;
-  };
   std::vector<EndedBatch> ended_ahead_;
-  // Batches that failed and whose descriptors are not wiped yet: no later batch says that they have ended.
+  // Batches that failed and whose descriptors are not wiped yet: no later batch says that they have ended,
+  // and checkpoints name them.
   std::vector<EndedBatch> unwiped_;
   bool always_write_tombstones_ = false;  // a write failed: what it held may be on disk all the same
   uint64_t written_since_checkpoint_ = 0;

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "base/assert.h"
+#include "base/safeguard.h"
 #include "bss/shard.h"
 #include "io/claim.h"
 
@@ -74,6 +75,16 @@ Task<void> Shard::run_checkpointer(Shard& self) {
 
 std::vector<CheckpointSegment> Shard::segment_table() const {
   std::vector<CheckpointSegment> table;
+  // Else the next start would not look at them, and its batches would say that they had ended.
+  for (const EndedBatch& batch : unwiped_) {
+    if (!FB_SAFEGUARD(keep_doubt_over_checkpoint)) break;
+    table.push_back({.segment = batch.segment->number,
+                     .flags = CheckpointSegment::kUnwiped,
+                     .generation = batch.segment->generation,
+                     .nonce = batch.segment->nonce,
+                     .end = batch.offset,
+                     .tombstones = batch.sequence});
+  }
   for (const auto& segment : segments_) {
     uint64_t end = segment->end;
     bool writing = false;

@@ -10,15 +10,17 @@
 // goes on
 //    at the next block. With a checkpoint it ends once nothing has been found for as far as writes may run
 //    ahead.
-// 4. Batches are applied in order of their sequence. Payloads of the last few, which a crash may have torn,
-// are
-//    verified first.
+// 4. Batches are applied in order of their sequence. Of the last few, which nothing proves durable, a crash
+// may
+//    have torn any part, and the rest may be readable and not be on the medium. Their payloads are verified;
+//    entries that do not match are dropped; what is left is written once more, durably, before it counts.
 #include <fmt/core.h>
 #include <xxhash.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <utility>
 
 #include "base/assert.h"
 #include "base/safeguard.h"
@@ -35,7 +37,8 @@ constexpr size_t kScanReadBytes = kMiB;
 // After a batch larger than this the descriptor of its successor is read alone, not with what follows it.
 constexpr uint64_t kScanSparseBytes = 32 * kKiB;
 constexpr size_t kCheckpointReadBytes = kMiB;
-constexpr int kWipeAttempts = 3;  // of a torn batch's descriptor
+constexpr int kWipeAttempts = 3;     // of a torn batch's descriptor
+constexpr int kRewriteAttempts = 5;  // of what a start relies on
 
 std::optional<uint32_t> segment_number(std::string_view name) {
   if (!name.starts_with(kSegmentPrefix)) return std::nullopt;
@@ -211,7 +214,7 @@ void Shard::adopt_checkpoint(const Checkpoint& checkpoint, std::vector<Inherited
   next_sequence_ = std::max(checkpoint.header.next_sequence, checkpoint.header.sequence + 1);
   next_generation_ = std::max(next_generation_, checkpoint.header.next_generation);
   for (const CheckpointSegment& row : checkpoint.segments) {
-    if (row.segment >= segments_.size()) continue;
+    if (row.segment >= segments_.size() || (row.flags & CheckpointSegment::kUnwiped) != 0) continue;
     Segment& segment = *segments_[row.segment];
     if (segment.state == Segment::State::damaged && segment.file.is_open()) {
       // Both copies of the header are lost, but the checkpoint knows what they said.
@@ -226,6 +229,15 @@ void Shard::adopt_checkpoint(const Checkpoint& checkpoint, std::vector<Inherited
                               .sealed = (row.flags & CheckpointSegment::kSealed) != 0,
                               .end = row.end,
                               .tombstones = row.tombstones};
+  }
+  for (const CheckpointSegment& row : checkpoint.segments) {
+    if (row.segment >= segments_.size() || (row.flags & CheckpointSegment::kUnwiped) == 0) continue;
+    Segment& segment = *segments_[row.segment];
+    const bool fits = is_aligned(row.end, kBlockBytes) && row.end >= kSegmentDataOffset &&
+                      row.end + kBlockBytes <= segment_bytes() && row.tombstones < next_sequence_;
+    if (segment.generation != row.generation || segment.state == Segment::State::damaged || !fits) continue;
+    unwiped_.push_back(
+        {.segment = &segment, .sequence = row.tombstones, .offset = row.end, .bytes = kBlockBytes});
   }
   std::vector<IndexEntry> gone;
   std::vector<IndexEntry> entries;
@@ -284,42 +296,171 @@ Task<void> Shard::scan_into(Shard& self, Segment* segment, uint64_t from, bool w
   std::ranges::move(found, std::back_inserter(*out));
 }
 
-// False where a payload does not match its checksum. One that cannot be read at all is damage, not a torn
-// write.
-Task<bool> Shard::payloads_match(const ScannedBatch& batch) {
-  for (const DescriptorEntry& entry : batch.entries) {
-    if (entry.kind == EntryKind::tombstone) continue;
-    const uint64_t at = batch.offset + uint64_t{entry.payload_block} * kBlockBytes;
-    const Verdict verdict = co_await check_payload(*batch.segment, at, entry.length, entry.checksum);
-    if (verdict == Verdict::damaged || verdict == Verdict::table_damaged) co_return false;
+// Where it cannot be wiped yet, its segment takes no more, and nothing says that the batch has ended: as
+// after a failed write.
+Task<void> Shard::wipe_or_doubt(const EndedBatch& batch) {
+  if (co_await wipe_descriptor(*batch.segment, batch.offset, kWipeAttempts)) co_return;
+  log(fmt::format("segment {}: the descriptor at {} of a batch that is not believed cannot be wiped yet",
+                  batch.segment->number, batch.offset));
+  batch.segment->distrusted = true;
+  batch.segment->moved_out = true;
+  always_write_tombstones_ = true;
+  unwiped_.push_back(batch);
+}
+
+// Those that an earlier life could not wipe, and the checkpoint names: not believed, whatever their payloads
+// say. A segment takes no more as long as a checkpoint names a place in it.
+Task<void> Shard::drop_doubted_batches(std::vector<ScannedBatch>& batches) {
+  const std::vector<EndedBatch> doubted = std::exchange(unwiped_, {});
+  for (const EndedBatch& each : doubted) {
+    std::erase_if(batches, [&](const ScannedBatch& batch) {
+      return batch.segment == each.segment && batch.offset == each.offset;
+    });
+    each.segment->distrusted = true;
+    co_await wipe_or_doubt(each);
   }
+}
+
+// A payload with its padding and table, as it was read. A table that is wrong alone is made anew.
+Shard::Verdict Shard::judge(std::span<std::byte> stored, const DescriptorEntry& entry) {
+  const auto payload = stored.first(entry.length);
+  PieceSums sums;
+  const auto expected = piece_checksums(payload, sums);
+  if (expected.empty()) return xxh3(payload) == entry.checksum ? Verdict::intact : Verdict::damaged;
+  if (checksum_of_pieces(expected, entry.length) != entry.checksum) return Verdict::damaged;
+  const uint64_t blocks = payload_bytes(entry.length);
+  finish_payload(stored.first(blocks), entry.length, expected, stored.subspan(blocks));
+  return Verdict::intact;
+}
+
+// Whether an entry counts although its payload is not as it should be: then reading it reports the damage.
+// That is so where it is known that it was acknowledged: the checkpoint has it, or it is a copy of what is
+// nowhere else. A put that cannot be read is damage, too, since tearing leaves sectors readable as a rule. A
+// copy never takes the place of what it was made from.
+bool Shard::counts_unverified(const DescriptorEntry& entry, uint64_t place, Verdict verdict) {
+  const BlobIndex::Found indexed = index_.find(entry.number, entry.incarnation, entry.block);
+  if (indexed && indexed.place == place) return true;
+  if (entry.kind == EntryKind::copy && FB_SAFEGUARD(copy_needs_verified_payload)) return !indexed;
+  return verdict == Verdict::unreadable;
+}
+
+// A batch that nothing says was durable: a crash, or a write that failed, may have left any part of it.
+// Entries that match stay; the others were never acknowledged, or have rotted since, which nothing can tell
+// apart. Without them the descriptor is written anew, for later starts to believe; if nothing is left, it is
+// wiped. What is left is written once more, the same bytes: a killed process may have written it and not come
+// to flush it, and a sync that failed at a start before this one may have given it up, which the next sync
+// does not say. False: nothing is left. `image` is working memory.
+Task<Result<bool>> Shard::prove(ScannedBatch& batch, AlignedBytes& image) {
+  Segment& segment = *batch.segment;
+  image.resize(batch.bytes);
+  const bool whole = (co_await segment.file.read_exactly(image.span(), batch.offset)).has_value();
+  std::vector<DescriptorEntry> kept;
+  std::vector<std::pair<uint64_t, uint64_t>> readable;  // payloads: offset in the batch, bytes
+  for (const DescriptorEntry& entry : batch.entries) {
+    if (entry.kind == EntryKind::tombstone) {
+      kept.push_back(entry);
+      continue;
+    }
+    const uint64_t at = uint64_t{entry.payload_block} * kBlockBytes;
+    const auto stored = image.span().subspan(at, stored_bytes(entry.length));
+    bool read = whole;
+    if (!read) read = (co_await segment.file.read_exactly(stored, batch.offset + at)).has_value();
+    const Verdict verdict = read ? judge(stored, entry) : Verdict::unreadable;
+    if (verdict == Verdict::intact) readable.emplace_back(at, stored.size());
+    const uint64_t place = IndexEntry::make_place(segment.number, batch.offset + at, entry.length);
+    if (verdict == Verdict::intact || counts_unverified(entry, place, verdict)) kept.push_back(entry);
+  }
+  if (const size_t dropped = batch.entries.size() - kept.size(); dropped != 0) {
+    context_.stats.torn_entries += dropped;
+    log(
+        fmt::format("segment {}: of the batch at {} {} of {} entries are dropped: a crash has torn their "
+                    "payloads, or they are damaged",
+                    segment.number, batch.offset, dropped, batch.entries.size()));
+    if (kept.empty()) {
+      co_await wipe_or_doubt(
+          {.segment = &segment, .sequence = batch.sequence, .offset = batch.offset, .bytes = batch.bytes});
+      co_return false;
+    }
+  } else if (!FB_SAFEGUARD(rewrite_unproven_batches) || !FB_SAFEGUARD(sync_before_believing)) {
+    co_return true;
+  }
+  batch.entries = std::move(kept);
+  const auto descriptor = image.span().first(descriptor_bytes_for(batch.entries.size()));
+  std::memcpy(descriptor_entries(descriptor), batch.entries.data(),
+              batch.entries.size() * sizeof(DescriptorEntry));
+  finish_descriptor({.shard = number_,
+                     .generation = segment.generation,
+                     .nonce = segment.nonce,
+                     .offset = batch.offset,
+                     .segment_bytes = segment_bytes()},
+                    batch.sequence, batch.durable_sequence, batch.entries.size(), batch.bytes, descriptor);
+  if (whole) {
+    FB_CO_CHECK(co_await write_again(segment, image.span(), batch.offset));
+    co_return true;
+  }
+  for (const auto& [at, bytes] : readable)
+    FB_CO_CHECK(co_await write_again(segment, image.span().subspan(at, bytes), batch.offset + at));
+  FB_CO_CHECK(co_await write_again(segment, descriptor, batch.offset));
   co_return true;
 }
 
-// Batches that nothing says were durable are kept whole or not at all: a torn one was never acknowledged. Its
-// descriptor is erased, or a later start, which has other means to tell, might take it for a good one. Where
-// it cannot be yet, its segment takes no more, and nothing says that the batch has ended: as after a failed
-// write.
-Task<void> Shard::drop_torn_batches(std::vector<ScannedBatch>& batches) {
+// What cannot be written again is not known to be on the medium, and nothing may rely on it.
+Task<Result<void>> Shard::write_again(Segment& segment, std::span<const std::byte> bytes, uint64_t offset) {
+  Result<void> written;
+  for (int attempt = 0; attempt < kRewriteAttempts; ++attempt) {
+    written = co_await segment.file.write_all_durable(bytes, offset);
+    if (written) co_return written;
+  }
+  log(fmt::format("segment {}: what stands at {} is needed and cannot be written again: {}", segment.number,
+                  offset, written.error().to_string()));
+  co_return written;
+}
+
+Task<Result<void>> Shard::rewrite_header(Segment& segment) {
+  const Buffer block = co_await context_.pool.allocate(kSegmentDataOffset);
+  encode_segment_header({.store_id = context_.superblock.store_id,
+                         .shard = number_,
+                         .segment = segment.number,
+                         .segment_bytes = segment_bytes(),
+                         .generation = segment.generation,
+                         .nonce = segment.nonce},
+                        block.span(0, kSegmentDataOffset));
+  co_return co_await write_again(segment, block.span(0, kSegmentDataOffset), 0);
+}
+
+// What a killed process wrote may be readable and not on the medium yet; from now on it counts as durable.
+// Headers that no checkpoint proves are written once more, as batches are (prove).
+Task<Result<void>> Shard::make_durable(const std::vector<Inherited>& inherited) {
+  if (!FB_SAFEGUARD(sync_before_believing)) co_return co_await sync_directory(env(), path(""));
+  for (const auto& segment : segments_) {
+    const Inherited& known = inherited[segment->number];
+    if (segment->state == Segment::State::damaged || known.sealed) continue;
+    FB_CO_CHECK(co_await segment->file.sync());
+    if (!known.known && FB_SAFEGUARD(rewrite_unproven_batches))
+      FB_CO_CHECK(co_await rewrite_header(*segment));
+  }
+  co_return co_await sync_directory(env(), path(""));
+}
+
+// In their order, since what an earlier one says decides whether a copy is needed.
+Task<Result<void>> Shard::replay(std::vector<ScannedBatch>& batches) {
   uint64_t durable = 0;
   for (const ScannedBatch& batch : batches) durable = std::max(durable, batch.durable_sequence);
-  for (size_t i = 0; i < batches.size();) {
-    ScannedBatch& batch = batches[i];
-    if (batch.sequence <= durable || co_await payloads_match(batch)) {
-      ++i;
-      continue;
+  co_await drop_doubted_batches(batches);
+  std::vector<ScannedBatch> believed;
+  AlignedBytes image;
+  for (ScannedBatch& batch : batches) {
+    bool stays = batch.sequence <= durable;
+    if (!stays) {
+      FB_CO_TRY(stays, co_await prove(batch, image));
     }
-    context_.stats.torn_entries += batch.entries.size();
-    if (!co_await wipe_descriptor(*batch.segment, batch.offset, kWipeAttempts)) {
-      batch.segment->distrusted = true;
-      batch.segment->moved_out = true;
-      unwiped_.push_back({.segment = batch.segment,
-                          .sequence = batch.sequence,
-                          .offset = batch.offset,
-                          .bytes = batch.bytes});
-    }
-    batches.erase(batches.begin() + static_cast<ptrdiff_t>(i));
+    if (!stays) continue;
+    apply(batch);
+    written_since_checkpoint_ += batch.bytes;
+    believed.push_back(std::move(batch));
   }
+  batches = std::move(believed);
+  co_return Result<void>();
 }
 
 void Shard::apply_tombstone(const DescriptorEntry& entry) {
@@ -479,19 +620,10 @@ Task<Result<void>> Shard::open() {
     co_await scope.join();
   }
   if (error) co_return *error;
-  // What a killed process wrote may be readable and not on the medium yet; from now on it counts as durable.
-  for (const auto& segment : segments_) {
-    if (segment->state == Segment::State::damaged || inherited[segment->number].sealed) continue;
-    if (FB_SAFEGUARD(sync_before_believing)) FB_CO_CHECK(co_await segment->file.sync());
-  }
-  FB_CO_CHECK(co_await sync_directory(env(), path("")));
+  FB_CO_CHECK(co_await make_durable(inherited));
   std::ranges::sort(batches, {}, [](const ScannedBatch& batch) { return batch.sequence; });
   const uint64_t last = std::max(batches.empty() ? 0 : batches.back().sequence, next_sequence_ - 1);
-  co_await drop_torn_batches(batches);
-  for (const ScannedBatch& batch : batches) {
-    apply(batch);
-    written_since_checkpoint_ += batch.bytes;
-  }
+  FB_CO_CHECK(co_await replay(batches));
   count_missing(batches);
   settle_segments(batches, inherited);
   recount_live();

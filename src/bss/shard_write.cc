@@ -500,10 +500,16 @@ Task<void> Shard::withdraw(Batch& batch, const Result<size_t>& written) {
   wipe_.notify_all();
 }
 
+// It counts as a writer before it waits for memory: a segment that was recycled meanwhile may hold a batch of
+// its next generation there.
 Task<bool> Shard::wipe_descriptor(Segment& segment, uint64_t offset, int attempts) {
+  if (segment.state == Segment::State::recycling) co_return false;
+  const uint64_t generation = segment.generation;
+  ++segment.writers;
   const Buffer zeros = co_await context_.pool.allocate(kBlockBytes);
   std::memset(zeros.data(), 0, kBlockBytes);
-  ++segment.writers;
+  FB_ASSERT(segment.generation == generation && segment.state != Segment::State::recycling, generation,
+            segment.generation, segment.state);
   bool wiped = false;
   for (int attempt = 0; attempt < attempts && !wiped; ++attempt)
     wiped = (co_await segment.file.write_all_durable(zeros.span(0, kBlockBytes), offset)).has_value();
