@@ -10,11 +10,12 @@
 //   crash         nothing acknowledged is lost, nothing erased comes back
 //   stall         nothing, and no call fails
 //   full          puts may be refused, erases may not
-//   write_error   calls may fail, and the store may have to be opened again; nothing is lost, nothing is
-//   damaged sync_error    like the four media classes, since what a failed sync covered is lost rot,
-//   misdirected, lost, read_error    each loss is an error or is counted as damage, and there are no more
-//   losses
-//                 than the faults can have hit
+//   write_error, sync_error
+//                 calls may fail, and the store may have to be opened again; nothing is lost, nothing is
+//                 damaged
+//   rot, misdirected, lost, read_error
+//                 each loss is an error or is counted as damage, and there are no more losses than the
+//                 faults can have hit
 //
 // Whatever they cost, the store opens once the faults have ended. A run has kSeedsPerRun seeds of each of the
 // first tests and of one pair a class, --gtest_random_seed=N the N-th so many; ./dev soak blobs goes on
@@ -42,7 +43,11 @@ constexpr uint64_t kSeedsPerRun = 12;
 constexpr uint64_t kSeedsToNotice = 200;
 constexpr uint64_t kOperationsPerSeed = 1'000;
 constexpr uint64_t kFaultsPerSeed = 20;
+constexpr uint64_t kOperationsPerSeedMax = 6'000;  // then fewer faults will do: the store would fill
 constexpr uint64_t kLivesMax = 200;
+// A descriptor that is hit, and no checkpoint behind it, costs its batch: few entries here, but for those
+// that compaction moves together. Most faults cost nothing.
+constexpr uint64_t kMissingPerFault = 8;
 constexpr uint64_t kOperationsPerLife = 150;
 constexpr unsigned kClients = 6;  // of each core
 constexpr uint32_t kSwitchPpm = 100'000;
@@ -73,11 +78,13 @@ class Faults {
   constexpr bool has(FaultClass wanted) const { return (bits_ >> static_cast<unsigned>(wanted) & 1U) != 0; }
   // Of the medium: what they hit is lost.
   constexpr bool lose() const {
-    return has(FaultClass::sync_error) || has(FaultClass::rot) || has(FaultClass::misdirected) ||
-           has(FaultClass::lost) || has(FaultClass::read_error);
+    return has(FaultClass::rot) || has(FaultClass::misdirected) || has(FaultClass::lost) ||
+           has(FaultClass::read_error);
   }
   // Operations on the disk fail, or give what was never written.
-  constexpr bool fail() const { return lose() || has(FaultClass::write_error); }
+  constexpr bool fail() const {
+    return lose() || has(FaultClass::write_error) || has(FaultClass::sync_error);
+  }
   constexpr unsigned bits() const { return bits_; }
   std::string name() const {
     std::string text;
@@ -137,7 +144,8 @@ class ModelWorld {
 
   void run() {
     while (lives_ < kLivesMax && !testing::Test::HasFailure()) {
-      if (operations_ >= kOperationsPerSeed && simulation_.faults().total() >= kFaultsPerSeed) break;
+      const bool enough = simulation_.faults().total() >= kFaultsPerSeed;
+      if (operations_ >= (enough ? kOperationsPerSeed : kOperationsPerSeedMax)) break;
       live();
     }
     // At last everything is looked at once more, and once more without checkpoints, on a disk that works
@@ -147,9 +155,9 @@ class ModelWorld {
     check_in_a_new_life();
     check_in_a_new_life(true);
     EXPECT_GE(operations_, kOperationsPerSeed);
-    EXPECT_GE(simulation_.faults().total(), kFaultsPerSeed);
+    EXPECT_GE(simulation_.faults().total(), operations_ < kOperationsPerSeedMax ? kFaultsPerSeed : 1);
     if (classes_.lose()) {
-      EXPECT_LE(missing_.size(), media_faults() * kBatchEntriesMax);
+      EXPECT_LE(missing_.size(), media_faults() * kMissingPerFault);
       if (!missing_.empty())
         EXPECT_GT(reported_, 0U) << missing_.size() << " blobs are gone and nothing says so";
     }
@@ -193,7 +201,7 @@ class ModelWorld {
   uint64_t media_faults() {
     const sim::FaultCounts& faults = simulation_.faults();
     return faults[Fault::rot] + faults[Fault::misdirected_write] + faults[Fault::lost_write] +
-           faults[Fault::read_error] + faults[Fault::write_error] + faults[Fault::sync_error];
+           faults[Fault::read_error];
   }
 
   // Opens the store, as often as it takes where the disk is faulty, and calls `body` on every core.
@@ -463,6 +471,12 @@ TEST(BlobModel, AFullDiskRefusesPutsAndKeepsTheRest) { run_seeds({FaultClass::fu
 TEST(BlobModel, MediaFaultsNeverServeWrongBytes) { run_seeds(kMedia); }
 TEST(BlobModel, MediaFaultsAndCrashesNeverServeWrongBytes) { run_seeds(kMediaAndCrash); }
 TEST(BlobModel, WriteErrorsAndCrashesLoseNothing) { run_seeds({FaultClass::write_error, FaultClass::crash}); }
+TEST(BlobModel, SyncErrorsAndCrashesLoseNothing) { run_seeds({FaultClass::sync_error, FaultClass::crash}); }
+
+// Found with other seeds: a failed batch that could not be wiped, forgotten by the next checkpoint.
+TEST(BlobModelSeeds, AFailedBatchIsDoubtedBehindACheckpoint) {
+  ModelWorld(1223, {FaultClass::write_error, FaultClass::crash}).run();
+}
 
 // Every pair in turn: a run has kSeedsPerRun of them, so that a few runs have all.
 TEST(BlobModel, PairsOfFaultClasses) {
