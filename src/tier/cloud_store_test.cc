@@ -97,6 +97,24 @@ TEST_F(CloudStoreTest, ASourceThatFailsLeavesNothing) {
   });
 }
 
+TEST_F(CloudStoreTest, AnObjectThatCannotBeDeletedHoldsUpNoOther) {
+  constexpr size_t kObjects = 30;  // more than are asked for at a time
+  run([&](TierProcess& process) -> Task<void> {
+    for (size_t i = 0; i < kObjects; ++i) {
+      const auto content = co_await process.put(make_bytes(1000, i));
+      TIER_CHECK(content);
+      if (i == 0) cloud.kept = stored(cloud).begin()->first;
+      process.names.discard_blob(content->id, 1);
+    }
+    EXPECT_EQ(stored(cloud).size(), kObjects);
+    EXPECT_FALSE(co_await process.free_discarded());
+    EXPECT_EQ(stored(cloud).size(), 1U);
+    cloud.kept.clear();
+    EXPECT_TRUE(co_await process.free_discarded());
+    EXPECT_TRUE(stored(cloud).empty());
+  });
+}
+
 TEST_F(CloudStoreTest, WhatTheCloudOnlyClaimsToHaveIsRefused) {
   run([&](TierProcess& process) -> Task<void> {
     cloud.forget_ppm = 1'000'000;

@@ -35,32 +35,35 @@ Task<Result<void>> TieredBlobs::erase(const CallContext& context, std::span<cons
   co_return Result<void>();
 }
 
+// An object that cannot be deleted holds up no other. When as many have failed as are asked for at a time,
+// the cloud is taken to be out of reach, and the rest is left for another call.
 Task<Result<void>> TieredBlobs::erase_in_cloud(std::span<const BlobExtent> extents) {
   Env& env = requests_.env();
-  Result<void> outcome;
+  uint64_t failures = 0;
   Semaphore turns(env, kErasesInFlightMax);
   Scope scope(env);
+  Result<void> outcome;
   for (const BlobExtent& extent : extents) {
-    if (stop_.cancelled()) outcome = BlobError::unavailable;
-    if (outcome) {
-      if (auto checked = co_await guard_.check_before_delete(); !checked) outcome = checked;
-    }
+    outcome = stop_.cancelled() ? Result<void>(BlobError::unavailable) : Result<void>();
+    if (outcome) outcome = co_await guard_.check_before_delete();
     if (!outcome) break;
     Semaphore::Units turn = co_await turns.acquire();
-    scope.spawn(&TieredBlobs::erase_one, this, extent.id, std::move(turn), &outcome);
+    if (failures >= kErasesInFlightMax) break;
+    scope.spawn(&TieredBlobs::erase_one, this, extent.id, std::move(turn), &failures);
   }
   co_await scope.join();
+  if (outcome && failures != 0) outcome = BlobError::unavailable;
   co_return outcome;
 }
 
-Task<void> TieredBlobs::erase_one(TieredBlobs* self, BlobId id, Semaphore::Units, Result<void>* outcome) {
+Task<void> TieredBlobs::erase_one(TieredBlobs* self, BlobId id, Semaphore::Units, uint64_t* failures) {
   const std::string key = object_key(self->store_prefix_, id);
   const auto answer = co_await self->requests_.call({.method = "DELETE", .key = key}, &self->stop_);
   const bool gone = answer && (answer->ok() || answer->code == "NoSuchKey");
   if (gone) {
     ++self->requests_.stats().deleted_objects;
-  } else if (*outcome) {
-    *outcome = BlobError::unavailable;
+  } else {
+    ++*failures;
   }
 }
 

@@ -40,7 +40,7 @@ class TieredBlobs final : public BlobClient {
 
  private:
   Task<Result<void>> erase_in_cloud(std::span<const BlobExtent> extents);
-  static Task<void> erase_one(TieredBlobs* self, BlobId id, Semaphore::Units turn, Result<void>* outcome);
+  static Task<void> erase_one(TieredBlobs* self, BlobId id, Semaphore::Units turn, uint64_t* failures);
   Task<Result<BlobPage>> list_page(uint64_t cursor);
 
   BlobClient& local_;
