@@ -55,7 +55,7 @@ class FakeCloud final : public HttpHandler {
   uint32_t slow_ppm = 0;    // seconds
   uint32_t forget_ppm = 0;  // 200 for a write that is not made
   bool away = false;        // closes all connections
-  std::string kept;         // the key that cannot be deleted
+  std::string kept;         // the key that cannot be deleted, which is answered at once
   bool knows_checksums = true;
   uint64_t faults = 0;
   uint64_t bodies_unprotected = 0;  // by no checksum at all
@@ -166,7 +166,7 @@ class FakeCloud final : public HttpHandler {
       return act_on_upload(head.method, key, item("uploadId"), item("partNumber"), body, forget);
     if (head.method == "PUT") return put(head, key, body, forget);
     if (head.method == "DELETE") {
-      if (key == kept) return {.status = 403, .code = "AccessDenied"};
+      if (key == kept) return {.status = 412, .code = "PreconditionFailed"};
       objects.erase(key);
       return {.status = 204};
     }
