@@ -172,7 +172,7 @@ TEST(PartitionSweep, LosesAnAcknowledgedObjectIfItDoesNotAskWhatBecameGarbage) {
   if (!kSafeguardsSwitchable) GTEST_SKIP();
   const SafeguardLeftOut left_out(Safeguard::sweep_asks_cores);
   Overwritten total;
-  for (uint64_t seed = 1; seed <= 2 * kSeeds; ++seed) overwrite_without_end(seed, total);
+  for (uint64_t seed = 1; seed <= kSeeds / 2; ++seed) overwrite_without_end(seed, total);
   EXPECT_GT(total.lost, 0);
 }
 
@@ -223,14 +223,14 @@ void rename_until_swept(uint64_t seed, bool prefix, Renaming& total) {
   });
 }
 
-Renaming rename_until_swept() {
+Renaming rename_until_swept(uint64_t seeds) {
   Renaming total;
-  for (uint64_t seed = 1; seed <= 6; ++seed) rename_until_swept(seed, seed % 2 == 0, total);
+  for (uint64_t seed = 1; seed <= seeds; ++seed) rename_until_swept(seed, seed % 2 == 0, total);
   return total;
 }
 
 TEST(PartitionSweep, EndsWhileClientsRename) {
-  const Renaming total = rename_until_swept();
+  const Renaming total = rename_until_swept(6);
   EXPECT_EQ(total.leaked, 0u) << "what a dead process wrote was not freed";
   EXPECT_EQ(total.lost, 0u);
   EXPECT_GT(total.renamed, 500u);
@@ -241,7 +241,7 @@ TEST(PartitionSweep, EndsWhileClientsRename) {
 TEST(PartitionSweep, DoesNotEndIfRenamesAreNotHeldBack) {
   if (!kSafeguardsSwitchable) GTEST_SKIP();
   const SafeguardLeftOut left_out(Safeguard::sweep_holds_renames);
-  EXPECT_GT(rename_until_swept().leaked, 0u);
+  EXPECT_GT(rename_until_swept(1).leaked, 0u);
 }
 
 // A commit that takes a blob over tells the sweep, and is made when the sweep has begun anew: what was told
