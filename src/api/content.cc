@@ -33,9 +33,9 @@ constexpr Duration kPromptMax = Duration::milliseconds(50);
 // A block of a stream that came so quickly lets the next one be taken whole.
 constexpr uint64_t kQuickBytesPerSecond = 1 * kMiB;
 
-// The beginning of a block, where memory is short.
+// The beginning of a block, if memory is short.
 constexpr size_t kFirstPieceBytesShort = 4 * kKiB;
-// A piece is so many times the one before it, where memory is short.
+// A piece is so many times the one before it, if memory is short.
 constexpr size_t kGrowth = 4;
 
 // Blocks of one source, each in memory that grows with what comes: docs/admission.md.
@@ -47,7 +47,7 @@ class BlockReceiver {
     const Instant began = env_.now();
     Block block;
     BufferPool& pool = env_.buffers();
-    // Where memory is short none is taken for a client that has sent nothing.
+    // If memory is short, none is taken for a client that has sent nothing.
     if (!pool.calm(BufferUse::incoming) && source_.at_hand() == 0) {
       source_.hold(0, BufferUse::incoming);
       FB_CO_CHECK(co_await source_.await_some());

@@ -34,7 +34,7 @@ struct ClientFlow {
     if (moved_bytes < step_bytes) return;
     last_step = {waited.ns / static_cast<int64_t>(moved_bytes / step_bytes)};
     waited = {};
-    moved_bytes = 0;
+    moved_bytes %= step_bytes;
   }
 };
 

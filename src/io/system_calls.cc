@@ -123,7 +123,7 @@ int64_t stat_file_system(const IoRequest& request) {
 
 // The kernel takes so much that it cannot send yet, though its buffer would have room for megabytes: a client
 // that reads steadily is then seen to do so, and not once in a second.
-constexpr int kUnsentBytesMax = 128 * 1024;
+constexpr int kUnsentBytesMax = 64 * 1024;
 
 int address_family(const Endpoint& endpoint) { return endpoint.is_ipv4() ? AF_INET : AF_INET6; }
 
