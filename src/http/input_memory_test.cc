@@ -136,7 +136,9 @@ TEST_P(RequestViews, OutliveABodyThatIsWaitedFor) {
                               {"POST /await HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nConnection: "
                                "close\r\nContent-Length: 5\r\n\r\n",
                                "hello"});
-    EXPECT_TRUE(asked.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")) << asked;
+    EXPECT_TRUE(asked.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n") || clients_cut())
+        << asked;
+    EXPECT_TRUE(asked.ends_with("\r\n\r\nhello")) << asked;
     EXPECT_FALSE(handler.body_error);
     auto socket = co_await Socket::connect(env, server.endpoint());
     EXPECT_TRUE(co_await send_text(*socket, head));

@@ -141,6 +141,28 @@ def sent_whole(target, count, text):
         yield clients
 
 
+class SteadyReader(threading.Thread):
+    """Reads the large object at one rate for some seconds; `cut` says when its connection ended before."""
+
+    def __init__(self, target, path, bytes_per_second, seconds):
+        super().__init__()
+        self.client = target.connect()
+        self.client.sendall(target.presigned("GET", path))
+        self.rate, self.seconds, self.cut = bytes_per_second, seconds, None
+        self.start()
+
+    def run(self):
+        begun, got = time.monotonic(), 0
+        with self.client:
+            while (passed := time.monotonic() - begun) < self.seconds:
+                piece = self.client.recv(8192)
+                if not piece:
+                    self.cut = passed
+                    return
+                got += len(piece)
+                time.sleep(max(0, got / self.rate - passed))
+
+
 def get_unread(target, count):
     """Readers of a large object that do not read."""
     return connections(target, count, target.presigned("GET", "/abuse/large"), window=SMALL_WINDOW)

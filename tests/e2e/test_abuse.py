@@ -95,6 +95,15 @@ class HeldMemory(Abuse):
     def test_readers_that_do_not_read(self):
         self.expect_served(attacks.get_unread(self.target, 64), "readers that do not read")
 
+    def test_steady_readers_beside_them_stay(self):
+        self.target.raw("PUT", "/abuse/film", body=bytes(32 * MIB), payload_hash=sigv4.UNSIGNED)
+        readers = [attacks.SteadyReader(self.target, "/abuse/film", MIB, 8) for _ in range(3)]
+        time.sleep(3)  # the kernel has learnt how much it may take for them
+        with attacks.get_unread(self.target, 90):
+            for reader in readers:
+                reader.join()
+        self.assertEqual([None] * 3, [reader.cut for reader in readers])
+
     def test_refusals_that_nobody_reads(self):
         self.expect_served(attacks.refusals_unread(self.target, 1700), "refusals that nobody reads")
 
