@@ -105,11 +105,6 @@ TEST(BlobRecovery, WhatCouldNotBeWipedIsDoubtedBehindACheckpoint) {
   }
 }
 
-TEST(BlobRecovery, ADoubtThatACheckpointForgetsIsNoticed) {
-  expect_noticed(Safeguard::keep_doubt_over_checkpoint, 3,
-                 [](uint64_t seed) { fail_and_lose_checkpoint(seed, WipedBy::next_start); });
-}
-
 // --- copies ---
 
 // Of what was acknowledged nothing is lost, whatever a crash leaves of the batches in flight.

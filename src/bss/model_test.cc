@@ -43,7 +43,7 @@ constexpr uint64_t kSeedsPerRun = 12;
 constexpr uint64_t kSeedsToNotice = 200;
 constexpr uint64_t kOperationsPerSeed = 1'000;
 constexpr uint64_t kFaultsPerSeed = 20;
-constexpr uint64_t kOperationsPerSeedMax = 6'000;  // then fewer faults will do: the store would fill
+constexpr uint64_t kOperationsPerSeedMax = 2'500;  // then fewer faults will do: the store would fill
 constexpr uint64_t kLivesMax = 200;
 // A descriptor that is hit, and no checkpoint behind it, costs its batch: few entries here, but for those
 // that compaction moves together. Most faults cost nothing.
