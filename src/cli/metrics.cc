@@ -79,6 +79,7 @@ void add(bss::BlobStats& to, const bss::BlobStats& from) {
   to.damaged += from.damaged;
   to.reread += from.reread;
   to.damaged_batches += from.damaged_batches;
+  to.torn_entries += from.torn_entries;
   to.checkpoints += from.checkpoints;
   to.compacted_segments += from.compacted_segments;
   to.compacted_bytes += from.compacted_bytes;
@@ -133,6 +134,9 @@ void write_blobs(Page& page, const bss::BlobStats& blobs) {
                blobs.reread);
   page.counter("blob_damaged_batches_total", "Batches found missing or damaged at start.",
                blobs.damaged_batches);
+  page.counter("blob_torn_entries_total",
+               "Blobs of the last batches before a crash that did not match and were dropped at start.",
+               blobs.torn_entries);
   page.counter("blob_checkpoints_total", "Index checkpoints written.", blobs.checkpoints);
   page.counter("blob_compacted_bytes_total", "Live bytes moved by compaction.", blobs.compacted_bytes);
   page.counter("blob_puts_refused_total", "Blobs refused for want of space.", blobs.puts_refused_full);

@@ -37,7 +37,8 @@ class DeviceCase(unittest.TestCase):
     def refused(self, server):
         """How a start ends that must not succeed."""
         server.start(wait=False)
-        self.assertEqual(1, server.wait_exit(), server.output())
+        # A device in use is waited for as long as a killed process may have writes in flight: a minute.
+        self.assertEqual(1, server.wait_exit(120), server.output())
         return server.output()
 
 
