@@ -3,7 +3,7 @@
 // journal failed): the client is told to try again, its repetition gets the right answer, and nothing is lost
 // or left over.
 #include "api/api_test_world.h"
-#include "nss/doubtful_names.h"
+#include "client/doubtful_names.h"
 
 namespace fb::api {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <map>
 
-#include "nss/doubtful_names.h"
+#include "client/doubtful_names.h"
 #include "nss/nss_test_world.h"
 #include "rss/bucket_record.h"
 
