@@ -51,7 +51,7 @@ Task<Result<void>> JournalFile::write_header(Segment& segment) {
   segment.groups.clear();
   segment.trimmed_as = Segment::Trimmed::no;
   segment.end_bytes = kJournalBlock;
-  FB_CO_CHECK(co_await segment.file.write_all_durable(block.span(), 0));
+  FB_CO_CHECK(co_await segment.file.write_all(block.span(), 0));
   co_return co_await segment.file.sync();
 }
 
