@@ -328,6 +328,11 @@ Task<void> EmbeddedRegistry::settle(EmbeddedRegistry* self, std::shared_ptr<Unse
       ended = co_await self->end_creation(context, *change);
     }
     if (ended) break;
+    if (ended.error().is(
+            NamespaceError::unavailable)) {  // it takes no more changes: the next start finds out
+      change->failed = RootError::unavailable;
+      break;
+    }
     const bool final = is_final(ended.error());
     if (final || pause == kSettlePauseMin) {
       log(self->env_, LogLevel::warn,

@@ -286,6 +286,8 @@ Task<ConfigResult<void>> Guard::check_rights() {
         "cleared by other means");
     co_return ConfigResult<void>();
   }
+  // A request whose answer was lost is repeated: then the upload is gone already.
+  if (aborted && aborted->status == 404) co_return ConfigResult<void>();
   if (auto problem = fails(aborted, "abort multipart uploads"); !problem.empty())
     co_return std::unexpected(problem);
   co_return ConfigResult<void>();
