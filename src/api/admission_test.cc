@@ -166,7 +166,7 @@ TEST(ApiAdmission, XmlTextsGrowWithWhatCame) {
   });
 }
 
-// Who holds the texts and sends nothing makes room for who wants some.
+// Clients that hold all memory for texts and send nothing are cut for one that wants some.
 TEST(ApiAdmission, XmlTextsThatStopGiveWay) {
   run_world([](TestServer& server) -> Task<void> {
     co_await server.make_bucket();

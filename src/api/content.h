@@ -49,7 +49,7 @@ class ContentSource {
   virtual size_t at_hand() const { return SIZE_MAX; }
   // Waits until some are.
   virtual Task<S3Result<void>> await_some() { co_return S3Result<void>(); }
-  // Where a client sends it: how much memory of which use waits for it.
+  // For content that a client sends: how much memory of which use waits for it.
   virtual void hold(uint64_t, BufferUse) {}
   // Where a client sends it, which is waited for no longer: fails fill().
   virtual void stop() {}

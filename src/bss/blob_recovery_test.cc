@@ -107,7 +107,7 @@ TEST(BlobRecovery, WhatCouldNotBeWipedIsDoubtedBehindACheckpoint) {
 
 // --- copies ---
 
-// Of what was acknowledged nothing is lost, whatever a crash leaves of the batches in flight.
+// Nothing acknowledged is lost, whatever a crash leaves of the batches in flight.
 Task<void> check_acknowledged(BlobFront& front, const Model& model) {
   for (const auto& [key, bytes] : model.live) {
     const auto got = co_await get_bytes(front, key, 0, static_cast<uint32_t>(bytes.size()));

@@ -330,7 +330,7 @@ TEST_F(JournalUnreadable, WhatALaterGroupProvesIsDamageUnlessItWasGivenUp) {
   write(5);
   lose_block(kFirst, 3);  // frame 3
   const Found found = open();
-  // Whoever needs frames up to 3 sees that they are not there.
+  // An owner that needs frames up to 3 sees that they are not there.
   EXPECT_EQ(found.first, 4U);
   EXPECT_EQ(found.next, 6U);
 }

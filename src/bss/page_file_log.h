@@ -86,7 +86,7 @@ class PageLog {
 // Makes the file at least `to_bytes` long with zeros behind `from_bytes`. Space that was got before a failure
 // stays with the file.
 Task<Result<void>> write_zeros(File& file, uint64_t from_bytes, uint64_t to_bytes);
-// The same, durable when it returns.
+// Does the same, and syncs the file: the zeros are durable when it returns.
 Task<Result<void>> extend_with_zeros(File& file, uint64_t from_bytes, uint64_t to_bytes);
 
 }  // namespace fb

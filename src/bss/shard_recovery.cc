@@ -296,8 +296,8 @@ Task<void> Shard::scan_into(Shard& self, Segment* segment, uint64_t from, bool w
   std::ranges::move(found, std::back_inserter(*out));
 }
 
-// Where it cannot be wiped yet, its segment takes no more, and nothing says that the batch has ended: as
-// after a failed write.
+// A batch that cannot be wiped yet closes its segment, and nothing says that the batch has ended: as after a
+// failed write.
 Task<void> Shard::wipe_or_doubt(const EndedBatch& batch) {
   if (co_await wipe_descriptor(*batch.segment, batch.offset, kWipeAttempts)) co_return;
   log(fmt::format("segment {}: the descriptor at {} of a batch that is not believed cannot be wiped yet",
@@ -404,7 +404,7 @@ Task<Result<bool>> Shard::prove(ScannedBatch& batch, AlignedBytes& image) {
   co_return true;
 }
 
-// What cannot be written again is not known to be on the medium, and nothing may rely on it.
+// Bytes that cannot be written again are not known to be on the medium, and nothing may rely on them.
 Task<Result<void>> Shard::write_again(Segment& segment, std::span<const std::byte> bytes, uint64_t offset) {
   Result<void> written;
   for (int attempt = 0; attempt < kRewriteAttempts; ++attempt) {
@@ -428,7 +428,7 @@ Task<Result<void>> Shard::rewrite_header(Segment& segment) {
   co_return co_await write_again(segment, block.span(0, kSegmentDataOffset), 0);
 }
 
-// What a killed process wrote may be readable and not on the medium yet; from now on it counts as durable.
+// Writes of a killed process may be readable and not on the medium yet; from now on they count as durable.
 // Headers that no checkpoint proves are written once more, as batches are (prove).
 Task<Result<void>> Shard::make_durable(const std::vector<Inherited>& inherited) {
   if (!FB_SAFEGUARD(sync_before_believing)) co_return co_await sync_directory(env(), path(""));

@@ -107,7 +107,7 @@ TEST(Admission, SlowRequestsGiveWayToNewOnes) {
     for (int i = 0; i < 32; ++i) co_await begin_slow();
     (void)co_await sleep_for(env, Duration::seconds(5));
     EXPECT_EQ(server.admission().requests(), 32u);
-    // What came whole needs no place of those that are waited for.
+    // Requests that came whole need no place of those that are waited for.
     for (int i = 0; i < 8; ++i) {
       const std::string text = co_await raw_exchange(env, server.endpoint(), {kHelloClose});
       EXPECT_TRUE(text.ends_with("hello")) << i << text;

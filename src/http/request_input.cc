@@ -10,7 +10,7 @@ namespace fb {
 namespace {
 
 constexpr size_t kStagingBytes = kPooledBytesSize;
-// What may lie behind the longest head, in the array that it came in.
+// Room behind the longest head, in the array that it came in.
 constexpr size_t kBehindHeadBytes = 4 * kKiB;
 // A shorter rest of a chunk is received together with the framing behind it.
 constexpr size_t kDirectReceiveMin = 8 * kKiB;

@@ -30,7 +30,7 @@ enum class BufferUse : uint8_t {
 };
 inline constexpr size_t kBufferUseCount = 7;
 inline constexpr size_t kRequestPieceBytes = 64 * kKiB;
-// What one copy reserves: it holds up to two blocks while it waits for a third.
+// Of one copy, which holds up to two blocks while it waits for a third.
 inline constexpr size_t kCopyReservedBytes = 4 * kMiB;
 
 // Buffers of one core. The first `arena_bytes` come from one contiguous arena that an environment may

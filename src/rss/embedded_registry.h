@@ -29,8 +29,9 @@
 // A change whose outcome is not known (the drive took longer than the caller waits), or that got half way, is
 // settled in the background: a creation reads the record back and drops the tree that no record names; a
 // deletion drops the tree and erases the record, again until both are done. The name stays claimed until
-// then, so a repeated request waits, and finds what has come of it. Caches and records agree whenever no
-// claim is held.
+// then, so a repeated request waits, and finds what has come of it. If the namespace takes no more changes
+// (unavailable), the name is given up, and the next start finds out. Caches and records agree otherwise
+// whenever no claim is held.
 
 namespace fb {
 
