@@ -161,6 +161,12 @@ void append_amz_lines(const std::vector<Line>& lines, std::string& out) {
   }
 }
 
+// Clients write the resource in two ways in two places, whichever they send. All verify: they mean the same.
+struct ResourceForm {
+  bool bucket_slash = true;  // a bucket alone is "/bucket/" (AWS's SDKs), not "/bucket" (rclone)
+  bool empty_equals = true;  // an item "uploads=" is signed so (boto), not as "uploads" (rclone)
+};
+
 // Whether the path is a bucket alone: "/bucket" or "/bucket/".
 bool is_bucket_alone(std::string_view path) {
   return path.size() > 1 && path.find('/', 1) >= path.size() - 1;
@@ -278,9 +284,11 @@ Result<AuthRequest> parse_v2_query(const RequestHead& head) {
   return auth;
 }
 
-Result<std::string> string_to_sign_v2(const RequestHead& head, const AuthRequest& auth,
-                                      std::optional<std::string_view> bucket, ResourceForm form) {
-  FB_TRY(const CanonicalParts parts, collect_parts(head));
+namespace {
+
+// All of the string to sign but the resource.
+Result<std::string> text_before_resource(const RequestHead& head, const AuthRequest& auth,
+                                         const CanonicalParts& parts) {
   FB_TRY(const std::string md5, header_or_item(head, auth, "content-md5"));
   FB_TRY(const std::string type, header_or_item(head, auth, "content-type"));
   std::string text(head.method);
@@ -289,7 +297,16 @@ Result<std::string> string_to_sign_v2(const RequestHead& head, const AuthRequest
   if (!by_amz_date) text.append(auth.date);
   text.push_back('\n');
   append_amz_lines(parts.amz, text);
-  append_resource(head, bucket, form, parts.items, text);
+  return text;
+}
+
+}  // namespace
+
+Result<std::string> string_to_sign_v2(const RequestHead& head, const AuthRequest& auth,
+                                      std::optional<std::string_view> bucket) {
+  FB_TRY(const CanonicalParts parts, collect_parts(head));
+  FB_TRY(std::string text, text_before_resource(head, auth, parts));
+  append_resource(head, bucket, {}, parts.items, text);
   return text;
 }
 
@@ -306,10 +323,19 @@ Result<void> verify_v2(const RequestHead& head, const AuthRequest& auth, std::st
   const auto given = auth.kind == AuthKind::presigned ? decode_path(auth.signature)
                                                       : std::optional(std::string(auth.signature));
   if (!given) return AuthError::query_malformed;
+  FB_TRY(const CanonicalParts parts, collect_parts(head));
+  FB_TRY(std::string text, text_before_resource(head, auth, parts));
+  const size_t resource_at = text.size();
+  const bool has_empty =
+      std::ranges::any_of(parts.items, [](const Line& item) { return item.has_value && item.value.empty(); });
+  const bool is_alone = !bucket && is_bucket_alone(head.path);
   for (const ResourceForm form :
        {ResourceForm{}, ResourceForm{.bucket_slash = false}, ResourceForm{.empty_equals = false},
         ResourceForm{.bucket_slash = false, .empty_equals = false}}) {
-    FB_TRY(std::string text, string_to_sign_v2(head, auth, bucket, form));
+    // A form that this request cannot show would be another's text again.
+    if ((!form.bucket_slash && !is_alone) || (!form.empty_equals && !has_empty)) continue;
+    text.resize(resource_at);
+    append_resource(head, bucket, form, parts.items, text);
     if (constant_time_equal(signature_v2(secret, text), *given)) return {};
   }
   return AuthError::signature_mismatch;

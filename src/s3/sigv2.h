@@ -42,15 +42,9 @@ Result<AuthRequest> parse_v2_query(const RequestHead& head);
 Result<void> verify_v2(const RequestHead& head, const AuthRequest& auth, std::string_view secret,
                        int64_t now_seconds, std::optional<std::string_view> bucket);
 
-// Clients write the resource in two ways in two places, whichever they send. All verify: they mean the same.
-struct ResourceForm {
-  bool bucket_slash = true;  // a bucket alone is "/bucket/" (AWS's SDKs), not "/bucket" (rclone)
-  bool empty_equals = true;  // an item "uploads=" is signed so (boto), not as "uploads" (rclone)
-};
-
 // For the answer to a mismatch, and for the signer of tests.
 Result<std::string> string_to_sign_v2(const RequestHead& head, const AuthRequest& auth,
-                                      std::optional<std::string_view> bucket, ResourceForm form = {});
+                                      std::optional<std::string_view> bucket);
 std::string signature_v2(std::string_view secret, std::string_view string_to_sign);
 
 }  // namespace fb::s3
