@@ -38,9 +38,14 @@ CallContext elsewhere(const CallContext& context) {
 }
 
 // Another try would find the same.
-bool is_final(const Error& error) {
-  return error.is(NamespaceError::damaged) || error.is(NamespaceError::tree_not_empty) ||
-         error.is(RootError::damaged);
+// What a change that ended so is answered, if trying again cannot help. A namespace that takes no more
+// changes leaves the change to the next start.
+std::optional<Error> final_failure(const Error& error, bool deletes) {
+  if (error.is(NamespaceError::unavailable)) return RootError::unavailable;
+  if (error.is(NamespaceError::tree_not_empty))
+    return Error(deletes ? RootError::bucket_not_empty : RootError::damaged);
+  if (error.is(NamespaceError::damaged) || error.is(RootError::damaged)) return RootError::damaged;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -328,23 +333,14 @@ Task<void> EmbeddedRegistry::settle(EmbeddedRegistry* self, std::shared_ptr<Unse
       ended = co_await self->end_creation(context, *change);
     }
     if (ended) break;
-    if (ended.error().is(
-            NamespaceError::unavailable)) {  // it takes no more changes: the next start finds out
-      change->failed = RootError::unavailable;
-      break;
-    }
-    const bool final = is_final(ended.error());
-    if (final || pause == kSettlePauseMin) {
+    change->failed = final_failure(ended.error(), change->deletes);
+    if (change->failed || pause == kSettlePauseMin) {
       log(self->env_, LogLevel::warn,
-          final ? "registry: a change of a bucket could not be brought to its end"
-                : "registry: a change of a bucket is not at its end yet, trying again",
+          change->failed ? "registry: a change of a bucket could not be brought to its end"
+                         : "registry: a change of a bucket is not at its end yet, trying again",
           {{"bucket", change->claimed->name()}, {"error", ended.error().to_string()}});
     }
-    if (final) {
-      const bool not_empty = change->deletes && ended.error().is(NamespaceError::tree_not_empty);
-      change->failed = not_empty ? RootError::bucket_not_empty : RootError::damaged;
-      break;
-    }
+    if (change->failed) break;
     (void)co_await sleep_for(self->env_, pause, &self->stop_sleeps_);
     pause = std::min(pause * 2, kSettlePauseMax);
   }
