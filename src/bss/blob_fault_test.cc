@@ -7,18 +7,6 @@
 namespace fb::bss {
 namespace {
 
-BlobStoreOptions options(uint32_t incarnation) {
-  BlobStoreOptions options{.directory = "/blobs", .incarnation = {incarnation}};
-  options.shard_count = 1;
-  options.segment_bytes = 64 * kKiB;
-  options.capacity_bytes = 10 * options.segment_bytes;
-  options.cache_bytes = 0;
-  options.checkpoint_interval_bytes = 128 * kKiB;
-  options.compaction_time_percent = 100;
-  options.compaction_live_percent = 60;
-  return options;
-}
-
 struct Life {
   World& world;
   Model& model;
@@ -29,7 +17,7 @@ struct Life {
   bool power_loss = false;
 
   Task<void> run(Env& env) {
-    auto store = co_await BlobStore::open(env, options(incarnation));
+    auto store = co_await BlobStore::open(env, one_small_shard(incarnation));
     if (!store) {
       if (!fails) ADD_FAILURE() << "not opened: " << store.error().to_string();
       co_return;
@@ -116,7 +104,7 @@ TEST(BlobFaults, APutThatWaitsForAStuckDiskEndsAtItsDeadline) {
   World world;
   Outcomes outcomes;
   world.run([&](Env& env) -> Task<void> {
-    auto store = co_await BlobStore::open(env, options(1));
+    auto store = co_await BlobStore::open(env, one_small_shard(1));
     CO_ASSERT_OK(store);
     BlobFront front(env, **store);
     CO_ASSERT_OK(co_await front.open());

@@ -12,25 +12,12 @@ namespace {
 constexpr uint64_t kSeedsToNotice = 200;
 constexpr uint32_t kDataRole = 1U << static_cast<unsigned>(FileRole::data);
 
-// `compacts`: as soon as a segment is not full.
-BlobStoreOptions options(uint32_t incarnation, bool compacts = true) {
-  BlobStoreOptions options{.directory = "/blobs", .incarnation = {incarnation}};
-  options.shard_count = 1;
-  options.segment_bytes = 64 * kKiB;
-  options.capacity_bytes = 10 * options.segment_bytes;
-  options.cache_bytes = 0;
-  options.checkpoint_interval_bytes = 128 * kKiB;
-  options.compaction_time_percent = 100;
-  options.compaction_live_percent = compacts ? 60 : 0;
-  return options;
-}
-
 using Body = std::function<Task<void>(Env&, BlobFront&)>;
 
 // A start that works, and what the process does then; it ends in order, unless the body ends it.
 void live(World& world, uint32_t incarnation, const Body& body, bool compacts = true) {
   world.run([&](Env& env) -> Task<void> {
-    auto store = co_await BlobStore::open(env, options(incarnation, compacts));
+    auto store = co_await BlobStore::open(env, one_small_shard(incarnation, compacts));
     CO_CHECK_OK(store);
     BlobFront front(env, **store);
     CO_CHECK_OK(co_await front.open());
@@ -163,7 +150,7 @@ void refuse_a_start(uint64_t seed) {
   world.node.forget_planned_crash();
   world.node.disk().faults() = {.sync_error_ppm = 1'000'000, .roles = kDataRole};
   world.run([&](Env& env) -> Task<void> {
-    auto store = co_await BlobStore::open(env, options(2));
+    auto store = co_await BlobStore::open(env, one_small_shard(2));
     if (!store) co_return;
     BlobFront front(env, **store);
     (void)co_await front.open();

@@ -343,6 +343,15 @@ class Shard {
                              std::vector<ScannedBatch>& out);
   static Task<void> scan_into(Shard& self, Segment* segment, uint64_t from, bool whole,
                               std::vector<ScannedBatch>* out, std::optional<Error>* error);
+  // As it stands on the medium for the segment's generation.
+  SegmentHeader header_of(const Segment& segment) const {
+    return {.store_id = context_.superblock.store_id,
+            .shard = number_,
+            .segment = segment.number,
+            .segment_bytes = segment_bytes(),
+            .generation = segment.generation,
+            .nonce = segment.nonce};
+  }
   Task<Result<void>> rewrite_header(Segment& segment);
   Task<Result<void>> make_durable(const std::vector<Inherited>& inherited);
   Task<void> wipe_or_doubt(const EndedBatch& batch);

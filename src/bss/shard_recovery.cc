@@ -418,13 +418,7 @@ Task<Result<void>> Shard::write_again(Segment& segment, std::span<const std::byt
 
 Task<Result<void>> Shard::rewrite_header(Segment& segment) {
   const Buffer block = co_await context_.pool.allocate(kSegmentDataOffset);
-  encode_segment_header({.store_id = context_.superblock.store_id,
-                         .shard = number_,
-                         .segment = segment.number,
-                         .segment_bytes = segment_bytes(),
-                         .generation = segment.generation,
-                         .nonce = segment.nonce},
-                        block.span(0, kSegmentDataOffset));
+  encode_segment_header(header_of(segment), block.span(0, kSegmentDataOffset));
   co_return co_await write_again(segment, block.span(0, kSegmentDataOffset), 0);
 }
 

@@ -223,13 +223,7 @@ Task<bool> Shard::check_headers(Segment& segment) {
   const Buffer read = co_await context_.pool.allocate(kSegmentDataOffset);
   const Buffer expected = co_await context_.pool.allocate(kSegmentDataOffset);
   if (!co_await segment.file.read_exactly(read.span(0, kSegmentDataOffset), 0)) co_return false;
-  encode_segment_header({.store_id = context_.superblock.store_id,
-                         .shard = number_,
-                         .segment = segment.number,
-                         .segment_bytes = segment_bytes(),
-                         .generation = segment.generation,
-                         .nonce = segment.nonce},
-                        expected.span(0, kSegmentDataOffset));
+  encode_segment_header(header_of(segment), expected.span(0, kSegmentDataOffset));
   co_return std::memcmp(read.data(), expected.data(), kSegmentDataOffset) == 0;
 }
 

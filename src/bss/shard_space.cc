@@ -174,13 +174,7 @@ Task<Result<void>> Shard::create_segment() {
   env().random_bytes(std::as_writable_bytes(std::span(&segment->nonce, 1)));
   segment->fresh = true;
   const Buffer header = co_await context_.pool.allocate(kSegmentDataOffset);
-  encode_segment_header({.store_id = context_.superblock.store_id,
-                         .shard = number_,
-                         .segment = number,
-                         .segment_bytes = segment_bytes(),
-                         .generation = segment->generation,
-                         .nonce = segment->nonce},
-                        header.span(0, kSegmentDataOffset));
+  encode_segment_header(header_of(*segment), header.span(0, kSegmentDataOffset));
   Result<void> made = co_await file.allocate(0, segment_bytes());
   if (made) made = co_await file.write_all_durable(header.span(0, kSegmentDataOffset), 0);
   if (made) made = co_await file.sync();
@@ -516,12 +510,8 @@ Task<Result<void>> Shard::recycle(Segment& segment) {
   FB_ASSERT(segment.live_bytes == 0 && !is_read(segment) && segment.writers == 0, segment.live_bytes,
             segment.readers, segment.writers);
   segment.state = Segment::State::recycling;
-  SegmentHeader header{.store_id = context_.superblock.store_id,
-                       .shard = number_,
-                       .segment = segment.number,
-                       .segment_bytes = segment_bytes(),
-                       .generation = next_generation_++,
-                       .nonce = 0};
+  SegmentHeader header = header_of(segment);
+  header.generation = next_generation_++;
   env().random_bytes(std::as_writable_bytes(std::span(&header.nonce, 1)));
   const Buffer block = co_await context_.pool.allocate(kSegmentDataOffset);
   encode_segment_header(header, block.span(0, kSegmentDataOffset));

@@ -18,6 +18,19 @@
 
 namespace fb::bss {
 
+// One shard of ten small segments. `compacts`: as soon as a segment is not full.
+inline BlobStoreOptions one_small_shard(uint32_t incarnation, bool compacts = true) {
+  BlobStoreOptions options{.directory = "/blobs", .incarnation = {incarnation}};
+  options.shard_count = 1;
+  options.segment_bytes = 64 * kKiB;
+  options.capacity_bytes = 10 * options.segment_bytes;
+  options.cache_bytes = 0;
+  options.checkpoint_interval_bytes = 128 * kKiB;
+  options.compaction_time_percent = 100;
+  options.compaction_live_percent = compacts ? 60 : 0;
+  return options;
+}
+
 inline std::string payload_of(uint64_t seed, uint32_t length) {
   std::string bytes(length, '\0');
   std::mt19937_64 random(seed * 1000003 + length);
