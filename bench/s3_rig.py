@@ -62,7 +62,7 @@ def ratio_of_pairs(rates):
     """The second's rate over the first's, as text: the geometric mean of the pairs, and the 95 % interval by Student's distribution."""
     logarithms = [math.log(second / first) for first, second in rates]
     middle = statistics.mean(logarithms)
-    half = STUDENT_95 * statistics.stdev(logarithms) / math.sqrt(PAIRS)
+    half = STUDENT_95 * statistics.stdev(logarithms) / math.sqrt(len(logarithms))
     return f"{math.exp(middle):.3f} (95 % interval {math.exp(middle - half):.3f} to {math.exp(middle + half):.3f}, {len(logarithms)} pairs)"
 
 
