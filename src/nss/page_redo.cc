@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/assert.h"
 #include "base/units.h"
 #include "client/journal_client.h"
 
@@ -23,6 +24,7 @@ std::string_view PageRedo::keep(std::string_view bytes) {
 }
 
 Result<void> PageRedo::add(std::string_view change, Lsn lsn) {
+  FB_ASSERT(!added_all_);
   using Action = art::ChangePage::Action;
   art::ChangePage page;
   art::ChangeReader check(change);
@@ -65,9 +67,20 @@ std::vector<PageId> PageRedo::pages() const {
   return pages;
 }
 
+void PageRedo::added_all() {
+  added_all_ = true;
+  free_when_empty();
+}
+
+void PageRedo::free_when_empty() {
+  if (!added_all_ || !pages_.empty()) return;
+  changes_ = {};
+  kept_ = {};
+}
+
 void PageRedo::retire(PageId page) {
   retired_.insert(page.value);
-  forget(page);
+  pages_.erase(page.value);
 }
 
 std::vector<PageId> PageRedo::retired() const {
@@ -97,9 +110,8 @@ Result<uint64_t> PageRedo::apply(PageId page, art::PageEditor editor) {
 }
 
 void PageRedo::forget(PageId page) {
-  if (pages_.erase(page.value) == 0 || !pages_.empty()) return;
-  changes_ = {};
-  kept_ = {};
+  pages_.erase(page.value);
+  free_when_empty();
 }
 
 }  // namespace fb

@@ -22,6 +22,8 @@ class PageRedo {
   // Of a record, in the order of the journal. Keeps a copy of its changes. JournalError::damaged for bytes
   // that are no change; nothing has been taken over then.
   Result<void> add(std::string_view change, Lsn lsn);
+  // All records have been added. Only from then on is memory given back, since add() reads from what it keeps.
+  void added_all();
 
   bool empty() const { return pages_.empty(); }
   size_t page_count() const { return pages_.size(); }
@@ -57,6 +59,7 @@ class PageRedo {
     uint32_t last;
   };
   std::string_view keep(std::string_view bytes);
+  void free_when_empty();
 
   std::deque<std::string> kept_;  // pieces that do not move
   std::vector<Change> changes_;
@@ -64,6 +67,7 @@ class PageRedo {
   std::unordered_set<uint64_t> retired_;
   uint64_t first_position_ = 0;
   uint64_t page_id_max_ = 0;
+  bool added_all_ = false;
 };
 
 }  // namespace fb

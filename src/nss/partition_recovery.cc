@@ -131,6 +131,7 @@ Task<Result<void>> Partition::recover() {
   for (const PageId id : checkpoint.retired) redo_.retire(id);
   generation_.store(checkpoint.generation);
   FB_CO_CHECK(co_await replay(checkpoint.generation));
+  redo_.added_all();
   generation_.fetch_add(1);
   buffers_->raise_next_page_id(redo_.page_id_max() + 1);
   for (const PageId id : redo_.retired()) retired_.push_back({id, end});
