@@ -61,7 +61,8 @@ void fail_and_lose_checkpoint(uint64_t seed, WipedBy wiped_by) {
     CO_CHECK_OK(co_await put_bytes(env, front, {.id = front.new_blob()}, payload_of(1, 3000)));
     (void)co_await sleep_for(env, Duration::seconds(1));
     failed = {.id = front.new_blob()};
-    world.node.fail_at(IoKind::write, world.node.changes_of_planned_kind() + 1, true);
+    // A batch is several pieces of memory; zeros and wipes are one.
+    world.node.fail_at(IoKind::writev, world.node.changes_of_planned_kind() + 1, true);
     Scope scope(env);
     scope.spawn(&break_disk_after_failure, &world, &env);
     EXPECT_FALSE(co_await put_bytes(env, front, failed, payload_of(2, 3000)));
@@ -90,6 +91,12 @@ TEST(BlobRecovery, WhatCouldNotBeWipedIsDoubtedBehindACheckpoint) {
     fail_and_lose_checkpoint(seed, WipedBy::next_start);
     fail_and_lose_checkpoint(seed, WipedBy::nobody);
   }
+}
+
+TEST(BlobRecovery, ADoubtThatACheckpointForgetsIsNoticed) {
+  expect_noticed(Safeguard::keep_doubt_over_checkpoint, kSeedsToNotice, [](uint64_t seed) {
+    fail_and_lose_checkpoint(seed, seed % 2 == 0 ? WipedBy::next_start : WipedBy::nobody);
+  });
 }
 
 // --- copies ---

@@ -275,6 +275,7 @@ Task<Result<void>> BlobFront::erase_here(std::span<const BlobExtent> extents) {
 
 Task<Result<void>> BlobFront::erase(const CallContext& context, std::span<const BlobExtent> extents) {
   if (context.deadline <= env_.now()) co_return BlobError::timed_out;
+  Result<void> first_failure;
   for (unsigned core = 0; core < store_.fronts_.size(); ++core) {
     const bool any = std::ranges::any_of(extents, [&](const BlobExtent& extent) {
       if (!ours(extent.id)) return false;
@@ -284,10 +285,11 @@ Task<Result<void>> BlobFront::erase(const CallContext& context, std::span<const 
       return false;
     });
     if (!any) continue;
-    FB_CO_CHECK(
-        co_await call_on(env_, core, [&](Env&) { return store_.fronts_[core]->erase_here(extents); }));
+    const Result<void> erased =
+        co_await call_on(env_, core, [&](Env&) { return store_.fronts_[core]->erase_here(extents); });
+    if (first_failure) first_failure = erased;
   }
-  co_return Result<void>();
+  co_return first_failure;
 }
 
 Task<Result<BlobPage>> BlobFront::enumerate(const CallContext&, uint16_t number, uint64_t cursor) {

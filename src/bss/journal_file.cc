@@ -288,16 +288,21 @@ Task<Result<std::vector<JournalClient::Frame>>> JournalFile::read(const CallCont
   const auto held = co_await segments_mutex_.acquire();
   if (sequence >= next_sequence_ || sequence > durable_sequence_) co_return JournalError::missing;
   if (sequence < bounds().first_sequence) co_return JournalError::trimmed;
-  std::vector<Frame> frames;
-  for (const auto& segment : segments_) {
-    const auto wanted = std::ranges::partition_point(segment->groups, [sequence](const GroupPlace& place) {
-      return place.first_sequence + place.frame_count <= sequence;
-    });
-    auto next = static_cast<size_t>(wanted - segment->groups.begin());
-    while (next < segment->groups.size() && frames.empty())
-      FB_CO_CHECK(co_await read_run(*segment, sequence, next, frames));
-    if (!frames.empty()) break;
+  const auto behind = [sequence](const GroupPlace& place) {
+    return place.first_sequence + place.frame_count <= sequence;
+  };
+  // Segments stay while the mutex is held, but the list of them may grow.
+  Segment* segment = nullptr;
+  size_t next = 0;
+  for (size_t i = 0; i < segments_.size() && segment == nullptr; ++i) {
+    const auto& groups = segments_[i]->groups;
+    next = static_cast<size_t>(std::ranges::partition_point(groups, behind) - groups.begin());
+    if (next < groups.size()) segment = segments_[i].get();
   }
+  FB_ASSERT(segment != nullptr, sequence);
+  std::vector<Frame> frames;
+  while (next < segment->groups.size() && frames.empty())
+    FB_CO_CHECK(co_await read_run(*segment, sequence, next, frames));
   co_return frames;
 }
 

@@ -77,7 +77,8 @@ Task<Result<void>> Shard::finish() {
   co_return result;
 }
 
-// Nobody makes calls any more; this waits for those who do not keep to it.
+// Every call has returned (Store::close()). This waits for what those of other cores may have left: looks at
+// the index and holds on segments.
 Task<void> Shard::end_sharing() {
   shared_.store(false, std::memory_order_relaxed);
   const uint64_t epoch = index_.epochs().end_epoch();

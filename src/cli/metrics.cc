@@ -191,6 +191,9 @@ void write_metadata(Page& page, const ServerCounters& counters) {
   page.counter("page_write_errors_total", "Pages that the device did not take.", pages.write_errors);
   page.counter("journal_written_bytes_total", "Bytes written to the journal volume.",
                counters.journal_written_bytes);
+  page.gauge("journal_unreadable_blocks",
+             "Blocks of the journal that the device could not read at the start, and that nobody needed.",
+             counters.journal_unreadable_blocks);
   page.counter("metadata_scrubs_total", "Times that all pages and the journal were read and verified.",
                counters.metadata.scrubs);
   page.counter("metadata_scrub_bytes_total", "Bytes of pages and journal that the scrubber read.",

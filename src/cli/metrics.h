@@ -31,6 +31,7 @@ struct ServerCounters {
   Partition::Statistics names;
   PageFileStats pages;
   uint64_t journal_written_bytes = 0;
+  uint64_t journal_unreadable_blocks = 0;
   bss::MetadataStore::Stats metadata;
   std::optional<bss::Device::Stats> device;
   StoreUsage usage;

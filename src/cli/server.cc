@@ -592,6 +592,7 @@ Task<std::string> Server::collect_metrics(Env& env) {
   counters.tier_guard = shared_->tier_shared.guard.load();
   counters.pages = shared_->metadata->pages().stats();
   counters.journal_written_bytes = shared_->metadata->journal().written_bytes();
+  counters.journal_unreadable_blocks = shared_->metadata->journal().unreadable_blocks();
   counters.metadata = shared_->metadata->stats();
   counters.usage.add_metadata(*shared_->metadata);
   co_await counters.usage.add_disk(env, shared_->place->path());

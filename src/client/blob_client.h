@@ -84,7 +84,8 @@ class BlobClient {
   virtual bool get_cached(BlobKey /*key*/, uint32_t /*offset*/, uint32_t /*length*/, BlobData* /*out*/) {
     return false;
   }
-  // Idempotent: what is not there is success. Durable when it returns.
+  // Idempotent: what is not there is success. Durable when it returns. An error: of some, while the others
+  // have been erased.
   virtual Task<Result<void>> erase(const CallContext& context, std::span<const BlobExtent> extents) = 0;
   // Every live key of one shard, in no particular order, in pages. For mark and sweep and for fsck.
   virtual Task<Result<BlobPage>> enumerate(const CallContext& context, uint16_t shard, uint64_t cursor) = 0;

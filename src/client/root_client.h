@@ -66,6 +66,7 @@ class RootClient {
   // By name.
   virtual Task<Result<std::vector<BucketInfo>>> list_buckets(const CallContext& context) = 0;
 
+  // As cached_bucket().
   virtual const KeyInfo* cached_key(std::string_view access_key) = 0;
   virtual Task<Result<KeyInfo>> find_key(const CallContext& context, std::string_view access_key) = 0;
 };

@@ -53,7 +53,8 @@ Task<void> JournalBuffer::drain(Env& env) {
   FB_ASSERT(work_ == nullptr);
   for (unsigned core = 0; core < options_.core_count; ++core) {
     const JournalPort* port = ports_[core].load();
-    while (port != nullptr && port->wake_.in_flight.load()) (void)co_await sleep_for(env, kDrainPoll);
+    const auto under_way = [&] { return port->wake_.in_flight.load() || port->wake_.handled_now.load(); };
+    while (port != nullptr && under_way()) (void)co_await sleep_for(env, kDrainPoll);
   }
   while (writer_wake_.in_flight.load()) (void)co_await sleep_for(env, kDrainPoll);
 }
@@ -255,8 +256,10 @@ JournalPort::JournalPort(Env& env, JournalBuffer& buffer) : env_(env), buffer_(b
   wake_.owner = this;
   wake_.run = [](CoreMessage& message, Env&) {
     auto& wake = static_cast<Wake&>(message);
+    wake.handled_now.store(true);
     wake.in_flight.store(false);
     wake.owner->on_wake();
+    wake.handled_now.store(false);  // the last look at the port
   };
 }
 

@@ -100,6 +100,7 @@ class JournalPort {
   struct Wake : CoreMessage {
     JournalPort* owner = nullptr;
     std::atomic<bool> in_flight{false};
+    std::atomic<bool> handled_now{false};  // set before in_flight is cleared
   };
   // Waits for room, behind those before it.
   struct RoomWaiter {

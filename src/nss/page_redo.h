@@ -22,7 +22,8 @@ class PageRedo {
   // Of a record, in the order of the journal. Keeps a copy of its changes. JournalError::damaged for bytes
   // that are no change; nothing has been taken over then.
   Result<void> add(std::string_view change, Lsn lsn);
-  // All records have been added. Only from then on is memory given back, since add() reads from what it keeps.
+  // All records have been added. Only from then on is memory given back, since add() reads from what it
+  // keeps.
   void added_all();
 
   bool empty() const { return pages_.empty(); }

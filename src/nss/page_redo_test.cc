@@ -68,8 +68,8 @@ TEST(PageRedo, MakesInAPageWhatItLacks) {
   EXPECT_TRUE(redo.empty());
 }
 
-// What add() keeps is read by it, and by apply() later: it was once freed in between, when the only page so far
-// left its tree and the same record changed another one (AddressSanitizer sees it).
+// What add() keeps is read by it, and by apply() later: it was once freed in between, when the only page so
+// far left its tree and the same record changed another one (AddressSanitizer sees it).
 TEST(PageRedo, KeepsAChangeThoughThePagesBeforeItHaveLeftTheirTrees) {
   PageRedo redo;
   const auto change = ChangePage::Action::change;

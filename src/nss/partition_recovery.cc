@@ -219,7 +219,9 @@ Task<void> Partition::run_redo(Partition* self) {
 }
 
 Task<Result<void>> Partition::open_trees() {
-  for (auto& [bucket, tree] : trees_) {
+  std::vector<std::shared_ptr<TreeState>> trees;
+  for (const auto& [bucket, tree] : trees_) trees.push_back(tree);
+  for (const std::shared_ptr<TreeState>& tree : trees) {
     const Result<BufferFrame*> root = co_await ports_[0].buffers->pin({}, tree->root_page);
     if (root) {
       tree->root = *root;
@@ -227,9 +229,9 @@ Task<Result<void>> Partition::open_trees() {
     }
     if (!root.error().is(PageError::damaged)) co_return root.error();
     log(env_, LogLevel::error, "namespace: the root of a bucket is lost; its objects cannot be served",
-        {{"bucket", bucket}, {"page", tree->root_page.value}});
+        {{"bucket", tree->bucket.value}, {"page", tree->root_page.value}});
   }
-  for (auto& [bucket, tree] : trees_) tree->has_detached.store(tree->root != nullptr);
+  for (const std::shared_ptr<TreeState>& tree : trees) tree->has_detached.store(tree->root != nullptr);
   co_return Result<void>();
 }
 

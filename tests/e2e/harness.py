@@ -34,6 +34,7 @@ SECRET_KEY = os.environ.get("FB_E2E_SECRET_KEY", "e2e/secret+key-0123456789abcde
 REGION = "us-east-1"
 SLOW = os.environ.get("FB_E2E_SLOW") == "1"
 SPLIT = os.environ.get("FB_E2E_SPLIT")
+SANITIZED = any(f"/build/{preset}/" in BINARY for preset in ("asan", "tsan"))
 READY_SECONDS_MAX = 20
 STOP_SECONDS_MAX = 30
 MIB = 1 << 20

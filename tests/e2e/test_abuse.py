@@ -90,7 +90,8 @@ class HeldMemory(Abuse):
             grew = self.server.resident_bytes() - before
         self.assertEqual([], served.problems)
         print(f"2,000 unfinished heads: memory grew {grew / MIB:.0f} MiB", flush=True)
-        self.assertLess(grew, 64 * MIB)
+        # A sanitizer keeps what is freed, and its own notes beside what is in use.
+        self.assertLess(grew, (512 if harness.SANITIZED else 64) * MIB)
 
     def test_readers_that_do_not_read(self):
         self.expect_served(attacks.get_unread(self.target, 64), "readers that do not read")
@@ -111,7 +112,7 @@ class HeldMemory(Abuse):
         before = self.server.resident_bytes()
         with attacks.declared_xml(self.target, 100):
             served = attacks.WellBehaved(self.target).run(1)
-            self.assertLess(self.server.resident_bytes() - before, 32 * MIB)
+            self.assertLess(self.server.resident_bytes() - before, (256 if harness.SANITIZED else 32) * MIB)
         self.assertEqual([], served.problems)
 
     def test_an_error_repeats_little_of_a_request(self):

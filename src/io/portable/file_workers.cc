@@ -9,13 +9,14 @@
 
 namespace fb {
 
-FileWorkers::~FileWorkers() {
+void FileWorkers::stop() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
   changed_.notify_all();
   for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 void FileWorkers::submit(IoRequest& request) {

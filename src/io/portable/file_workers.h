@@ -19,11 +19,13 @@ class FileWorkers {
   static constexpr size_t kThreads = 4;
 
   explicit FileWorkers(std::function<void(IoRequest&)> finished) : finished_(std::move(finished)) {}
-  ~FileWorkers();
+  ~FileWorkers() { stop(); }
 
   void submit(IoRequest& request);
   // True where the request had not begun: it is then withdrawn.
   bool withdraw(IoRequest& request);
+  // Returns when no worker runs any more, so that `finished` is not called again.
+  void stop();
 
  private:
   void work();

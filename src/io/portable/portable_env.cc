@@ -53,6 +53,7 @@ Result<std::unique_ptr<PortableEnv>> PortableEnv::create(const Options& options,
 }
 
 PortableEnv::~PortableEnv() {
+  workers_.stop();  // they write to event_fd_
   if (epoll_fd_ >= 0) ::close(epoll_fd_);
   if (event_fd_ >= 0) ::close(event_fd_);
 }
