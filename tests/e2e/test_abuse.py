@@ -22,8 +22,8 @@ class Abuse(unittest.TestCase):
     command = None
 
     def setUp(self):
-        # Little memory, so that few clients are many.
-        self.server = Server(tls=self.tls, command=self.command,
+        # Little memory, so that few clients are many. No proxy that splits: it would be the client that the server sees.
+        self.server = Server(tls=self.tls, command=self.command, split=None,
                              arguments=["--threads", "1", "--request-memory", "16MiB", "--cache-size", "0", *self.arguments])
         self.server.__enter__()
         self.addCleanup(self.server.__exit__, None)
