@@ -13,8 +13,6 @@
 namespace fb::api {
 namespace {
 
-constexpr unsigned kPlacesTriedMax = 16;
-
 struct Block {
   Buffer buffer;
   uint32_t length = 0;
@@ -111,17 +109,15 @@ class BlockReceiver {
   bool quick_ = false;
 };
 
-// The first block decides which part of the store keeps a blob: where that part is full, another one may have
-// room.
 Task<S3Result<void>> put_block(Services services, StoredContent& content, uint32_t number, Block& block) {
   BlobWrite write{.id = content.locator().blob, .block = number, .length = block.length};
   write.checksum = blob_checksum({block.buffer.data(), block.length});
   write.buffer = std::move(block.buffer);
-  auto stored = co_await services.blobs.put(services.context(), write);
-  for (unsigned tries = 1; tries < kPlacesTriedMax && number == 0 && !stored; ++tries) {
-    if (!stored.error().is(BlobError::full)) break;
-    content.move_to(services.blobs.new_blob());
-    write.id = content.locator().blob;
+  Result<void> stored;
+  if (number == 0) {
+    stored = co_await services.writer().put_first(services.context(), write);
+    content.set_name(write.id);
+  } else {
     stored = co_await services.blobs.put(services.context(), write);
   }
   if (!stored) co_return to_failure(stored.error());
@@ -140,11 +136,6 @@ void StoredContent::discard() {
   }
   if (locator_.kind != Locator::Kind::blob) return;
   services_.names.discard_blob(locator_.blob, std::max(1u, locator_.block_count()));
-}
-
-void StoredContent::move_to(BlobId blob) {
-  discard();
-  locator_.blob = blob;
 }
 
 namespace {
@@ -247,8 +238,7 @@ Task<S3Result<StoredContent>> store_content(Services services, ContentSource& so
   if (!size && block.length >= threshold)
     co_return co_await move_to_cloud(services, nullptr, std::move(block), source, limits);
   locator.kind = Locator::Kind::blob;
-  locator.blob =
-      size.value_or(0) > kBlobBlockSizeMax ? services.blobs.new_blob_of(*size) : services.blobs.new_blob();
+  locator.blob = services.writer().begin(size);
   StoredContent unnamed(services, locator);  // frees what is stored on any failure below
 
   for (uint32_t number = 0;; ++number) {

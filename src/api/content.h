@@ -7,9 +7,10 @@
 #include <span>
 #include <string>
 
-#include "client/blob_client.h"
+#include "client/blob_writer.h"
 #include "client/cloud_client.h"
 #include "client/namespace_client.h"
+#include "client/outcome.h"
 #include "client/record.h"
 #include "io/env.h"
 #include "s3/error.h"
@@ -37,6 +38,7 @@ struct Services {
   // For one call to another service. A stream makes one for each block: it may take as long as its client
   // needs.
   CallContext context() const { return {.deadline = env.now() + kCallTimeout}; }
+  BlobWriter writer() const { return {blobs, names}; }
 };
 
 // Where content comes from: a request's body, or another object.
@@ -82,14 +84,14 @@ class StoredContent {
   uint64_t size_bytes() const { return locator_.length_bytes; }
   // What further blocks have made of it.
   void grow(uint64_t length_bytes) { locator_.length_bytes = length_bytes; }
-  // Goes on under another name; what was stored under the old one is freed.
-  void move_to(BlobId blob);
+  // The writer has found a place under this name; nothing is stored under the one before.
+  void set_name(BlobId blob) { locator_.blob = blob; }
   void release() { locator_.kind = Locator::Kind::none; }
   // To be called with the outcome of the write of the record that names it. What was certainly not written is
   // freed at once. If that is unknown the record may name the blob, now or later: it is the namespace's then.
   template <class T>
   void settle(const Result<T>& named) {
-    if (!named && !named.error().is(NamespaceError::outcome_unknown)) discard();
+    if (!named && outcome_of(named.error()) != Outcome::unknown) discard();
     release();
   }
 

@@ -58,6 +58,7 @@ S3Failure from(BlobError error) {
       return S3Error::InsufficientStorage;
     case BlobError::unavailable:
     case BlobError::timed_out:
+    case BlobError::outcome_unknown:
       return S3Error::ServiceUnavailable;
     case BlobError::damaged:
       return S3Failure(

@@ -194,6 +194,7 @@ class Shard {
     std::vector<WriteOp*> ops;
     std::vector<iovec> vectors;
     Buffer descriptor;
+    bool withdrawn = false;  // if its write failed: nothing of it is on the medium
   };
   struct ScannedBatch {
     Segment* segment = nullptr;
@@ -285,7 +286,7 @@ class Shard {
   void activate(Stream stream);
   void seal(Stream stream, bool cut_short = false);
   void note_payloads(const Batch& batch);
-  Task<void> withdraw(Batch& batch, const Result<size_t>& written);
+  Task<bool> withdraw(Batch& batch, const Result<size_t>& written);
   Task<bool> wipe_descriptor(Segment& segment, uint64_t offset, int attempts);
   Task<void> wipe_again(int attempts);
   static Task<void> run_wiper(Shard& self);

@@ -180,7 +180,7 @@ Task<void> Shard::run_writer(Shard& self) {
     const bool settled = batch.segment->settled(batch.offset, batch.bytes);
     const Result<size_t> written = settled ? co_await file.overwrite_durable(batch.vectors, batch.offset)
                                            : co_await file.write_durable(batch.vectors, batch.offset);
-    if (!written || *written != batch.bytes) co_await self.withdraw(batch, written);
+    if (!written || *written != batch.bytes) batch.withdrawn = co_await self.withdraw(batch, written);
     self.complete(batch, written);
   }
 }
@@ -482,22 +482,23 @@ void Shard::note_payloads(const Batch& batch) {
 // After a failed write any part of the batch may be on the medium: its descriptor without the payloads, or
 // all of it, though its puts are answered with an error. So the descriptor is wiped, durably, while the batch
 // still counts as in flight: nothing says before that it has ended, and recovery, if it comes to that, looks
-// at the payloads and drops the batch. Nothing more goes into the segment.
-Task<void> Shard::withdraw(Batch& batch, const Result<size_t>& written) {
+// at the payloads and drops the batch. Nothing more goes into the segment. False if it could not be wiped.
+Task<bool> Shard::withdraw(Batch& batch, const Result<size_t>& written) {
   Segment& segment = *batch.segment;
   log(fmt::format("write of a batch failed: {}", written ? "short" : written.error().to_string()));
   ++context_.stats.write_errors;
   for (const Stream stream : {Stream::puts, Stream::moves}) {
     if (active(stream) == &segment) seal(stream, true);
   }
-  if (!FB_SAFEGUARD(withdraw_failed_batch)) co_return;
-  if (co_await wipe_descriptor(segment, batch.offset, kWipeAttempts)) co_return;
+  if (!FB_SAFEGUARD(withdraw_failed_batch)) co_return true;
+  if (co_await wipe_descriptor(segment, batch.offset, kWipeAttempts)) co_return true;
   log(fmt::format("segment {}: the descriptor at {} of a batch that failed cannot be wiped yet",
                   segment.number, batch.offset));
-  if (!FB_SAFEGUARD(doubt_unwiped_batch)) co_return;
+  if (!FB_SAFEGUARD(doubt_unwiped_batch)) co_return true;
   unwiped_.push_back(
       {.segment = &segment, .sequence = batch.sequence, .offset = batch.offset, .bytes = batch.bytes});
   wipe_.notify_all();
+  co_return false;
 }
 
 // It counts as a writer before it waits for memory: a segment that was recycled meanwhile may hold a batch of
@@ -582,8 +583,10 @@ void Shard::complete_ops(const Batch& batch) {
 // tombstones even for what the index does not know, and none are dropped that might hide it.
 void Shard::fail_ops(const Batch& batch, const Result<size_t>& written) {
   const bool no_space = written.has_value() || written.error().is(IoError::no_space);
-  const Error error(no_space ? BlobError::full : BlobError::unavailable,
-                    written ? 0 : written.error().os_errno());
+  const BlobError code = !batch.withdrawn ? BlobError::outcome_unknown
+                         : no_space       ? BlobError::full
+                                          : BlobError::unavailable;
+  const Error error(code, written ? 0 : written.error().os_errno());
   always_write_tombstones_ = true;
   batch.segment->moved_out = true;
   for (WriteOp* op : batch.ops) {

@@ -12,6 +12,7 @@
 
 #include "bss/placement.h"
 #include "bss/store.h"
+#include "client/outcome.h"
 #include "io/env_test_suite.h"
 
 // For the tests of this folder: contents made from a number, and a model of what a store must hold.
@@ -78,7 +79,8 @@ struct Workload {
   static constexpr uint32_t kBlocks[] = {0, 1, kBlocksPerRun - 1, kBlocksPerRun, 3 * kBlocksPerRun + 5};
   int erase_percent = 30;
   uint32_t large_max = 0;  // every eighth payload has up to so many bytes
-  // What failed is left as under way, for settle_model(): it may have happened.
+  // A put that is in doubt, and an erase that failed, are left as under way, for settle_model(). Other puts
+  // that failed have surely not happened.
   bool keeps_failed = false;
   uint64_t failed = 0;
 
@@ -89,11 +91,13 @@ struct Workload {
     std::string bytes = payload_of(id.number, 1 + static_cast<uint32_t>(random() % limit));
     model.putting[key] = bytes;
     const Result<void> put = co_await put_bytes(env, client, key, bytes);
-    if (put || !keeps_failed) model.putting.erase(key);
+    const bool in_doubt = !put && outcome_of(put.error()) == Outcome::unknown;
+    if (!keeps_failed || !in_doubt) model.putting.erase(key);
     if (put) {
       model.live[key] = std::move(bytes);
     } else {
       ++failed;
+      if (keeps_failed && !in_doubt) model.erased.insert(key);
     }
   }
   Task<void> erase_one() {

@@ -19,6 +19,8 @@ std::string_view to_string(BlobError code) {
       return "unavailable";
     case BlobError::timed_out:
       return "timed_out";
+    case BlobError::outcome_unknown:
+      return "outcome_unknown";
   }
   return "unknown";
 }

@@ -19,10 +19,11 @@ enum class BlobError {
   not_found,
   exists,  // put of a key that is there with other content
   too_large,
-  full,         // no space for puts; reads and erases go on
-  damaged,      // the payload does not match its checksum, or the device reports it unreadable
-  unavailable,  // shutting down or failed
-  timed_out,
+  full,             // no space for puts; reads and erases go on
+  damaged,          // the payload does not match its checksum, or the device reports it unreadable
+  unavailable,      // shutting down or failed; of a put or erase: certainly not done
+  timed_out,        // the same, by the deadline
+  outcome_unknown,  // put, erase: its write failed, and it may stand on the medium all the same
 };
 std::string_view to_string(BlobError code);
 inline const ErrorDomain& error_domain(BlobError) {

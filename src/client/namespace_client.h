@@ -13,6 +13,7 @@
 #include "base/text_arena.h"
 #include "client/read_pin.h"
 #include "client/types.h"
+#include "client/unnamed_blobs.h"
 #include "io/task.h"
 
 // The namespace as its users see it: an ordered map from (bucket, space, key) to a record, with conditions
@@ -133,7 +134,7 @@ struct TreeStatistics {
 
 // One instance a core; used on that core only. Thread-safe across instances. Every answer, not only a
 // write's, waits until the journal is durable up to what it saw.
-class NamespaceClient {
+class NamespaceClient : public UnnamedBlobs {
  public:
   virtual ~NamespaceClient() = default;
 
@@ -179,9 +180,6 @@ class NamespaceClient {
   virtual Task<Result<uint64_t>> next_unique_number(const CallContext& context) = 0;
   // The incarnation whose blobs this process's records may name; fixed while it runs.
   virtual Incarnation incarnation() const = 0;
-  // A blob that a live writer wrote and could not name (its client died, its put lost a race): freed in the
-  // background.
-  virtual void discard_blob(BlobId blob, uint32_t block_count) = 0;
 };
 inline constexpr size_t kCommitMutationsMax = 1024;
 

@@ -6,7 +6,7 @@
 
 #include "base/byte_codec.h"
 #include "base/safeguard.h"
-#include "client/blob_checksum.h"
+#include "client/blob_writer.h"
 #include "io/call_on.h"
 #include "nss/partition_front.h"
 
@@ -18,7 +18,6 @@ constexpr size_t kMutationOverhead = 96;  // page id, action, operation, version
 constexpr size_t kGarbageBytes = sizeof(BlobId) + 5;
 constexpr uint64_t kChangeBytesMax = kJournalRecordBytesMax / 8 * 7;
 constexpr Duration kBufferWaitMax = Duration::seconds(60);
-constexpr unsigned kPlacesTriedMax = 16;  // for a spilled record, where parts of the store are full
 
 Result<void> check_limits(std::span<const Mutation> mutations) {
   if (mutations.size() > kCommitMutationsMax) return NamespaceError::record_too_large;
@@ -280,23 +279,20 @@ Task<Result<void>> PartitionFront::spill(const CallContext& context, std::span<c
     const std::string_view record = mutations[i].record;
     if (!is_spilled(mutations[i])) continue;
     if (blobs_ == nullptr) co_return NamespaceError::unavailable;
-    BlobWrite write{.length = static_cast<uint32_t>(record.size()),
-                    .checksum = blob_checksum(std::as_bytes(std::span(record)))};
-    Result<void> stored;
-    for (unsigned tries = 0; tries < kPlacesTriedMax; ++tries) {
-      write.id = blobs_->new_blob();
-      write.buffer = co_await env_.buffers().allocate_within(align_up(record.size(), kDirectIoAlignment),
-                                                             BufferUse::own, time_left(context, env_.now()));
-      if (!write.buffer) {
-        unspill(knowledge);
-        co_return NamespaceError::timed_out;
-      }
-      std::memcpy(write.buffer.data(), record.data(), record.size());
-      stored = co_await blobs_->put(context, write);
-      if (stored || !stored.error().is(BlobError::full)) break;
+    Buffer buffer = co_await env_.buffers().allocate_within(align_up(record.size(), kDirectIoAlignment),
+                                                            BufferUse::own, time_left(context, env_.now()));
+    if (!buffer) {
+      unspill(knowledge);
+      co_return NamespaceError::timed_out;
     }
-    knowledge.spilled_puts.emplace(i, describe_spilled(write.id, record));
-    if (stored) continue;
+    std::memcpy(buffer.data(), record.data(), record.size());
+    BlobWriter writer(*blobs_, *this);
+    const Result<BlobId> stored =
+        co_await writer.put_whole(context, std::move(buffer), static_cast<uint32_t>(record.size()));
+    if (stored) {
+      knowledge.spilled_puts.emplace(i, describe_spilled(*stored, record));
+      continue;
+    }
     unspill(knowledge);
     if (stored.error().is(BlobError::full)) co_return NamespaceError::full;
     co_return stored.error().is(BlobError::timed_out) ? NamespaceError::timed_out

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "client/blob_checksum.h"
+#include "client/blob_writer.h"
 #include "http/retry.h"
 #include "s3/uri.h"
 #include "s3/xml_body.h"
@@ -18,7 +18,6 @@ namespace fb::tier {
 namespace {
 
 constexpr Duration kBlobTimeout = Duration::seconds(60);
-constexpr unsigned kPlacesTriedMax = 16;
 constexpr int kCopyAttemptsMax = 4;
 
 }  // namespace
@@ -78,19 +77,13 @@ Task<Result<void>> CloudStore::store_sums(std::string_view sums, const StoreOpti
     co_return Result<void>();
   }
   FB_ASSERT(sums.size() <= kBlobBlockSizeMax, sums.size());
-  Result<void> stored = BlobError::full;
-  for (unsigned tries = 0; tries < kPlacesTriedMax; ++tries) {
-    BlobWrite write{.id = blobs_.new_blob(), .length = static_cast<uint32_t>(sums.size())};
-    write.buffer = co_await env_.buffers().allocate(sums.size());
-    std::memcpy(write.buffer.data(), sums.data(), sums.size());
-    write.checksum = blob_checksum({write.buffer.data(), sums.size()});
-    content.sums_blob = write.id;
-    stored = co_await blobs_.put({.deadline = env_.now() + kBlobTimeout}, write);
-    if (stored) co_return stored;
-    names_.discard_blob(write.id, 1);
-    if (!stored.error().is(BlobError::full)) break;
-  }
-  co_return stored;
+  Buffer buffer = co_await env_.buffers().allocate(sums.size());
+  std::memcpy(buffer.data(), sums.data(), sums.size());
+  BlobWriter writer(blobs_, names_);
+  FB_CO_TRY(content.sums_blob,
+            co_await writer.put_whole({.deadline = env_.now() + kBlobTimeout}, std::move(buffer),
+                                      static_cast<uint32_t>(sums.size())));
+  co_return Result<void>();
 }
 
 Task<Result<std::string>> CloudStore::sums_of(const Locator& source) {
