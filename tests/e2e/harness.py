@@ -160,8 +160,10 @@ class Server:
             cert, key = certificate()
             self.command += ["--tls-cert", cert, "--tls-key", key]
         self.process = None
+        self.end_expected = False  # a test waits for it to end by itself
 
     def start(self, wait=True):
+        self.end_expected = False
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment,
                                             cwd=self.home, start_new_session=True)
@@ -175,6 +177,7 @@ class Server:
         start = time.monotonic()
         while time.monotonic() - start < seconds:
             if self.process.poll() is not None:
+                self.end_expected = True
                 raise AssertionError(f"the server ended with {self.process.returncode} before it was ready:\n{self.output()}")
             with contextlib.suppress(OSError, http.client.HTTPException):
                 if self.management("/ready").status == 200:
@@ -209,6 +212,7 @@ class Server:
             return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
 
     def wait_exit(self, seconds=STOP_SECONDS_MAX):
+        self.end_expected = True
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -228,10 +232,15 @@ class Server:
         return self.wait_exit()
 
     def kill(self):
+        """Fails if the server has ended by itself, as one does whose assertion failed or that a sanitizer stopped."""
         self.close_proxy()
         if self.process and self.process.poll() is None:
+            self.end_expected = True
             self.process.kill()
             self.process.wait()
+        elif self.process and not self.end_expected and self.process.returncode not in (0, -signal.SIGKILL):
+            self.end_expected = True
+            raise AssertionError(f"the server ended by itself with {self.process.returncode}:\n{self.output()}")
 
     def __enter__(self):
         return self.start()
