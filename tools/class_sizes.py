@@ -4,8 +4,8 @@
 
 usage: tools/class_sizes.py [--all] [--functions N]
 
-A class over 40 methods or 20 fields, or with a friend, wants a second look (CONTRIBUTING.md): this prints those, and
-with --all every class. Tests are left out. It reads declarations by their punctuation, not as a compiler does: a
+A class over 40 methods or 20 fields, or with a friend, wants a second look for the second job in it: this prints those,
+and with --all every class. Tests are left out. It reads declarations by their punctuation, not as a compiler does: a
 declaration with parentheses in front of any initializer is a method, every other one a field; nested classes count for
 themselves. `--functions N` prints the N longest functions instead.
 """

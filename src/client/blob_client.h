@@ -23,7 +23,7 @@ enum class BlobError {
   damaged,          // the payload does not match its checksum, or the device reports it unreadable
   unavailable,      // shutting down or failed; of a put or erase: certainly not done
   timed_out,        // the same, by the deadline
-  outcome_unknown,  // put, erase: its write failed, and it may stand on the medium all the same
+  outcome_unknown,  // put, erase: its write failed and could not be wiped, so it may stand on the medium
 };
 std::string_view to_string(BlobError code);
 inline const ErrorDomain& error_domain(BlobError) {
@@ -85,8 +85,8 @@ class BlobClient {
   virtual bool get_cached(BlobKey /*key*/, uint32_t /*offset*/, uint32_t /*length*/, BlobData* /*out*/) {
     return false;
   }
-  // Idempotent: what is not there is success. Durable when it returns. An error: of some, while the others
-  // have been erased.
+  // Idempotent: what is not there is success. Durable when it returns. After any error some may have been
+  // erased, and others not: erase them again.
   virtual Task<Result<void>> erase(const CallContext& context, std::span<const BlobExtent> extents) = 0;
   // Every live key of one shard, in no particular order, in pages. For mark and sweep and for fsck.
   virtual Task<Result<BlobPage>> enumerate(const CallContext& context, uint16_t shard, uint64_t cursor) = 0;

@@ -25,7 +25,7 @@ class BlobWriter {
   // may be stored after an error: under none of those before it is anything left.
   Task<Result<void>> put_first(const CallContext& context, BlobWrite& write);
   // Stores a blob of one block: `length` bytes at the beginning of `buffer`. After an error nothing of it is
-  // left.
+  // left to the caller.
   Task<Result<BlobId>> put_whole(const CallContext& context, Buffer buffer, uint32_t length);
 
  private:

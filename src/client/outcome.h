@@ -20,7 +20,7 @@ enum class Outcome : uint8_t {
 };
 std::string_view to_string(Outcome outcome);
 
-// Of every error domain of src/client. An error of any other domain is `unknown`.
+// Of the error domains of the seams, by code. An error of any other domain is `unknown`.
 Outcome outcome_of(const Error& error);
 
 }  // namespace fb

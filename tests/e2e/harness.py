@@ -226,8 +226,11 @@ class Server:
 
     def stop(self):
         self.close_proxy()
-        if self.process is None or self.process.poll() is not None:
-            return self.process and self.process.returncode
+        if self.process is None:
+            return None
+        if self.process.poll() is not None:
+            self.check_end()
+            return self.process.returncode
         self.process.send_signal(signal.SIGTERM)
         return self.wait_exit()
 
@@ -238,7 +241,12 @@ class Server:
             self.end_expected = True
             self.process.kill()
             self.process.wait()
-        elif self.process and not self.end_expected and self.process.returncode not in (0, -signal.SIGKILL):
+        elif self.process:
+            self.check_end()
+
+    def check_end(self):
+        """Of a process that has ended: nobody but a test may have ended it."""
+        if not self.end_expected and self.process.returncode not in (0, -signal.SIGKILL):
             self.end_expected = True
             raise AssertionError(f"the server ended by itself with {self.process.returncode}:\n{self.output()}")
 
