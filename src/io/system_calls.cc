@@ -13,6 +13,7 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -98,7 +99,7 @@ int64_t read_directory(const IoRequest& request) {
 
 int64_t stat_file(const IoRequest& request) {
   struct stat status{};
-  const int64_t result = answer(::fstat(request.handle, &status));
+  const int64_t result = answer(file_status(request.handle, status));
   if (result < 0) return result;
   auto size_bytes = static_cast<uint64_t>(status.st_size);
   const bool block_device = S_ISBLK(status.st_mode);
@@ -196,6 +197,10 @@ int64_t run_file_operation(IoRequest& request) {
     default:
       FB_UNREACHABLE();
   }
+}
+
+int file_status(int handle, struct stat& status) {
+  return static_cast<int>(::syscall(SYS_newfstatat, handle, "", &status, AT_EMPTY_PATH));
 }
 
 socklen_t to_socket_address(const Endpoint& endpoint, sockaddr_storage& out) {

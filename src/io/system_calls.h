@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <cstdint>
 #include <mutex>
@@ -18,6 +19,10 @@ namespace fb {
 
 // Performs any operation on files or names by blocking calls.
 int64_t run_file_operation(IoRequest& request);
+
+// As fstat(2): 0, or -1 and errno. ThreadSanitizer watches that one and does not see what the ring opens and
+// closes: it would take a file for another thread's socket that had the same number before.
+int file_status(int handle, struct stat& status);
 
 socklen_t to_socket_address(const Endpoint& endpoint, sockaddr_storage& out);
 Endpoint from_socket_address(const sockaddr_storage& address);

@@ -13,6 +13,7 @@
 
 #include "base/units.h"
 #include "io/error.h"
+#include "io/system_calls.h"
 
 namespace fb {
 namespace {
@@ -65,7 +66,7 @@ bool probe_scratch_file(int scratch) {
 
 bool probe_polling(int file, const std::string& path, std::string& reason) {
   struct stat status{};
-  if (::fstat(file, &status) != 0 ||
+  if (file_status(file, status) != 0 ||
       !has_poll_queues(S_ISBLK(status.st_mode) ? status.st_rdev : status.st_dev)) {
     reason = "its device has no poll queues (queue/io_poll in /sys/block)";
     return false;

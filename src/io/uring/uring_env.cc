@@ -567,7 +567,7 @@ bool UringEnv::polled(const IoRequest& request) const {
 void UringEnv::decide_polling(const IoRequest& opened, int32_t handle) {
   if (uring_options_.poll == IoPoll::off) return;
   struct stat status{};
-  if (::fstat(handle, &status) != 0) return;
+  if (file_status(handle, status) != 0) return;
   auto known = std::ranges::find(polled_devices_, status.st_dev, &std::pair<dev_t, bool>::first);
   if (known == polled_devices_.end()) {
     std::string reason;
