@@ -46,7 +46,8 @@ constexpr uint64_t kFaultsPerSeed = 20;
 constexpr uint64_t kOperationsPerSeedMax = 2'500;  // then fewer faults will do: the store would fill
 constexpr uint64_t kLivesMax = 200;
 // A descriptor that is hit, and no checkpoint behind it, costs its batch: few entries here, but for those
-// that compaction moves together, which are all batches where the disk is full. Most faults cost nothing.
+// that compaction moves together. If the disk is full, compaction writes most batches. Most faults cost
+// nothing.
 constexpr uint64_t kMissingPerFault = 8;
 constexpr uint64_t kMissingPerFaultFull = 32;
 constexpr uint64_t kOperationsPerLife = 150;

@@ -20,7 +20,7 @@ enum class Outcome : uint8_t {
 };
 std::string_view to_string(Outcome outcome);
 
-// Of the error domains of the seams, by code. An error of any other domain is `unknown`.
+// Looks an error of a seam up by its code. An error of any other domain is `unknown`.
 Outcome outcome_of(const Error& error);
 
 }  // namespace fb

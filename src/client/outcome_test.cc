@@ -13,7 +13,7 @@
 namespace fb {
 namespace {
 
-// What a caller may free, and where it may go on, rests on these.
+// A caller decides by these outcomes what it frees, and where it tries again.
 TEST(Outcome, OfChangesThatWereNotMade) {
   for (const Error& error :
        {Error(NamespaceError::full), Error(NamespaceError::unavailable), Error(NamespaceError::timed_out),

@@ -68,8 +68,8 @@ TEST(PageRedo, MakesInAPageWhatItLacks) {
   EXPECT_TRUE(redo.empty());
 }
 
-// What add() keeps is read by it, and by apply() later: it was once freed in between, when the only page so
-// far left its tree and the same record changed another one (AddressSanitizer sees it).
+// add() and apply() read the kept copy of a record. It was freed too early once: when the only page so far
+// left its tree, while the same record changed another page (AddressSanitizer sees it).
 TEST(PageRedo, KeepsAChangeThoughThePagesBeforeItHaveLeftTheirTrees) {
   PageRedo redo;
   const auto change = ChangePage::Action::change;
