@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bss/shard.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <cstring>
 
 #include "base/assert.h"
-#include "bss/placement.h"
 #include "io/error.h"
-#include "io/log.h"
 
 namespace fb::bss {
 namespace {
@@ -20,28 +16,13 @@ constexpr Duration kReadersPoll = Duration::milliseconds(1);
 }  // namespace
 
 Shard::Shard(CoreContext& context, uint32_t number)
-    : context_(context),
-      number_(number),
-      index_(&context.env, context.env.core_count()),
-      work_(context.env),
-      prepare_(context.env),
-      zero_(context.env),
-      compact_(context.env),
-      checkpoint_wanted_(context.env),
-      wipe_(context.env),
-      expire_(context.env) {}
+    : context_(context, number), signals_(context.env), index_(&context.env, context.env.core_count()) {}
 
 Shard::~Shard() = default;
 
-std::string Shard::path(std::string_view name) const {
-  const std::string folder = fmt::format("{}/shard-{:04}", context_.options.directory, number_);
-  return name.empty() ? folder : folder + "/" + std::string(name);
-}
-
-void Shard::log(std::string_view text) const { fb::log(env(), LogLevel::warn, text, {{"shard", number_}}); }
-
 void Shard::start(Scope& scope) {
-  for (uint32_t i = 0; i < context_.options.writes_in_flight; ++i)
+  context_.enter(ShardPhase::running);
+  for (uint32_t i = 0; i < context_.options().writes_in_flight; ++i)
     scope.spawn(&Shard::run_writer, std::ref(*this));
   scope.spawn(&Shard::run_preparer, std::ref(*this));
   scope.spawn(&Shard::run_zeroer, std::ref(*this));
@@ -53,18 +34,16 @@ void Shard::start(Scope& scope) {
 }
 
 void Shard::stop() {
-  stopping_ = true;
-  stop_sleeping_.cancel();
-  for (Notification* notification :
-       {&work_, &prepare_, &zero_, &compact_, &checkpoint_wanted_, &wipe_, &expire_})
-    notification->notify_all();
+  if (context_.phase() == ShardPhase::failed) return;
+  context_.enter(ShardPhase::stopping);
+  signals_.notify_all();
 }
 
 Task<Result<void>> Shard::finish() {
-  FB_ASSERT(nothing_queued() && in_flight_.empty(), in_flight_.size());
+  FB_ASSERT(queues_.empty() && in_flight_.empty(), in_flight_.size());
   Result<void> result;
   // A checkpoint of a shard that could not be opened would forget what was not read.
-  if (opened_) {
+  if (context_.phase() != ShardPhase::failed) {
     FB_DCHECK(verify());
     co_await wipe_again(kLastWipeAttempts);
     result = co_await write_checkpoint();
@@ -74,6 +53,7 @@ Task<Result<void>> Shard::finish() {
     const Result<void> closed = co_await segment->file.close();
     if (!closed) result = closed;
   }
+  context_.enter(ShardPhase::finished);
   co_return result;
 }
 
@@ -86,12 +66,12 @@ Task<void> Shard::end_sharing() {
     return !index_.epochs().passed(epoch) ||
            std::ranges::any_of(segments_, [&](const auto& segment) { return is_read(*segment); });
   };
-  while (read()) (void)co_await sleep_for(env(), kReadersPoll);
+  while (read()) (void)co_await sleep_for(context_.env(), kReadersPoll);
 }
 
 Task<Shard::Verdict> Shard::check_payload(Segment& segment, uint64_t offset, uint32_t length,
                                           uint64_t checksum) {
-  const Buffer buffer = co_await context_.pool.allocate(payload_bytes(length));
+  const Buffer buffer = co_await context_.pool().allocate(payload_bytes(length));
   const auto bytes = buffer.span(0, payload_bytes(length));
   if (!co_await segment.file.read_exactly(bytes, offset)) co_return Verdict::unreadable;
   const auto payload = bytes.first(length);
@@ -102,7 +82,7 @@ Task<Shard::Verdict> Shard::check_payload(Segment& segment, uint64_t offset, uin
   Buffer own;
   const std::byte* table = bytes.data() + piece_table_offset(length);
   if (!piece_table_fits_behind(length)) {
-    own = co_await context_.pool.allocate(kBlockBytes);
+    own = co_await context_.pool().allocate(kBlockBytes);
     if (!co_await segment.file.read_exactly(own.span(0, kBlockBytes), offset + payload_bytes(length)))
       co_return Verdict::unreadable;
     table = own.data();
@@ -114,16 +94,11 @@ Task<Shard::Verdict> Shard::check_payload(Segment& segment, uint64_t offset, uin
 BlobPage Shard::enumerate(uint64_t cursor) {
   BlobPage page;
   std::vector<IndexEntry> entries;
-  const uint32_t shards = context_.superblock.shard_count;
   while (cursor < BlobIndex::kTableCount && page.keys.empty()) {
     index_.entries_of(cursor, entries);
     for (const IndexEntry& entry : entries) {
       if (!entry.readable()) continue;
-      page.keys.push_back({.id = {.volume = context_.superblock.volume,
-                                  .shard = named_shard_of(number_, entry.block, shards),
-                                  .incarnation = {entry.incarnation},
-                                  .number = entry.number},
-                           .block = entry.block});
+      page.keys.push_back(context_.key_of(entry.number, entry.incarnation, entry.block));
     }
     ++cursor;
   }

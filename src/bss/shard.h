@@ -3,7 +3,6 @@
 
 #include <array>
 #include <atomic>
-#include <coroutine>
 #include <deque>
 #include <initializer_list>
 #include <memory>
@@ -12,10 +11,11 @@
 #include <vector>
 
 #include "bss/aligned_bytes.h"
-#include "bss/cache.h"
+#include "bss/blob/shard_context.h"
+#include "bss/blob/shard_signals.h"
+#include "bss/blob/write_queue.h"
 #include "bss/format.h"
 #include "bss/index.h"
-#include "bss/options.h"
 #include "bss/scrub.h"
 #include "bss/segment_holds.h"
 #include "client/blob_client.h"
@@ -24,116 +24,6 @@
 #include "io/sync.h"
 
 namespace fb::bss {
-
-// Coroutines that wait for several writes at once.
-struct WriteGroup {
-  size_t remaining = 0;
-  std::coroutine_handle<> waiter;
-  bool await_ready() const noexcept { return remaining == 0; }
-  void await_suspend(std::coroutine_handle<> handle) noexcept { waiter = handle; }
-  void await_resume() const noexcept {}
-};
-
-// One put, erase or move on its way to disk. Lives in the waiting coroutine's frame.
-struct WriteOp {
-  EntryKind kind = EntryKind::put;
-  uint32_t block = 0;
-  uint32_t length = 0;
-  uint32_t incarnation = 0;
-  uint64_t number = 0;
-  uint64_t checksum = 0;
-  std::byte* data = nullptr;   // whole blocks, finished by finish_payload()
-  std::byte* table = nullptr;  // the block with the pieces' checksums, where they need one
-  uint64_t place = 0;          // put, copy: where it is being written; before that, of a copy, where it was
-  uint64_t other_generation = 0;
-  uint64_t source_place = 0;            // copy
-  Instant deadline = Instant::never();  // put: while no batch has taken it
-  bool move = false;                    // compaction's: a copy, or a tombstone that is still needed
-  std::optional<Error> error;
-  WriteGroup* group = nullptr;
-  WriteOp* next = nullptr;
-
-  uint64_t stored() const { return kind == EntryKind::tombstone ? 0 : stored_bytes(length); }
-  bool has_own_table() const { return stored() > payload_bytes(length); }
-};
-
-class WriteQueue {
- public:
-  bool empty() const { return first_ == nullptr; }
-  size_t size() const { return size_; }
-  uint64_t stored() const { return stored_; }
-  WriteOp* front() const { return first_; }
-  void push(WriteOp& op);
-  void push_front(WriteOp& op);
-  WriteOp& pop();
-  // Those whose deadline has come, taken out, as a list.
-  WriteOp* take_expired(Instant now);
-
- private:
-  void count(const WriteOp& op) { ++size_, stored_ += op.stored(); }
-  WriteOp* first_ = nullptr;
-  WriteOp* last_ = nullptr;
-  size_t size_ = 0;
-  uint64_t stored_ = 0;
-};
-
-// Batches of different kinds go to segments of their own: what compaction moves has lived long, and is not
-// mixed with what may die soon.
-enum class Stream : uint8_t { puts, moves };  // erases go with the puts
-inline constexpr size_t kStreamCount = 2;
-
-struct Segment {
-  enum class State : uint8_t {
-    free,       // header written, no batch
-    active,     // takes batches
-    sealed,     // takes no more
-    recycling,  // becoming free
-    damaged,    // its header is lost: kept as it is, not used
-  };
-  File file;
-  uint32_t number = 0;
-  State state = State::free;
-  bool moved_out = false;  // holds entries that something elsewhere has replaced: see Shard::droppable()
-  uint8_t recycle_failures = 0;
-  bool pinned = false;      // holds a payload that cannot be read: compaction leaves it alone
-  bool cut_short = false;   // sealed though more would have gone into it
-  bool distrusted = false;  // behind its end stands a torn batch that could not be wiped
-  uint64_t generation = 0;
-  uint64_t nonce = 0;
-  uint64_t end = kSegmentDataOffset;  // where the next batch goes
-  uint64_t live_bytes = 0;            // padded payloads that the index points to
-  uint64_t tombstones = 0;
-  uint64_t written_at = 0;  // Shard::clock_bytes_ at its last batch
-  bool fresh = false;       // its extents may be merely allocated: zeros are written ahead of `end`
-  uint64_t zeroed_to = kSegmentDataOffset;  // where fresh
-  // Blocks ahead of `end` that have been written and synced since: what is put there needs no flush of the
-  // file system.
-  uint64_t settled_from = kSegmentDataOffset;
-  uint64_t settled_to = kSegmentDataOffset;
-  bool has_gaps = false;        // batches overtook the zeros, or were there before them
-  bool wholly_settled = false;  // zeroed from end to end, and synced: for the generations to come, too
-  bool empty() const { return live_bytes == 0 && tombstones == 0; }
-  bool settled(uint64_t offset, uint64_t bytes) const {
-    return offset >= settled_from && offset + bytes <= settled_to;
-  }
-  uint32_t readers = 0;  // of the owner's core; other cores': Shard::holds_
-  uint32_t writers = 0;
-};
-
-// Pieces that the shards of a core move at the same time, where puts use up space; half as many else.
-inline constexpr uint64_t kCompactionTurns = 4;
-
-// What the shards of one core share.
-struct CoreContext {
-  Env& env;
-  const BlobStoreOptions& options;
-  const Superblock& superblock;
-  BlobCache& cache;
-  BufferPool& pool;  // descriptors, scans, compaction and checkpoints: not the requests' memory
-  BlobStats& stats;
-  Semaphore& scrub_turn;       // one shard at a time reads everything
-  Semaphore& compaction_turn;  // kCompactionTurns
-};
 
 // One shard: its segments, its index, its writers and its background work. Only its owner core touches it,
 // but for read() and get_cached(), which any core calls with a context of its own (shard_read.cc). Puts,
@@ -151,7 +41,7 @@ class Shard {
   void stop();
   Task<Result<void>> finish();
 
-  uint32_t number() const { return number_; }
+  uint32_t number() const { return context_.number(); }
   // Of puts: how many segments have been filled.
   uint64_t segments_sealed() const { return segments_sealed_; }
   // It had no space for a put, and none has become free since.
@@ -160,7 +50,7 @@ class Shard {
   // Puts wait for a segment to become free, or soon would.
   bool will_keep_puts_waiting() const;
   uint64_t live_bytes() const { return live_bytes_; }
-  uint64_t capacity_bytes() const { return segments_max_ * segment_room(); }
+  uint64_t capacity_bytes() const { return segments_max_ * context_.segment_room(); }
   uint64_t available_bytes() const;
   // In blocks of 1 MiB, with what they leave unused at the end of each segment.
   bool has_room_for_blocks(uint64_t content_bytes) const;
@@ -238,7 +128,7 @@ class Shard {
   class Hold;
   enum class Sight : uint8_t { found, absent, changing, closed };
   Sight look(CoreContext& core, const BlobKey& key, IndexEntry& found, Hold* hold);
-  bool owned_by(const CoreContext& core) const { return &core == &context_; }
+  bool owned_by(const CoreContext& core) const { return &core == &context_.core(); }
   static constexpr size_t kEraseCounters = 256;
   std::atomic<uint32_t>& erases_of(const BlobKey& key) const;
   void note_erase(const BlobKey& key);
@@ -246,12 +136,6 @@ class Shard {
     return segment.readers != 0 || !holds_.none_of(segment.number);
   }
   Task<void> end_sharing();
-
-  Env& env() const { return context_.env; }
-  std::string path(std::string_view name) const;
-  uint64_t segment_bytes() const { return context_.superblock.segment_bytes; }
-  uint64_t segment_room() const { return segment_bytes() - kSegmentDataOffset; }
-  void log(std::string_view text) const;
 
   // shard_write.cc
   static Task<void> run_writer(Shard& self);
@@ -271,7 +155,6 @@ class Shard {
   Admission admit(WriteOp& op);
   void finish_batch_layout(Batch& batch);
   Admission admit_moved_tombstone(const WriteOp& op, bool indexed);
-  WriteQueue& queue_of(const WriteOp& op);
   static size_t segments_to_leave(const WriteOp& op);
   static Stream stream_of(const WriteOp& op) { return op.move ? Stream::moves : Stream::puts; }
   bool fits(const Segment* segment, const WriteOp& op) const;
@@ -297,8 +180,6 @@ class Shard {
   void complete_copy(const Batch& batch, WriteOp& op);
   void complete_tombstone(const Batch& batch, WriteOp& op);
   void fail_op(const WriteOp& op);
-  void finish_op(WriteOp& op, std::optional<Error> error);
-  bool nothing_queued() const;
   void refuse_all();
   static Task<void> run_expirer(Shard& self);
   void refuse_blocked();
@@ -335,6 +216,7 @@ class Shard {
   Task<void> pause_compaction(Instant since);
 
   // shard_recovery.cc
+  Task<Result<void>> recover();
   Task<Result<void>> open_segments();
   Task<Result<void>> open_segment(uint32_t number);
   Task<Result<std::optional<Checkpoint>>> load_checkpoint();
@@ -344,15 +226,6 @@ class Shard {
                              std::vector<ScannedBatch>& out);
   static Task<void> scan_into(Shard& self, Segment* segment, uint64_t from, bool whole,
                               std::vector<ScannedBatch>* out, std::optional<Error>* error);
-  // As it stands on the medium for the segment's generation.
-  SegmentHeader header_of(const Segment& segment) const {
-    return {.store_id = context_.superblock.store_id,
-            .shard = number_,
-            .segment = segment.number,
-            .segment_bytes = segment_bytes(),
-            .generation = segment.generation,
-            .nonce = segment.nonce};
-  }
   Task<Result<void>> rewrite_header(Segment& segment);
   Task<Result<void>> make_durable(const std::vector<Inherited>& inherited);
   Task<void> wipe_or_doubt(const EndedBatch& batch);
@@ -379,7 +252,7 @@ class Shard {
                                ScrubReport& report);
   BlobIndex::Found indexed_as(const IndexEntry& described) const;
   Task<bool> check_headers(Segment& segment);
-  bool scrub_stopping() const { return stopping_ || scrub_stopped_; }
+  bool scrub_stopping() const { return context_.stopping() || scrub_stopped_; }
 
   // shard_checkpoint.cc
   static Task<void> run_checkpointer(Shard& self);
@@ -387,8 +260,8 @@ class Shard {
   Task<Result<void>> write_checkpoint_file(File& file);
   std::vector<CheckpointSegment> segment_table() const;
 
-  CoreContext& context_;
-  uint32_t number_;
+  ShardContext context_;
+  ShardSignals signals_;
   BlobIndex index_;
   std::vector<std::unique_ptr<Segment>> segments_;  // by number; has room for all from the end of open() on
   // What other cores look at, or write into lines of their own.
@@ -403,9 +276,7 @@ class Shard {
   uint64_t live_bytes_ = 0;
   uint64_t segments_sealed_ = 0;
 
-  WriteQueue puts_;
-  WriteQueue erases_;
-  WriteQueue moves_;
+  WriteQueues queues_;
   uint64_t next_sequence_ = 1;
   std::vector<const Batch*> in_flight_;
   // Batches that ended before an older one did: a checkpoint contains none of them as long as that is under
@@ -435,23 +306,12 @@ class Shard {
   bool blocked_ = false;  // something queued needs a segment that is not there
   bool refuses_puts_ = false;
   bool used_ = false;  // has or wants segments
-  bool opened_ = false;
-  bool stopping_ = false;
   std::optional<Error> creation_error_;
   Instant creation_retry_;
   bool compacting_ = false;
   ScrubState scrub_;
   bool scrub_stopped_ = false;
   unsigned compaction_failures_ = 0;  // in a row
-
-  Notification work_;
-  Notification prepare_;
-  Notification zero_;
-  Notification compact_;
-  Notification checkpoint_wanted_;
-  Notification wipe_;
-  Notification expire_;
-  CancelSource stop_sleeping_;
 };
 
 // Free ones that puts leave: two for erases, one for compaction. When puts have taken all else, erases fill

@@ -62,13 +62,13 @@ class BodyWriter {
 }  // namespace
 
 Task<void> Shard::run_checkpointer(Shard& self) {
-  while (!self.stopping_) {
-    co_await self.checkpoint_wanted_.wait();
-    for (bool again = true; again && !self.stopping_;) {
+  while (!self.context_.stopping()) {
+    co_await self.signals_.checkpoint.wait();
+    for (bool again = true; again && !self.context_.stopping();) {
       const Result<void> written = co_await self.write_checkpoint();
-      if (!written) self.log(fmt::format("checkpoint failed: {}", written.error().to_string()));
+      if (!written) self.context_.log(fmt::format("checkpoint failed: {}", written.error().to_string()));
       again = !written;
-      if (again) (void)co_await sleep_for(self.env(), kCheckpointRetry, &self.stop_sleeping_);
+      if (again) (void)co_await self.context_.sleep(kCheckpointRetry);
     }
   }
 }
@@ -113,14 +113,14 @@ std::vector<CheckpointSegment> Shard::segment_table() const {
 Task<Result<void>> Shard::write_checkpoint_file(File& file) {
   const std::vector<CheckpointSegment> table = segment_table();
   CheckpointHeader header{};
-  header.store_id = context_.superblock.store_id;
-  header.shard = number_;
+  header.store_id = context_.superblock().store_id;
+  header.shard = context_.number();
   header.segment_count = static_cast<uint32_t>(table.size());
   header.sequence = ended_sequence();
   header.next_sequence = next_sequence_;
   header.next_generation = next_generation_;
 
-  BodyWriter body(file, co_await context_.pool.allocate(kWriteBytes));
+  BodyWriter body(file, co_await context_.pool().allocate(kWriteBytes));
   FB_CO_CHECK(co_await body.append(std::as_bytes(std::span(table))));
   std::vector<IndexEntry> entries;
   for (size_t t = 0; t < BlobIndex::kTableCount; ++t) {
@@ -133,7 +133,7 @@ Task<Result<void>> Shard::write_checkpoint_file(File& file) {
   FB_CO_CHECK(co_await body.flush());
   header.body_bytes = body.total();
   header.body_checksum = body.checksum();
-  const Buffer block = co_await context_.pool.allocate(kBlockBytes);
+  const Buffer block = co_await context_.pool().allocate(kBlockBytes);
   encode_checkpoint_header(header, block.span(0, kBlockBytes));
   FB_CO_CHECK(co_await file.write_all(block.span(0, kBlockBytes), 0));
   FB_CO_CHECK(co_await file.sync());
@@ -143,20 +143,20 @@ Task<Result<void>> Shard::write_checkpoint_file(File& file) {
 
 Task<Result<void>> Shard::write_checkpoint() {
   written_since_checkpoint_ = 0;
-  const std::string name = path(kCheckpointName);
+  const std::string name = context_.path(kCheckpointName);
   const std::string new_name = name + ".new";
   FB_CO_TRY(
       File file,
       co_await open_claimed(
-          env(), new_name,
+          context_.env(), new_name,
           {.write = true, .create = true, .truncate = true, .direct = true, .role = FileRole::snapshot}));
   const Result<void> written = co_await write_checkpoint_file(file);
   FB_CO_CHECK(co_await file.close());
   FB_CO_CHECK(written);
-  FB_CO_CHECK(co_await rename_file(env(), new_name, name));
-  FB_CO_CHECK(co_await sync_directory(env(), path("")));
-  ++context_.stats.checkpoints;
-  context_.stats.checkpoint_bytes += checkpoint_bytes_;
+  FB_CO_CHECK(co_await rename_file(context_.env(), new_name, name));
+  FB_CO_CHECK(co_await sync_directory(context_.env(), context_.path("")));
+  ++context_.stats().checkpoints;
+  context_.stats().checkpoint_bytes += checkpoint_bytes_;
   co_return Result<void>();
 }
 

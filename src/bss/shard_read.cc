@@ -77,7 +77,7 @@ std::atomic<uint32_t>& Shard::erases_of(const BlobKey& key) const {
 
 // Behind the flag in the index: who has seen the new count does not see the blob.
 void Shard::note_erase(const BlobKey& key) {
-  context_.cache.erase(key);
+  context_.core().cache.erase(key);
   std::atomic<uint32_t>& count = erases_of(key);
   count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_release);
 }
@@ -236,7 +236,7 @@ Task<Result<BlobData>> Shard::read(CoreContext& core, const CallContext& context
   fb::log(core.env, LogLevel::warn,
           fmt::format("damaged payload: incarnation {} number {} block {}", key.id.incarnation.value,
                       key.id.number, key.block),
-          {{"shard", number_}});
+          {{"shard", context_.number()}});
   co_return BlobError::damaged;
 }
 

@@ -63,7 +63,7 @@ class SegmentScanner {
   Task<std::span<const std::byte>> at(uint64_t at, uint64_t reads) {
     const uint64_t wanted = std::min<uint64_t>({kDescriptorBytesMax, reads, end_ - at});
     if (at >= begin_ && at + wanted <= begin_ + length_) co_return window(at);
-    if (!buffer_) buffer_ = co_await shard_.context_.pool.allocate(kScanReadBytes);
+    if (!buffer_) buffer_ = co_await shard_.context_.pool().allocate(kScanReadBytes);
     begin_ = at;
     length_ = 0;
     const uint64_t size = std::min(reads, end_ - at);
@@ -88,15 +88,16 @@ class SegmentScanner {
 };
 
 Task<Result<void>> Shard::open_segment(uint32_t number) {
-  FB_CO_TRY(File file, co_await open_claimed(env(), path(fmt::format("segment-{:08}", number)),
-                                             {.write = true,
-                                              .direct = true,
-                                              .role = FileRole::data,
-                                              .durability = context_.options.durability}));
+  FB_CO_TRY(File file,
+            co_await open_claimed(context_.env(), context_.path(fmt::format("segment-{:08}", number)),
+                                  {.write = true,
+                                   .direct = true,
+                                   .role = FileRole::data,
+                                   .durability = context_.options().durability}));
   Segment& segment = *segments_[number];
   segment.file = std::move(file);
   segment.state = Segment::State::damaged;
-  const Buffer block = co_await context_.pool.allocate(kSegmentDataOffset);
+  const Buffer block = co_await context_.pool().allocate(kSegmentDataOffset);
   const auto bytes = block.span(0, kSegmentDataOffset);
   if (!co_await segment.file.read_exactly(bytes, 0)) {
     // One copy may be readable alone.
@@ -104,9 +105,10 @@ Task<Result<void>> Shard::open_segment(uint32_t number) {
     (void)co_await segment.file.read_exactly(bytes.first(kBlockBytes), 0);
     (void)co_await segment.file.read_exactly(bytes.last(kBlockBytes), kBlockBytes);
   }
-  const auto header = parse_segment_header(bytes, context_.superblock.store_id, number_, number);
+  const auto header = parse_segment_header(bytes, context_.superblock().store_id, context_.number(), number);
   FB_CO_TRY(const FileStat stat, co_await segment.file.stat());
-  if (!header || header->segment_bytes != segment_bytes() || stat.size_bytes < segment_bytes()) {
+  if (!header || header->segment_bytes != context_.segment_bytes() ||
+      stat.size_bytes < context_.segment_bytes()) {
     co_return Result<void>();
   }
   segment.generation = header->generation;
@@ -116,11 +118,11 @@ Task<Result<void>> Shard::open_segment(uint32_t number) {
 }
 
 Task<Result<void>> Shard::open_segments() {
-  FB_CO_TRY(const std::vector<std::string> names, co_await list_directory(env(), path("")));
+  FB_CO_TRY(const std::vector<std::string> names, co_await list_directory(context_.env(), context_.path("")));
   std::vector<uint32_t> numbers;
   for (const std::string& name : names) {
     if (name.ends_with(".new")) {
-      FB_CO_CHECK(co_await remove_file(env(), path(name)));
+      FB_CO_CHECK(co_await remove_file(context_.env(), context_.path(name)));
     } else if (const auto number = segment_number(name)) {
       numbers.push_back(*number);
     }
@@ -128,8 +130,8 @@ Task<Result<void>> Shard::open_segments() {
   std::ranges::sort(numbers);
   if (numbers.empty()) co_return Result<void>();
   if (numbers.back() + size_t{1} != numbers.size()) {
-    log(fmt::format("{} of {} segment files are missing", numbers.back() + size_t{1} - numbers.size(),
-                    numbers.back() + size_t{1}));
+    context_.log(fmt::format("{} of {} segment files are missing",
+                             numbers.back() + size_t{1} - numbers.size(), numbers.back() + size_t{1}));
   }
   while (segments_.size() <= numbers.back()) {
     segments_.push_back(std::make_unique<Segment>());
@@ -142,8 +144,8 @@ Task<Result<void>> Shard::open_segments() {
 
 // Nothing where it is missing or damaged; then every descriptor is read.
 Task<Result<std::optional<Shard::Checkpoint>>> Shard::load_checkpoint() {
-  Result<File> opened =
-      co_await File::open(env(), path(kCheckpointName), {.direct = true, .role = FileRole::snapshot});
+  Result<File> opened = co_await File::open(context_.env(), context_.path(kCheckpointName),
+                                            {.direct = true, .role = FileRole::snapshot});
   if (!opened) {
     if (opened.error().is(IoError::not_found)) co_return std::optional<Checkpoint>();
     co_return opened.error();
@@ -151,10 +153,10 @@ Task<Result<std::optional<Shard::Checkpoint>>> Shard::load_checkpoint() {
   File file = std::move(*opened);
   std::optional<Checkpoint> checkpoint;
   {
-    const Buffer block = co_await context_.pool.allocate(kBlockBytes);
+    const Buffer block = co_await context_.pool().allocate(kBlockBytes);
     if (co_await file.read_exactly(block.span(0, kBlockBytes), 0)) {
-      if (const auto header =
-              parse_checkpoint_header(block.span(0, kBlockBytes), context_.superblock.store_id, number_)) {
+      if (const auto header = parse_checkpoint_header(block.span(0, kBlockBytes),
+                                                      context_.superblock().store_id, context_.number())) {
         checkpoint = Checkpoint{.header = *header, .segments = {}};
       }
     }
@@ -176,7 +178,7 @@ Task<bool> Shard::load_checkpoint_body(File& file, Checkpoint& checkpoint) {
     co_return false;
   const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(), &XXH3_freeState);
   XXH3_64bits_reset(state.get());
-  const Buffer buffer = co_await context_.pool.allocate(kCheckpointReadBytes);
+  const Buffer buffer = co_await context_.pool().allocate(kCheckpointReadBytes);
   const Result<FileStat> stat = co_await file.stat();
   if (!stat || stat->size_bytes < kBlockBytes + header.body_bytes) co_return false;
   index_.reserve(header.entry_count);
@@ -218,12 +220,12 @@ void Shard::adopt_checkpoint(const Checkpoint& checkpoint, std::vector<Inherited
     Segment& segment = *segments_[row.segment];
     if (segment.state == Segment::State::damaged && segment.file.is_open()) {
       // Both copies of the header are lost, but the checkpoint knows what they said.
-      log(fmt::format("segment {} has no valid header; the checkpoint's is used", row.segment));
+      context_.log(fmt::format("segment {} has no valid header; the checkpoint's is used", row.segment));
       segment.generation = row.generation;
       segment.nonce = row.nonce;
       segment.state = Segment::State::free;
     }
-    if (segment.generation != row.generation || row.end > segment_bytes()) continue;
+    if (segment.generation != row.generation || row.end > context_.segment_bytes()) continue;
     segment.moved_out = (row.flags & CheckpointSegment::kMovedOut) != 0;
     inherited[row.segment] = {.known = true,
                               .sealed = (row.flags & CheckpointSegment::kSealed) != 0,
@@ -234,7 +236,7 @@ void Shard::adopt_checkpoint(const Checkpoint& checkpoint, std::vector<Inherited
     if (row.segment >= segments_.size() || (row.flags & CheckpointSegment::kUnwiped) == 0) continue;
     Segment& segment = *segments_[row.segment];
     const bool fits = is_aligned(row.end, kBlockBytes) && row.end >= kSegmentDataOffset &&
-                      row.end + kBlockBytes <= segment_bytes() && row.tombstones < next_sequence_;
+                      row.end + kBlockBytes <= context_.segment_bytes() && row.tombstones < next_sequence_;
     if (segment.generation != row.generation || segment.state == Segment::State::damaged || !fits) continue;
     unwiped_.push_back(
         {.segment = &segment, .sequence = row.tombstones, .offset = row.end, .bytes = kBlockBytes});
@@ -260,11 +262,7 @@ Task<Result<void>> Shard::scan_to(Segment& segment, uint64_t from, uint64_t end,
   while (at + kBlockBytes <= end) {
     if (!whole && at - found_to > kScanWindowBytes) break;
     const auto bytes = co_await scanner.at(at, reads);
-    const auto view = parse_descriptor(bytes, {.shard = number_,
-                                               .generation = segment.generation,
-                                               .nonce = segment.nonce,
-                                               .offset = at,
-                                               .segment_bytes = segment_bytes()});
+    const auto view = parse_descriptor(bytes, context_.place_of(segment, at));
     if (!view && reads < kScanReadBytes) {  // a longer one, or none
       reads = reads < kDescriptorBytesMax ? kDescriptorBytesMax : kScanReadBytes;
       continue;
@@ -290,7 +288,7 @@ Task<void> Shard::scan_into(Shard& self, Segment* segment, uint64_t from, bool w
                             std::vector<ScannedBatch>* out, std::optional<Error>* error) {
   std::vector<ScannedBatch> found;
   const bool ends_here = segment->state == Segment::State::sealed;
-  const uint64_t end = ends_here ? segment->end : self.segment_bytes();
+  const uint64_t end = ends_here ? segment->end : self.context_.segment_bytes();
   const Result<void> scanned = co_await self.scan_to(*segment, from, end, whole, found);
   if (!scanned) *error = scanned.error();
   std::ranges::move(found, std::back_inserter(*out));
@@ -300,7 +298,8 @@ Task<void> Shard::scan_into(Shard& self, Segment* segment, uint64_t from, bool w
 // failed write.
 Task<void> Shard::wipe_or_doubt(const EndedBatch& batch) {
   if (co_await wipe_descriptor(*batch.segment, batch.offset, kWipeAttempts)) co_return;
-  log(fmt::format("segment {}: the descriptor at {} of a batch that is not believed cannot be wiped yet",
+  context_.log(
+      fmt::format("segment {}: the descriptor at {} of a batch that is not believed cannot be wiped yet",
                   batch.segment->number, batch.offset));
   batch.segment->distrusted = true;
   batch.segment->moved_out = true;
@@ -371,8 +370,8 @@ Task<Result<bool>> Shard::prove(ScannedBatch& batch, AlignedBytes& image) {
     if (verdict == Verdict::intact || counts_unverified(entry, place, verdict)) kept.push_back(entry);
   }
   if (const size_t dropped = batch.entries.size() - kept.size(); dropped != 0) {
-    context_.stats.torn_entries += dropped;
-    log(
+    context_.stats().torn_entries += dropped;
+    context_.log(
         fmt::format("segment {}: of the batch at {} {} of {} entries are dropped: a crash has torn their "
                     "payloads, or they are damaged",
                     segment.number, batch.offset, dropped, batch.entries.size()));
@@ -388,12 +387,8 @@ Task<Result<bool>> Shard::prove(ScannedBatch& batch, AlignedBytes& image) {
   const auto descriptor = image.span().first(descriptor_bytes_for(batch.entries.size()));
   std::memcpy(descriptor_entries(descriptor), batch.entries.data(),
               batch.entries.size() * sizeof(DescriptorEntry));
-  finish_descriptor({.shard = number_,
-                     .generation = segment.generation,
-                     .nonce = segment.nonce,
-                     .offset = batch.offset,
-                     .segment_bytes = segment_bytes()},
-                    batch.sequence, batch.durable_sequence, batch.entries.size(), batch.bytes, descriptor);
+  finish_descriptor(context_.place_of(segment, batch.offset), batch.sequence, batch.durable_sequence,
+                    batch.entries.size(), batch.bytes, descriptor);
   if (whole) {
     FB_CO_CHECK(co_await write_again(segment, image.span(), batch.offset));
     co_return true;
@@ -411,21 +406,22 @@ Task<Result<void>> Shard::write_again(Segment& segment, std::span<const std::byt
     written = co_await segment.file.write_all_durable(bytes, offset);
     if (written) co_return written;
   }
-  log(fmt::format("segment {}: what stands at {} is needed and cannot be written again: {}", segment.number,
-                  offset, written.error().to_string()));
+  context_.log(fmt::format("segment {}: what stands at {} is needed and cannot be written again: {}",
+                           segment.number, offset, written.error().to_string()));
   co_return written;
 }
 
 Task<Result<void>> Shard::rewrite_header(Segment& segment) {
-  const Buffer block = co_await context_.pool.allocate(kSegmentDataOffset);
-  encode_segment_header(header_of(segment), block.span(0, kSegmentDataOffset));
+  const Buffer block = co_await context_.pool().allocate(kSegmentDataOffset);
+  encode_segment_header(context_.header_of(segment), block.span(0, kSegmentDataOffset));
   co_return co_await write_again(segment, block.span(0, kSegmentDataOffset), 0);
 }
 
 // Writes of a killed process may be readable and not on the medium yet; from now on they count as durable.
 // Headers that no checkpoint proves are written once more, as batches are (prove).
 Task<Result<void>> Shard::make_durable(const std::vector<Inherited>& inherited) {
-  if (!FB_SAFEGUARD(sync_before_believing)) co_return co_await sync_directory(env(), path(""));
+  if (!FB_SAFEGUARD(sync_before_believing))
+    co_return co_await sync_directory(context_.env(), context_.path(""));
   for (const auto& segment : segments_) {
     const Inherited& known = inherited[segment->number];
     if (segment->state == Segment::State::damaged || known.sealed) continue;
@@ -433,7 +429,7 @@ Task<Result<void>> Shard::make_durable(const std::vector<Inherited>& inherited) 
     if (!known.known && FB_SAFEGUARD(rewrite_unproven_batches))
       FB_CO_CHECK(co_await rewrite_header(*segment));
   }
-  co_return co_await sync_directory(env(), path(""));
+  co_return co_await sync_directory(context_.env(), context_.path(""));
 }
 
 // In their order, since what an earlier one says decides whether a copy is needed.
@@ -500,9 +496,9 @@ void Shard::count_missing(const std::vector<ScannedBatch>& batches) {
   for (const ScannedBatch& batch : batches) {
     if (previous != nullptr && previous->segment == batch.segment &&
         previous->offset + previous->bytes != batch.offset && batch.durable_sequence + 1 == batch.sequence) {
-      ++context_.stats.damaged_batches;
-      log(fmt::format("batches are missing in segment {} between {} and {}", batch.segment->number,
-                      previous->offset + previous->bytes, batch.offset));
+      ++context_.stats().damaged_batches;
+      context_.log(fmt::format("batches are missing in segment {} between {} and {}", batch.segment->number,
+                               previous->offset + previous->bytes, batch.offset));
     }
     previous = &batch;
   }
@@ -546,16 +542,16 @@ void Shard::settle_segments(const std::vector<ScannedBatch>& batches,
     segment.state = Segment::State::active;
     segment.cut_short = false;
     active_[i] = &segment;
-    segment.zeroed_to = segment.end;
+    segment.zeros.zeroed_to = segment.end;
     if (segment.file.keeps_overwrites()) {
-      segment.fresh = true;
-      segment.has_gaps = true;
-      segment.settled_from = segment.settled_to = segment.end;
+      segment.zeros.fresh = true;
+      segment.zeros.has_gaps = true;
+      segment.zeros.settled_from = segment.zeros.settled_to = segment.end;
     }
   }
   std::ranges::sort(unused, {}, &Segment::generation);
   for (Segment* segment : unused) {
-    segment->fresh = true;
+    segment->zeros.fresh = true;
     segment->tombstones = 0;
     segment->moved_out = false;
     free_.push_back(segment);
@@ -584,12 +580,18 @@ void Shard::recount_live() {
     }
   }
   for (const IndexEntry& entry : bad) {
-    ++context_.stats.damaged;
+    ++context_.stats().damaged;
     index_.erase(index_.find(entry.number, entry.incarnation, entry.block));
   }
 }
 
 Task<Result<void>> Shard::open() {
+  const Result<void> opened = co_await recover();
+  context_.enter(opened ? ShardPhase::opened : ShardPhase::failed);
+  co_return opened;
+}
+
+Task<Result<void>> Shard::recover() {
   FB_CO_CHECK(co_await open_segments());
   FB_CO_TRY(const std::optional<Checkpoint> checkpoint, co_await load_checkpoint());
   std::vector<Inherited> inherited(segments_.size());
@@ -598,14 +600,14 @@ Task<Result<void>> Shard::open() {
   if (checkpoint) adopt_checkpoint(*checkpoint, inherited);
   const bool lost = !checkpoint && !segments_.empty();
   if (lost) {
-    ++context_.stats.checkpoints_lost;
-    log("no valid checkpoint: reading every descriptor");
+    ++context_.stats().checkpoints_lost;
+    context_.log("no valid checkpoint: reading every descriptor");
   }
 
   std::vector<ScannedBatch> batches;
   std::optional<Error> error;
   {
-    Scope scope(env());
+    Scope scope(context_.env());
     for (const auto& segment : segments_) {
       if (segment->state == Segment::State::damaged || inherited[segment->number].sealed) continue;
       scope.spawn(&Shard::scan_into, std::ref(*this), segment.get(), inherited[segment->number].end, lost,
@@ -625,21 +627,21 @@ Task<Result<void>> Shard::open() {
 
   for (const auto& segment : segments_) {
     if (segment->state != Segment::State::damaged) continue;
-    log(fmt::format("segment {} has no valid header: kept as it is, not used", segment->number));
-    ++context_.stats.damaged_batches;
+    context_.log(fmt::format("segment {} has no valid header: kept as it is, not used", segment->number));
+    ++context_.stats().damaged_batches;
   }
-  FB_CO_TRY(const FileSystemSpace space, co_await file_system_space(env(), path("")));
-  const uint64_t shards = context_.superblock.shard_count;
-  const uint64_t capacity = context_.options.capacity_bytes;
-  const uint64_t more = capacity != 0 ? 0 : space.available_bytes / 20 * 19 / shards / segment_bytes();
-  segments_max_ = capacity != 0 ? capacity / shards / segment_bytes() : segments_.size() + more;
+  FB_CO_TRY(const FileSystemSpace space, co_await file_system_space(context_.env(), context_.path("")));
+  const uint64_t shards = context_.superblock().shard_count;
+  const uint64_t capacity = context_.options().capacity_bytes;
+  const uint64_t more =
+      capacity != 0 ? 0 : space.available_bytes / 20 * 19 / shards / context_.segment_bytes();
+  segments_max_ = capacity != 0 ? capacity / shards / context_.segment_bytes() : segments_.size() + more;
   segments_max_ = std::max<uint64_t>(segments_max_, kReservedSegments + 1);
   const uint64_t segments_ever =
       std::clamp<uint64_t>(segments_max_, segments_.size(), IndexEntry::kSegmentNumberMax + 1);
   segments_.reserve(segments_ever);
-  holds_.make_room(env().core_count(), env().core(), segments_ever);
+  holds_.make_room(context_.env().core_count(), context_.env().core(), segments_ever);
   if (!checkpoint) FB_CO_CHECK(co_await write_checkpoint());
-  opened_ = true;
   co_return Result<void>();
 }
 

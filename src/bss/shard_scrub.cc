@@ -9,7 +9,6 @@
 #include <unordered_set>
 
 #include "base/assert.h"
-#include "bss/placement.h"
 #include "bss/shard.h"
 #include "io/log.h"
 
@@ -26,28 +25,30 @@ constexpr uint64_t kScrubStrideBytes = kMiB;            // read between two paus
 
 // One pass at a time on a core.
 Task<void> Shard::run_scrubber(Shard& self) {
-  const Duration period = self.context_.options.scrub_period;
+  const Duration period = self.context_.options().scrub_period;
   if (period <= Duration{}) co_return;
-  const auto text = co_await read_small_file(self.env(), self.path(kScrubName), kScrubFileBytesMax);
+  const auto text =
+      co_await read_small_file(self.context_.env(), self.context_.path(kScrubName), kScrubFileBytesMax);
   ScrubState& state = self.scrub_;
-  if (!text || !parse_scrub_state(*text, self.context_.superblock.store_id, self.number_, &state)) {
-    state = {.begun_seconds = self.env().wall_clock().seconds()};
+  if (!text ||
+      !parse_scrub_state(*text, self.context_.superblock().store_id, self.context_.number(), &state)) {
+    state = {.begun_seconds = self.context_.env().wall_clock().seconds()};
     co_await self.save_scrub();
   }
-  while (!self.stopping_) {
-    const int64_t now = self.env().wall_clock().seconds();
+  while (!self.context_.stopping()) {
+    const int64_t now = self.context_.env().wall_clock().seconds();
     // A clock that was set back must not put it off for years.
     state.begun_seconds = std::min(state.begun_seconds, now);
     const Duration left = period - Duration::seconds(now - state.begun_seconds);
     if (!state.under_way && left > Duration{}) {
-      (void)co_await sleep_for(self.env(), std::min(left, kScrubPoll), &self.stop_sleeping_);
+      (void)co_await self.context_.sleep(std::min(left, kScrubPoll));
       continue;
     }
-    const Semaphore::Units turn = co_await self.context_.scrub_turn.acquire();
-    if (self.stopping_) co_return;
+    const Semaphore::Units turn = co_await self.context_.core().scrub_turn.acquire();
+    if (self.context_.stopping()) co_return;
     if (!state.under_way) state = {.begun_seconds = now, .next_segment = 0, .under_way = true};
     ScrubReport report;
-    co_await self.scrub_pass(state.next_segment, self.context_.options.scrub_time_percent, report, &state);
+    co_await self.scrub_pass(state.next_segment, self.context_.options().scrub_time_percent, report, &state);
     if (!report.whole) co_return;
     state.under_way = false;
     co_await self.save_scrub();
@@ -56,13 +57,14 @@ Task<void> Shard::run_scrubber(Shard& self) {
 
 Task<void> Shard::save_scrub() {
   const Result<void> saved = co_await replace_small_file(
-      env(), path(kScrubName), encode_scrub_state(scrub_, context_.superblock.store_id, number_), 0600,
-      FileRole::other);
-  if (!saved) log(fmt::format("how far the scrubber came is not kept: {}", saved.error().to_string()));
+      context_.env(), context_.path(kScrubName),
+      encode_scrub_state(scrub_, context_.superblock().store_id, context_.number()), 0600, FileRole::other);
+  if (!saved)
+    context_.log(fmt::format("how far the scrubber came is not kept: {}", saved.error().to_string()));
 }
 
 Task<ScrubReport> Shard::scrub_now() {
-  const Semaphore::Units turn = co_await context_.scrub_turn.acquire();
+  const Semaphore::Units turn = co_await context_.core().scrub_turn.acquire();
   ScrubReport report;
   co_await scrub_pass(0, kScrubNowPercent, report, nullptr);
   co_return report;
@@ -70,7 +72,7 @@ Task<ScrubReport> Shard::scrub_now() {
 
 // From segment `from` on. `state`, where given, is moved on and kept after each segment.
 Task<void> Shard::scrub_pass(uint64_t from, unsigned percent, ScrubReport& report, ScrubState* state) {
-  const Instant begun = env().now();
+  const Instant begun = context_.env().now();
   for (uint64_t number = from; number < segments_.size() && !scrub_stopping(); ++number) {
     co_await scrub_segment(*segments_[number], percent, report);
     if (scrub_stopping()) break;
@@ -80,24 +82,24 @@ Task<void> Shard::scrub_pass(uint64_t from, unsigned percent, ScrubReport& repor
   }
   report.whole = !scrub_stopping();
   if (!report.whole) co_return;
-  ++context_.stats.scrubs;
-  fb::log(env(), report.sound() ? LogLevel::info : LogLevel::error,
+  ++context_.stats().scrubs;
+  fb::log(context_.env(), report.sound() ? LogLevel::info : LogLevel::error,
           report.sound() ? "scrubbed: everything is as it was put" : "scrubbed: damage was found",
-          {{"shard", number_},
+          {{"shard", context_.number()},
            {"payloads", report.payloads},
            {"bytes", report.bytes},
            {"damaged", report.damaged},
            {"tables_damaged", report.tables_damaged},
            {"headers_damaged", report.headers_damaged},
            {"descriptors_damaged", report.descriptors_damaged},
-           {"milliseconds", (env().now() - begun).milliseconds()}});
+           {"milliseconds", (context_.env().now() - begun).milliseconds()}});
 }
 
 // Sleeps so long that reading keeps to its share of the time.
 Task<void> Shard::scrub_pause(Instant since, unsigned percent) {
   const int64_t share = std::clamp(percent, 1u, 100u);
-  const Duration worked = env().now() - since;
-  (void)co_await sleep_for(env(), Duration{worked.ns * (100 - share) / share}, &stop_sleeping_);
+  const Duration worked = context_.env().now() - since;
+  (void)co_await context_.sleep(Duration{worked.ns * (100 - share) / share});
 }
 
 Task<void> Shard::scrub_segment(Segment& segment, unsigned percent, ScrubReport& report) {
@@ -109,7 +111,7 @@ Task<void> Shard::scrub_segment(Segment& segment, unsigned percent, ScrubReport&
   for (const Batch* batch : in_flight_) {
     if (batch->segment == &segment) settled_end = std::min(settled_end, batch->offset);
   }
-  Instant since = env().now();
+  Instant since = context_.env().now();
   ++report.segments;
   ++segment.readers;
   const bool headers_intact = co_await check_headers(segment);
@@ -118,8 +120,8 @@ Task<void> Shard::scrub_segment(Segment& segment, unsigned percent, ScrubReport&
   --segment.readers;
   if (!headers_intact) {
     ++report.headers_damaged;
-    ++context_.stats.scrub_damaged;
-    log(fmt::format("segment {}: a copy of its header is damaged", segment.number));
+    ++context_.stats().scrub_damaged;
+    context_.log(fmt::format("segment {}: a copy of its header is damaged", segment.number));
   }
   if (!scanned) co_return;
   uint64_t unpaused = 0;
@@ -136,7 +138,7 @@ Task<void> Shard::scrub_segment(Segment& segment, unsigned percent, ScrubReport&
       unpaused += payload_bytes(entry.length);
       if (unpaused < kScrubStrideBytes) continue;
       co_await scrub_pause(since, percent);
-      since = env().now();
+      since = context_.env().now();
       unpaused = 0;
       if (!stays()) co_return;
     }
@@ -176,9 +178,9 @@ Task<void> Shard::scrub_undescribed(Segment& segment, const std::vector<IndexEnt
   }
   if (undescribed.empty()) co_return;
   ++report.descriptors_damaged;
-  ++context_.stats.scrub_damaged;
-  log(fmt::format("segment {}: descriptors of {} blobs are damaged; the index has them", segment.number,
-                  undescribed.size()));
+  ++context_.stats().scrub_damaged;
+  context_.log(fmt::format("segment {}: descriptors of {} blobs are damaged; the index has them",
+                           segment.number, undescribed.size()));
   for (const IndexEntry& entry : undescribed) co_await scrub_payload(segment, entry, report);
 }
 
@@ -195,35 +197,31 @@ Task<void> Shard::scrub_payload(Segment& segment, const IndexEntry& described, S
     verdict = co_await check_payload(segment, entry.offset_bytes(), length, entry.checksum);
     --segment.readers;
     report.bytes += attempt == 0 ? length : 0;
-    context_.stats.scrub_bytes += length;
+    context_.stats().scrub_bytes += length;
   }
   if (!indexed_as(wanted)) co_return;
   ++report.payloads;
-  ++context_.stats.scrub_payloads;
+  ++context_.stats().scrub_payloads;
   if (verdict == Verdict::intact) co_return;
-  ++context_.stats.scrub_damaged;
+  ++context_.stats().scrub_damaged;
   if (verdict == Verdict::table_damaged) {
     ++report.tables_damaged;
-    log(fmt::format("damaged checksums of pieces: incarnation {} number {} block {}", wanted.incarnation,
-                    wanted.number, wanted.block));
+    context_.log(fmt::format("damaged checksums of pieces: incarnation {} number {} block {}",
+                             wanted.incarnation, wanted.number, wanted.block));
     co_return;
   }
   ++report.damaged;
-  const BlobKey key{.id = {.volume = context_.superblock.volume,
-                           .shard = named_shard_of(number_, wanted.block, context_.superblock.shard_count),
-                           .incarnation = {wanted.incarnation},
-                           .number = wanted.number},
-                    .block = wanted.block};
-  if (report.keys.size() < ScrubReport::kNamedMax) report.keys.push_back(key);
-  log(fmt::format("damaged payload: incarnation {} number {} block {}", wanted.incarnation, wanted.number,
-                  wanted.block));
+  if (report.keys.size() < ScrubReport::kNamedMax)
+    report.keys.push_back(context_.key_of(wanted.number, wanted.incarnation, wanted.block));
+  context_.log(fmt::format("damaged payload: incarnation {} number {} block {}", wanted.incarnation,
+                           wanted.number, wanted.block));
 }
 
 Task<bool> Shard::check_headers(Segment& segment) {
-  const Buffer read = co_await context_.pool.allocate(kSegmentDataOffset);
-  const Buffer expected = co_await context_.pool.allocate(kSegmentDataOffset);
+  const Buffer read = co_await context_.pool().allocate(kSegmentDataOffset);
+  const Buffer expected = co_await context_.pool().allocate(kSegmentDataOffset);
   if (!co_await segment.file.read_exactly(read.span(0, kSegmentDataOffset), 0)) co_return false;
-  encode_segment_header(header_of(segment), expected.span(0, kSegmentDataOffset));
+  encode_segment_header(context_.header_of(segment), expected.span(0, kSegmentDataOffset));
   co_return std::memcmp(read.data(), expected.data(), kSegmentDataOffset) == 0;
 }
 

@@ -54,7 +54,7 @@ uint64_t dense_bytes(const Segment& segment) {
 
 bool Shard::may_create() const {
   if (segments_.size() >= segments_max_ || segments_.size() > IndexEntry::kSegmentNumberMax) return false;
-  return !creation_error_ || env().now() >= creation_retry_;
+  return !creation_error_ || context_.env().now() >= creation_retry_;
 }
 
 bool Shard::space_is_short() const { return free_.size() <= kReservedSegments && !may_create(); }
@@ -69,9 +69,9 @@ bool Shard::space_is_scarce() const { return live_bytes_ > capacity_bytes() / 2 
 // Without taking more than there is.
 uint64_t Shard::room_for_moves() const {
   const auto left = [&](Stream stream) {
-    return active(stream) == nullptr ? 0 : segment_bytes() - active(stream)->end;
+    return active(stream) == nullptr ? 0 : context_.segment_bytes() - active(stream)->end;
   };
-  if (!free_.empty()) return free_.size() * segment_room();
+  if (!free_.empty()) return free_.size() * context_.segment_room();
   return std::max(left(Stream::moves), left(Stream::puts));
 }
 
@@ -81,21 +81,21 @@ bool Shard::compaction_may_help() const {
 
 uint64_t Shard::available_bytes() const {
   const uint64_t capacity = capacity_bytes();
-  const uint64_t reserve = kReservedSegments * segment_room();
+  const uint64_t reserve = kReservedSegments * context_.segment_room();
   return capacity > live_bytes_ + reserve ? capacity - live_bytes_ - reserve : 0;
 }
 
 bool Shard::has_room_for_blocks(uint64_t content_bytes) const {
   constexpr uint64_t kStored = kBlobBlockSizeMax + 2 * kBlockBytes;  // with descriptor and table
   const uint64_t blocks = (content_bytes + kBlobBlockSizeMax - 1) / kBlobBlockSizeMax;
-  const uint64_t of_segment = std::max<uint64_t>(1, segment_room() / kStored);
-  return available_bytes() >= blocks * segment_room() / of_segment;
+  const uint64_t of_segment = std::max<uint64_t>(1, context_.segment_room() / kStored);
+  return available_bytes() >= blocks * context_.segment_room() / of_segment;
 }
 
 BlobUsage Shard::usage() const {
   BlobUsage usage{.capacity_bytes = capacity_bytes(),
                   .live_bytes = live_bytes_,
-                  .reserve_bytes = kReservedSegments * segment_room(),
+                  .reserve_bytes = kReservedSegments * context_.segment_room(),
                   .available_bytes = available_bytes(),
                   .segments = segments_.size(),
                   .segments_max = segments_max_,
@@ -103,24 +103,24 @@ BlobUsage Shard::usage() const {
                   .index_bytes = index_.memory_bytes(),
                   .checkpoint_bytes = checkpoint_bytes_};
   if (segments_max_ > segments_.size())
-    usage.unallocated_bytes = (segments_max_ - segments_.size()) * segment_room();
+    usage.unallocated_bytes = (segments_max_ - segments_.size()) * context_.segment_room();
   for (const auto& segment : segments_) {
     usage.tombstones += segment->tombstones;
     switch (segment->state) {
       case Segment::State::free:
-        usage.free_bytes += segment_room();
+        usage.free_bytes += context_.segment_room();
         ++usage.segments_free;
         break;
       case Segment::State::active:
-        usage.unwritten_bytes += segment_bytes() - segment->end;
+        usage.unwritten_bytes += context_.segment_bytes() - segment->end;
         usage.garbage_bytes += segment->end - kSegmentDataOffset - segment->live_bytes;
         break;
       case Segment::State::sealed:
       case Segment::State::recycling:
-        usage.garbage_bytes += segment_room() - segment->live_bytes;
+        usage.garbage_bytes += context_.segment_room() - segment->live_bytes;
         break;
       case Segment::State::damaged:
-        usage.lost_bytes += segment_room() - segment->live_bytes;
+        usage.lost_bytes += context_.segment_room() - segment->live_bytes;
         break;
     }
   }
@@ -129,60 +129,60 @@ BlobUsage Shard::usage() const {
 
 // Keeps one free segment beyond the reserve, and refuses what waits for space that cannot be had.
 Task<void> Shard::run_preparer(Shard& self) {
-  while (!self.stopping_) {
+  while (!self.context_.stopping()) {
     if (self.used_ && self.free_.size() <= kReservedSegments && self.may_create()) {
       const Result<void> created = co_await self.create_segment();
       self.creation_error_ = created ? std::nullopt : std::optional(created.error());
       if (!created) {
-        self.creation_retry_ = self.env().now() + kCreationRetry;
-        self.log(fmt::format("no new segment: {}", created.error().to_string()));
-        self.compact_.notify_all();
+        self.creation_retry_ = self.context_.env().now() + kCreationRetry;
+        self.context_.log(fmt::format("no new segment: {}", created.error().to_string()));
+        self.signals_.compact.notify_all();
       }
-      self.work_.notify_all();
+      self.signals_.work.notify_all();
       continue;
     }
     if (self.blocked_ && self.space_is_short()) {
-      if (!self.moves_.empty() && !self.has_place(*self.moves_.front())) {
+      if (!self.queues_.moves.empty() && !self.has_place(*self.queues_.moves.front())) {
         self.refuse_blocked_moves();
       } else if (self.compaction_may_help()) {
-        self.compact_.notify_all();
+        self.signals_.compact.notify_all();
       } else if (self.adopt_moves_segment()) {
-        self.work_.notify_all();
+        self.signals_.work.notify_all();
       } else if (self.in_flight_.empty()) {
         self.refuse_blocked();
       }
     }
-    co_await self.prepare_.wait();
+    co_await self.signals_.prepare.wait();
   }
 }
 
 // A segment is made whole under another name, so that one with its own name always has a valid header.
 Task<Result<void>> Shard::create_segment() {
   const auto number = static_cast<uint32_t>(segments_.size());
-  const std::string name = path(fmt::format("segment-{:08}", number));
+  const std::string name = context_.path(fmt::format("segment-{:08}", number));
   const std::string new_name = name + ".new";
-  FB_CO_TRY(File file, co_await open_claimed(env(), new_name,
+  FB_CO_TRY(File file, co_await open_claimed(context_.env(), new_name,
                                              {.write = true,
                                               .create = true,
                                               .truncate = true,
                                               .direct = true,
                                               .role = FileRole::data,
-                                              .durability = context_.options.durability}));
+                                              .durability = context_.options().durability}));
   auto segment = std::make_unique<Segment>();
   segment->number = number;
   segment->generation = next_generation_++;
-  env().random_bytes(std::as_writable_bytes(std::span(&segment->nonce, 1)));
-  segment->fresh = true;
-  const Buffer header = co_await context_.pool.allocate(kSegmentDataOffset);
-  encode_segment_header(header_of(*segment), header.span(0, kSegmentDataOffset));
-  Result<void> made = co_await file.allocate(0, segment_bytes());
+  context_.env().random_bytes(std::as_writable_bytes(std::span(&segment->nonce, 1)));
+  segment->zeros.fresh = true;
+  const Buffer header = co_await context_.pool().allocate(kSegmentDataOffset);
+  encode_segment_header(context_.header_of(*segment), header.span(0, kSegmentDataOffset));
+  Result<void> made = co_await file.allocate(0, context_.segment_bytes());
   if (made) made = co_await file.write_all_durable(header.span(0, kSegmentDataOffset), 0);
   if (made) made = co_await file.sync();
-  if (made) made = co_await rename_file(env(), new_name, name);
-  if (made) made = co_await sync_directory(env(), path(""));
+  if (made) made = co_await rename_file(context_.env(), new_name, name);
+  if (made) made = co_await sync_directory(context_.env(), context_.path(""));
   if (!made) {
     FB_CO_CHECK(co_await file.close());
-    (void)co_await remove_file(env(), new_name);
+    (void)co_await remove_file(context_.env(), new_name);
     co_return made.error();
   }
   segment->file = std::move(file);
@@ -201,66 +201,66 @@ Task<Result<void>> Shard::create_segment() {
 Segment* Shard::segment_to_zero() {
   Segment* current = active(Stream::puts);
   if (current == nullptr || large_bytes_lately_ > small_bytes_lately_) return nullptr;
-  const uint64_t ahead = current->zeroed_to - std::min(current->zeroed_to, current->end);
-  if (current->fresh && current->zeroed_to < segment_bytes()) {
+  const uint64_t ahead = current->zeros.zeroed_to - std::min(current->zeros.zeroed_to, current->end);
+  if (current->zeros.fresh && current->zeros.zeroed_to < context_.segment_bytes()) {
     zeroing_run_ = ahead < kZeroAheadBytesMin || (zeroing_run_ && ahead < kZeroAheadBytesMax);
     if (zeroing_run_) return current;
   }
   if (free_.empty()) return nullptr;
   Segment* next = *next_free(Stream::puts);
-  const uint64_t wanted = std::min(current->end + current->end / 2, segment_bytes());
-  return next->fresh && next->zeroed_to < wanted ? next : nullptr;
+  const uint64_t wanted = std::min(current->end + current->end / 2, context_.segment_bytes());
+  return next->zeros.fresh && next->zeros.zeroed_to < wanted ? next : nullptr;
 }
 
 // Whether the zeros written so far are to be synced, for batches to need no flush there (Durability::plp).
 bool Shard::wants_settling(const Segment& segment) const {
-  const bool last = segment.zeroed_to == segment_bytes();
+  const bool last = segment.zeros.zeroed_to == context_.segment_bytes();
   if (last && &segment != active(Stream::puts)) return true;  // in either mode: then no batch waits for it
   if (!segment.file.keeps_overwrites()) return false;
-  const uint64_t settled = segment.settled_to - std::min(segment.settled_to, segment.end);
+  const uint64_t settled = segment.zeros.settled_to - std::min(segment.zeros.settled_to, segment.end);
   return last || (&segment == active(Stream::puts) && settled < kZeroAheadBytesMin) ||
-         segment.zeroed_to - segment.settled_to >= kSettleBytes;
+         segment.zeros.zeroed_to - segment.zeros.settled_to >= kSettleBytes;
 }
 
 // Durable writes into merely allocated extents cost far more than over written ones. Only speed depends on
 // this.
 Task<void> Shard::run_zeroer(Shard& self) {
-  const uint64_t chunk =
-      std::clamp(align_down(self.segment_bytes() / 8, kBlockBytes), uint64_t{kBlockBytes}, kZeroChunkBytes);
-  while (!self.stopping_) {
+  const uint64_t chunk = std::clamp(align_down(self.context_.segment_bytes() / 8, kBlockBytes),
+                                    uint64_t{kBlockBytes}, kZeroChunkBytes);
+  while (!self.context_.stopping()) {
     Segment* segment = self.segment_to_zero();
     if (segment == nullptr) {
-      co_await self.zero_.wait();
+      co_await self.signals_.zero.wait();
       continue;
     }
-    const Buffer zeros = co_await self.context_.pool.allocate(chunk);
+    const Buffer zeros = co_await self.context_.pool().allocate(chunk);
     std::memset(zeros.data(), 0, chunk);
-    if (segment != self.segment_to_zero() || self.stopping_) continue;
+    if (segment != self.segment_to_zero() || self.context_.stopping()) continue;
     // Writes have overtaken: leave them a little room to go on meanwhile.
-    const bool overtaken = segment == self.active(Stream::puts) && segment->zeroed_to <= segment->end;
+    const bool overtaken = segment == self.active(Stream::puts) && segment->zeros.zeroed_to <= segment->end;
     if (overtaken) {
-      segment->zeroed_to = std::min(segment->end + chunk, self.segment_bytes());
-      segment->settled_from = segment->settled_to = segment->zeroed_to;
-      segment->has_gaps = true;
+      segment->zeros.zeroed_to = std::min(segment->end + chunk, self.context_.segment_bytes());
+      segment->zeros.settled_from = segment->zeros.settled_to = segment->zeros.zeroed_to;
+      segment->zeros.has_gaps = true;
     }
-    const uint64_t length = std::min(chunk, self.segment_bytes() - segment->zeroed_to);
+    const uint64_t length = std::min(chunk, self.context_.segment_bytes() - segment->zeros.zeroed_to);
     if (length == 0) continue;
     self.zeroing_ = segment;
-    self.zeroing_from_ = segment->zeroed_to;
+    self.zeroing_from_ = segment->zeros.zeroed_to;
     ++segment->writers;
     Result<void> written = co_await segment->file.write_all(zeros.span(0, length), self.zeroing_from_);
     self.zeroing_ = nullptr;
-    segment->zeroed_to = self.zeroing_from_ + length;
-    self.work_.notify_all();
+    segment->zeros.zeroed_to = self.zeroing_from_ + length;
+    self.signals_.work.notify_all();
     if (written && self.wants_settling(*segment)) {
       written = co_await segment->file.sync();
-      if (written) segment->settled_to = segment->zeroed_to;
+      if (written) segment->zeros.settled_to = segment->zeros.zeroed_to;
     }
     --segment->writers;
-    if (!written) segment->fresh = false;
-    const bool to_the_end = segment->settled_to == self.segment_bytes();
-    segment->wholly_settled = written && to_the_end && !segment->has_gaps;
-    self.work_.notify_all();
+    if (!written) segment->zeros.fresh = false;
+    const bool to_the_end = segment->zeros.settled_to == self.context_.segment_bytes();
+    segment->zeros.wholly_settled = written && to_the_end && !segment->zeros.has_gaps;
+    self.signals_.work.notify_all();
   }
 }
 
@@ -287,24 +287,24 @@ bool Shard::droppable(const DescriptorEntry& tombstone, const Segment& holder) c
 Segment* Shard::pick_victim() const {
   Segment* best = nullptr;
   double best_benefit = 0;
-  unsigned percent = 100 - context_.options.compaction_live_percent;
+  unsigned percent = 100 - context_.options().compaction_live_percent;
   if (space_is_getting_short()) percent = kUrgentGainPercent;
-  if (blocked_ && space_is_short()) percent = erases_.empty() ? kLastGainPercent : 0;
+  if (blocked_ && space_is_short()) percent = queues_.erases.empty() ? kLastGainPercent : 0;
   for (const auto& segment : segments_) {
     if (segment->state != Segment::State::sealed || segment->writers != 0 || segment->pinned) continue;
-    const uint64_t tail = segment_bytes() - segment->end;
+    const uint64_t tail = context_.segment_bytes() - segment->end;
     const bool tail_counts =
-        segment->cut_short || tail > std::min<uint64_t>(kBatchBytesMax, segment_room() / 2);
+        segment->cut_short || tail > std::min<uint64_t>(kBatchBytesMax, context_.segment_room() / 2);
     const uint64_t spread = segment->end - kSegmentDataOffset + (tail_counts ? tail : 0);
     const uint64_t dense = dense_bytes(*segment);
     const bool empty = segment->empty();
-    const uint64_t gain = empty ? segment_room() : spread > dense ? spread - dense : 0;
-    if (gain < kBlockBytes || gain * 100 < segment_room() * percent) continue;
+    const uint64_t gain = empty ? context_.segment_room() : spread > dense ? spread - dense : 0;
+    if (gain < kBlockBytes || gain * 100 < context_.segment_room() * percent) continue;
     if (empty) return segment.get();
     if (dense > room_for_moves()) continue;
     const auto age = static_cast<double>(clock_bytes_ - segment->written_at + kBatchBytesMax);
     const double benefit =
-        static_cast<double>(gain) * age / static_cast<double>(segment_room() + segment->live_bytes);
+        static_cast<double>(gain) * age / static_cast<double>(context_.segment_room() + segment->live_bytes);
     if (benefit <= best_benefit) continue;
     best = segment.get();
     best_benefit = benefit;
@@ -313,24 +313,24 @@ Segment* Shard::pick_victim() const {
 }
 
 Task<void> Shard::run_compactor(Shard& self) {
-  while (!self.stopping_) {
+  while (!self.context_.stopping()) {
     Segment* victim = self.pick_victim();
     if (victim == nullptr) {
-      self.prepare_.notify_all();
-      co_await self.compact_.wait();
+      self.signals_.prepare.notify_all();
+      co_await self.signals_.compact.wait();
       continue;
     }
     self.compacting_ = true;
     const bool freed = co_await self.compact(*victim);
     self.compacting_ = false;
-    self.context_.stats.compacted_segments += freed;
+    self.context_.stats().compacted_segments += freed;
     // What cannot be read is not tried again; that is no reason to despair of the others.
     self.compaction_failures_ = freed || victim->pinned ? 0 : self.compaction_failures_ + 1;
-    self.prepare_.notify_all();
-    self.work_.notify_all();
+    self.signals_.prepare.notify_all();
+    self.signals_.work.notify_all();
     // An erase is under way there, or a read or write failed.
-    if (!freed && !self.stopping_) {
-      (void)co_await sleep_for(self.env(), kCompactionRetry, &self.stop_sleeping_);
+    if (!freed && !self.context_.stopping()) {
+      (void)co_await self.context_.sleep(kCompactionRetry);
     }
   }
 }
@@ -340,8 +340,8 @@ Task<void> Shard::run_compactor(Shard& self) {
 Task<Result<uint64_t>> Shard::scan_step(Segment& victim, uint64_t from, std::vector<ScannedBatch>& out) {
   const bool hurried = space_is_getting_short();
   Semaphore::Units turn;
-  if (!hurried) turn = co_await context_.compaction_turn.acquire(kStep.turns);
-  const Instant begun = env().now();
+  if (!hurried) turn = co_await context_.core().compaction_turn.acquire(kStep.turns);
+  const Instant begun = context_.env().now();
   const uint64_t end = std::min(from + step_of(hurried).scan_bytes, victim.end);
   FB_CO_CHECK(co_await scan_to(victim, from, end, true, out));
   turn.reset();
@@ -359,7 +359,7 @@ Task<bool> Shard::compact(Segment& victim) {
   for (uint64_t at = kSegmentDataOffset; at < victim.end && !victim.empty();) {
     batches.clear();
     const Result<uint64_t> next = co_await scan_step(victim, at, batches);
-    if (!next || stopping_) co_return false;
+    if (!next || context_.stopping()) co_return false;
     at = *next;
     for (const ScannedBatch& batch : batches) {
       for (const DescriptorEntry& entry : batch.entries) {
@@ -382,7 +382,7 @@ Task<bool> Shard::compact(Segment& victim) {
   // looked.
   const uint64_t epoch = index_.epochs().end_epoch();
   while (victim.writers != 0 || !index_.epochs().passed(epoch) || is_read(victim)) {
-    if (!co_await sleep_for(env(), kRecyclePoll, &stop_sleeping_)) co_return false;
+    if (!co_await context_.sleep(kRecyclePoll)) co_return false;
   }
   co_return (co_await recycle(victim)).has_value();
 }
@@ -448,7 +448,7 @@ Task<Result<void>> Shard::read_moves(Segment& victim, std::span<WriteOp> moves, 
 Task<Buffer> Shard::finish_moves(std::span<WriteOp> moves) {
   const auto count = static_cast<size_t>(std::ranges::count_if(moves, &WriteOp::has_own_table));
   Buffer tables;
-  if (count != 0) tables = co_await context_.pool.allocate(count * kBlockBytes);
+  if (count != 0) tables = co_await context_.pool().allocate(count * kBlockBytes);
   size_t used = 0;
   for (WriteOp& op : moves) {
     if (op.kind != EntryKind::copy) continue;
@@ -463,12 +463,12 @@ Task<Buffer> Shard::finish_moves(std::span<WriteOp> moves) {
 }
 
 Task<bool> Shard::move_entries(Segment& victim, std::vector<WriteOp>& moves, uint64_t bytes) {
-  if (stopping_) co_return false;
+  if (context_.stopping()) co_return false;
   const CompactionStep& step = step_of(space_is_getting_short());
-  Semaphore::Units turn = co_await context_.compaction_turn.acquire(step.turns);
-  const Instant begun = env().now();
+  Semaphore::Units turn = co_await context_.core().compaction_turn.acquire(step.turns);
+  const Instant begun = context_.env().now();
   const uint64_t read_bytes = std::max(bytes, step.read_bytes);
-  const Buffer payloads = co_await context_.pool.allocate(read_bytes);
+  const Buffer payloads = co_await context_.pool().allocate(read_bytes);
   ++victim.readers;
   Result<void> read = co_await read_moves(victim, moves, payloads, read_bytes - bytes);
   if (!read) read = co_await read_moves(victim, moves, payloads, 0);  // what lies between may be the reason
@@ -478,30 +478,30 @@ Task<bool> Shard::move_entries(Segment& victim, std::vector<WriteOp>& moves, uin
         return op.kind != EntryKind::copy || blob_checksum({op.data, op.length}) == op.checksum;
       });
   if (!intact) {
-    ++context_.stats.damaged;
+    ++context_.stats().damaged;
     victim.pinned = true;
-    log(fmt::format("segment {} holds what cannot be read: it is kept as it is", victim.number));
+    context_.log(fmt::format("segment {} holds what cannot be read: it is kept as it is", victim.number));
     co_return false;
   }
-  if (stopping_) co_return false;  // while it read, the writers may have ended: nobody would answer
+  if (context_.stopping()) co_return false;  // while it read, the writers may have ended: nobody would answer
   const Buffer tables = co_await finish_moves(moves);
-  if (stopping_) co_return false;
+  if (context_.stopping()) co_return false;
   WriteGroup group{.remaining = moves.size(), .waiter = {}};
   for (WriteOp& op : moves) op.group = &group;
   for (WriteOp& op : moves) submit(op);
   co_await group;
   turn.reset();
-  context_.stats.compacted_bytes += bytes;
+  context_.stats().compacted_bytes += bytes;
   co_await pause_compaction(begun);
   co_return std::ranges::none_of(moves, [](const WriteOp& op) { return op.error.has_value(); });
 }
 
 Task<void> Shard::pause_compaction(Instant since) {
   if (space_is_short()) co_return;
-  const unsigned share = context_.options.compaction_time_percent * (space_is_getting_short() ? 2 : 1);
+  const unsigned share = context_.options().compaction_time_percent * (space_is_getting_short() ? 2 : 1);
   const int64_t percent = std::clamp(share, 1u, 100u);
-  const Duration worked = env().now() - since;
-  (void)co_await sleep_for(env(), Duration{worked.ns * (100 - percent) / percent}, &stop_sleeping_);
+  const Duration worked = context_.env().now() - since;
+  (void)co_await context_.sleep(Duration{worked.ns * (100 - percent) / percent});
 }
 
 // A new generation makes every descriptor in it invalid. Until that is durable the old one counts as
@@ -510,10 +510,10 @@ Task<Result<void>> Shard::recycle(Segment& segment) {
   FB_ASSERT(segment.live_bytes == 0 && !is_read(segment) && segment.writers == 0, segment.live_bytes,
             segment.readers, segment.writers);
   segment.state = Segment::State::recycling;
-  SegmentHeader header = header_of(segment);
+  SegmentHeader header = context_.header_of(segment);
   header.generation = next_generation_++;
-  env().random_bytes(std::as_writable_bytes(std::span(&header.nonce, 1)));
-  const Buffer block = co_await context_.pool.allocate(kSegmentDataOffset);
+  context_.env().random_bytes(std::as_writable_bytes(std::span(&header.nonce, 1)));
+  const Buffer block = co_await context_.pool().allocate(kSegmentDataOffset);
   encode_segment_header(header, block.span(0, kSegmentDataOffset));
   const Result<void> written = co_await segment.file.write_all_durable(block.span(0, kSegmentDataOffset), 0);
   if (!written) {
@@ -522,7 +522,8 @@ Task<Result<void>> Shard::recycle(Segment& segment) {
     const bool again = ++segment.recycle_failures < kRecycleAttempts;
     segment.state = again ? Segment::State::sealed : Segment::State::damaged;
     segment.moved_out = true;
-    log(fmt::format("segment {} cannot be recycled: {}", segment.number, written.error().to_string()));
+    context_.log(
+        fmt::format("segment {} cannot be recycled: {}", segment.number, written.error().to_string()));
     co_return written.error();
   }
   std::erase_if(unwiped_, [&](const EndedBatch& batch) { return batch.segment == &segment; });
@@ -535,11 +536,11 @@ Task<Result<void>> Shard::recycle(Segment& segment) {
   segment.recycle_failures = 0;
   segment.cut_short = false;
   // Where no flush is to be needed, what a batch goes to must have been written once.
-  segment.fresh = segment.file.keeps_overwrites() && !segment.wholly_settled;
-  segment.zeroed_to = kSegmentDataOffset;
-  segment.settled_from = kSegmentDataOffset;
-  segment.settled_to = segment.wholly_settled ? segment_bytes() : kSegmentDataOffset;
-  segment.has_gaps = false;
+  segment.zeros.fresh = segment.file.keeps_overwrites() && !segment.zeros.wholly_settled;
+  segment.zeros.zeroed_to = kSegmentDataOffset;
+  segment.zeros.settled_from = kSegmentDataOffset;
+  segment.zeros.settled_to = segment.zeros.wholly_settled ? context_.segment_bytes() : kSegmentDataOffset;
+  segment.zeros.has_gaps = false;
   free_.push_back(&segment);
   refuses_puts_ = false;
   blocked_ = false;

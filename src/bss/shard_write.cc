@@ -7,7 +7,6 @@
 
 #include "base/assert.h"
 #include "base/safeguard.h"
-#include "bss/placement.h"
 #include "bss/shard.h"
 #include "io/error.h"
 
@@ -35,68 +34,20 @@ constexpr int kWipeAttempts = 3;  // of a failed batch's descriptor, before its 
 constexpr Duration kExpiryTick = Duration::milliseconds(100);  // by so much a deadline may be overrun
 constexpr Duration kWipeRetry = Duration::seconds(1);
 
-BlobKey key_of(const WriteOp& op, const Superblock& superblock, uint32_t shard) {
-  return {.id = {.volume = superblock.volume,
-                 .shard = named_shard_of(shard, op.block, superblock.shard_count),
-                 .incarnation = {op.incarnation},
-                 .number = op.number},
-          .block = op.block};
-}
-
 }  // namespace
 
-void WriteQueue::push(WriteOp& op) {
-  op.next = nullptr;
-  (first_ == nullptr ? first_ : last_->next) = &op;
-  last_ = &op;
-  count(op);
-}
-
-void WriteQueue::push_front(WriteOp& op) {
-  op.next = first_;
-  if (first_ == nullptr) last_ = &op;
-  first_ = &op;
-  count(op);
-}
-
-WriteOp& WriteQueue::pop() {
-  FB_ASSERT(first_ != nullptr);
-  WriteOp& op = *first_;
-  first_ = op.next;
-  FB_ASSERT(size_ > 0 && stored_ >= op.stored(), size_, stored_);
-  --size_;
-  stored_ -= op.stored();
-  return op;
-}
-
-WriteOp* WriteQueue::take_expired(Instant now) {
-  WriteQueue rest;
-  WriteOp* expired = nullptr;
-  while (!empty()) {
-    WriteOp& op = pop();
-    if (op.deadline > now) {
-      rest.push(op);
-    } else {
-      op.next = expired;
-      expired = &op;
-    }
-  }
-  *this = rest;
-  return expired;
-}
-
 uint64_t Shard::payload_bytes_max() const {
-  const uint64_t room = segment_room() - descriptor_bytes_for(1);
+  const uint64_t room = context_.segment_room() - descriptor_bytes_for(1);
   return std::min<uint64_t>(kBlobBlockSizeMax, room > kPieceBytes ? room - kBlockBytes : room);
 }
 
 void Shard::submit(WriteOp& op) {
   FB_ASSERT(op.group != nullptr);
-  if (stopping_) return finish_op(op, Error(BlobError::unavailable));
-  queue_of(op).push(op);
+  if (!context_.takes_calls()) return finish_op(context_.env(), op, Error(BlobError::unavailable));
+  queues_.of(op).push(op);
   used_ = true;
-  work_.notify_one();
-  if (blocked_ || in_flight_.size() >= context_.options.writes_in_flight) expire_.notify_one();
+  signals_.work.notify_one();
+  if (blocked_ || in_flight_.size() >= context_.options().writes_in_flight) signals_.expire.notify_one();
 }
 
 // Every batch up to it has ended, well or badly.
@@ -121,7 +72,8 @@ Shard::Share Shard::share_min() const {
 }
 
 bool Shard::only_few_erases() const {
-  return !erases_.empty() && erases_.size() < share_min().entries && puts_.empty() && moves_.empty();
+  return !queues_.erases.empty() && queues_.erases.size() < share_min().entries && queues_.puts.empty() &&
+         queues_.moves.empty();
 }
 
 // Whether a batch may go out now. One that is small waits while others are under way, for what comes until
@@ -135,16 +87,16 @@ bool Shard::may_write() const {
   if (in_flight_.size() + ended_ahead_.size() >= kAheadBatchesMax) return false;
   if (in_flight_.size() < (space_is_scarce() ? 1 : kSmallBatchesAtOnce)) return true;
   const Share least = share_min();
-  return puts_.stored() + moves_.stored() >= least.bytes ||
-         puts_.size() + moves_.size() + erases_.size() >= least.entries;
+  return queues_.puts.stored() + queues_.moves.stored() >= least.bytes ||
+         queues_.puts.size() + queues_.moves.size() + queues_.erases.size() >= least.entries;
 }
 
 // What one batch takes of the queue, where the other writers that are idle could take the rest at once: the
 // drive and this core then work on several side by side. Not less than is worth a descriptor and a write.
 Shard::Share Shard::share_of_queue() const {
-  const uint64_t idle = context_.options.writes_in_flight - in_flight_.size();
-  const uint64_t entries = puts_.size();
-  const uint64_t bytes = puts_.stored();
+  const uint64_t idle = context_.options().writes_in_flight - in_flight_.size();
+  const uint64_t entries = queues_.puts.size();
+  const uint64_t bytes = queues_.puts.stored();
   FB_ASSERT(idle > 0, in_flight_.size());
   const Share least = share_min();
   return {.entries = std::max((entries + idle - 1) / idle, least.entries),
@@ -154,30 +106,31 @@ Shard::Share Shard::share_of_queue() const {
 // Each writer has one batch in flight at a time.
 Task<void> Shard::run_writer(Shard& self) {
   Batch batch;
-  batch.descriptor = co_await self.context_.pool.allocate(kDescriptorBytesMax);
+  batch.descriptor = co_await self.context_.pool().allocate(kDescriptorBytesMax);
   batch.ops.reserve(kBatchEntriesMax);
   batch.vectors.reserve(kBatchVectorsMax);
   for (;;) {
     const Instant gathered = self.last_erases_ + (self.space_is_scarce() ? kEraseGatherScarce : kEraseGather);
-    if (self.only_few_erases() && !self.gathering_erases_ && !self.stopping_ && self.env().now() < gathered) {
+    if (self.only_few_erases() && !self.gathering_erases_ && !self.context_.stopping() &&
+        self.context_.env().now() < gathered) {
       self.gathering_erases_ = true;
-      (void)co_await sleep_until(self.env(), gathered, &self.stop_sleeping_);
+      (void)co_await self.context_.sleep_until(gathered);
       self.gathering_erases_ = false;
     }
     if (!self.may_write() || self.build(batch) == Built::nothing) {
-      if (self.stopping_ && self.in_flight_.empty() && self.zeroing_ == nullptr) {
+      if (self.context_.stopping() && self.in_flight_.empty() && self.zeroing_ == nullptr) {
         self.refuse_all();
         co_return;
       }
-      if (!self.puts_.empty()) self.expire_.notify_one();
-      co_await self.work_.wait();
+      if (!self.queues_.puts.empty()) self.signals_.expire.notify_one();
+      co_await self.signals_.work.wait();
       continue;
     }
     self.in_flight_.push_back(&batch);
-    if (!self.nothing_queued()) self.work_.notify_one();
+    if (!self.queues_.empty()) self.signals_.work.notify_one();
     ++batch.segment->writers;
     const File& file = batch.segment->file;
-    const bool settled = batch.segment->settled(batch.offset, batch.bytes);
+    const bool settled = batch.segment->zeros.settled(batch.offset, batch.bytes);
     const Result<size_t> written = settled ? co_await file.overwrite_durable(batch.vectors, batch.offset)
                                            : co_await file.write_durable(batch.vectors, batch.offset);
     if (!written || *written != batch.bytes) batch.withdrawn = co_await self.withdraw(batch, written);
@@ -223,11 +176,6 @@ Shard::Admission Shard::admit_moved_tombstone(const WriteOp& op, bool indexed) {
   return Admission::done;
 }
 
-WriteQueue& Shard::queue_of(const WriteOp& op) {
-  if (op.move) return moves_;
-  return op.kind == EntryKind::put ? puts_ : erases_;
-}
-
 // Free segments that an operation must leave to those of more urgent kinds. The last one is compaction's:
 // what it moves always has a place, and it gives a segment back.
 size_t Shard::segments_to_leave(const WriteOp& op) {
@@ -236,7 +184,8 @@ size_t Shard::segments_to_leave(const WriteOp& op) {
 }
 
 bool Shard::fits(const Segment* segment, const WriteOp& op) const {
-  return segment != nullptr && segment->end + descriptor_bytes_for(1) + op.stored() <= segment_bytes();
+  return segment != nullptr &&
+         segment->end + descriptor_bytes_for(1) + op.stored() <= context_.segment_bytes();
 }
 
 Segment* Shard::other_active(const WriteOp& op) const {
@@ -258,7 +207,7 @@ Segment* Shard::segment_for(const WriteOp& op) {
   Segment* segment = active(stream);
   if (!has_place(op)) {
     blocked_ = true;
-    prepare_.notify_all();
+    signals_.prepare.notify_all();
     return nullptr;
   }
   if (!fits(segment, op)) {
@@ -281,7 +230,7 @@ bool Shard::puts_allowed() const { return !active_from_reserve_ || free_.size() 
 bool Shard::has_room_for_puts(uint64_t bytes) const {
   if (free_.size() > kReservedSegments || may_create()) return true;
   const Segment* segment = active(Stream::puts);
-  return segment != nullptr && puts_allowed() && segment->end + bytes <= segment_bytes();
+  return segment != nullptr && puts_allowed() && segment->end + bytes <= context_.segment_bytes();
 }
 
 bool Shard::has_room_for_puts() const { return has_room_for_puts(kBatchBytesMax); }
@@ -292,8 +241,8 @@ bool Shard::will_keep_puts_waiting() const { return blocked_ || !has_room_for_pu
 // the one of which most is zeroed for puts, and the other way round for what is moved in large pieces.
 std::deque<Segment*>::const_iterator Shard::next_free(Stream stream) const {
   return std::ranges::max_element(free_, {}, [&](const Segment* segment) {
-    const auto zeroed = static_cast<int64_t>(segment->zeroed_to);
-    return std::pair(!segment->fresh, stream == Stream::puts ? zeroed : -zeroed);
+    const auto zeroed = static_cast<int64_t>(segment->zeros.zeroed_to);
+    return std::pair(!segment->zeros.fresh, stream == Stream::puts ? zeroed : -zeroed);
   });
 }
 
@@ -307,9 +256,9 @@ void Shard::activate(Stream stream) {
   FB_ASSERT(segment.end == kSegmentDataOffset && segment.live_bytes == 0, segment.end, segment.live_bytes);
   segment.state = Segment::State::active;
   active(stream) = &segment;
-  prepare_.notify_all();
-  zero_.notify_all();
-  compact_.notify_all();
+  signals_.prepare.notify_all();
+  signals_.zero.notify_all();
+  signals_.compact.notify_all();
 }
 
 void Shard::seal(Stream stream, bool cut_short) {
@@ -318,19 +267,20 @@ void Shard::seal(Stream stream, bool cut_short) {
   segment->cut_short = cut_short;
   segment = nullptr;
   if (stream == Stream::puts) ++segments_sealed_;
-  compact_.notify_all();
+  signals_.compact.notify_all();
 }
 
 // Compaction has nowhere to go on: it ends, and is begun again when there is room for it.
 void Shard::refuse_blocked_moves() {
-  while (!moves_.empty()) finish_op(moves_.pop(), Error(BlobError::full));
+  while (!queues_.moves.empty()) finish_op(context_.env(), queues_.moves.pop(), Error(BlobError::full));
 }
 
 // Before puts are refused they take what is left of the segment of moves.
 bool Shard::adopt_moves_segment() {
   Segment* other = active(Stream::moves);
-  if (puts_.empty() || other == nullptr || free_.size() < kReservedSegments) return false;
-  if (other->end + descriptor_bytes_for(1) + puts_.front()->stored() > segment_bytes()) return false;
+  if (queues_.puts.empty() || other == nullptr || free_.size() < kReservedSegments) return false;
+  if (other->end + descriptor_bytes_for(1) + queues_.puts.front()->stored() > context_.segment_bytes())
+    return false;
   if (active(Stream::puts) != nullptr) seal(Stream::puts, true);
   active(Stream::puts) = other;
   active(Stream::moves) = nullptr;
@@ -343,10 +293,11 @@ Shard::Built Shard::build(Batch& batch) {
   batch.ops.clear();
   batch.segment = nullptr;
   uint64_t payload_bytes = 0;
-  collect(batch, {&moves_}, {.entries = kBatchEntriesMax, .bytes = kBatchPayloadBytesMax}, payload_bytes);
+  collect(batch, {&queues_.moves}, {.entries = kBatchEntriesMax, .bytes = kBatchPayloadBytesMax},
+          payload_bytes);
   if (batch.ops.empty()) {
     batch.segment = nullptr;
-    collect(batch, {&erases_, &puts_}, share_of_queue(), payload_bytes);
+    collect(batch, {&queues_.erases, &queues_.puts}, share_of_queue(), payload_bytes);
   }
   if (batch.ops.empty()) return Built::nothing;
   batch.bytes = descriptor_bytes_for(batch.ops.size()) + payload_bytes;
@@ -361,7 +312,7 @@ void Shard::collect(Batch& batch, std::initializer_list<WriteQueue*> queues, Sha
   WriteOp* deferred = nullptr;
   bool full = false;
   for (WriteQueue* queue : queues) {
-    if (queue == &puts_ && batch.segment != nullptr && !puts_allowed()) break;
+    if (queue == &queues_.puts && batch.segment != nullptr && !puts_allowed()) break;
     while (!full && !queue->empty() && batch.ops.size() < kBatchEntriesMax) {
       WriteOp& op = *queue->front();
       const Admission admission = admit(op);
@@ -369,20 +320,20 @@ void Shard::collect(Batch& batch, std::initializer_list<WriteQueue*> queues, Sha
         if (batch.segment == nullptr) {
           batch.segment = segment_for(op);
           if (batch.segment == nullptr) break;  // puts may lack the space that erases have
-          const uint64_t limit = zeroing_ == batch.segment ? zeroing_from_ : segment_bytes();
-          room = std::min(segment_bytes(), limit) - batch.segment->end;
+          const uint64_t limit = zeroing_ == batch.segment ? zeroing_from_ : context_.segment_bytes();
+          room = std::min(context_.segment_bytes(), limit) - batch.segment->end;
         }
         full = !add_to_batch(batch, op, room, payload_bytes);
         if (full) break;
         queue->pop();
         // Erases take no space but in the descriptor, of which there is a block in any case.
-        puts += queue != &erases_;
+        puts += queue != &queues_.erases;
         full = puts >= share.entries || payload_bytes >= share.bytes;
         continue;
       }
       queue->pop();
       if (admission == Admission::done) {
-        finish_op(op, op.error);
+        finish_op(context_.env(), op, op.error);
       } else {
         op.next = deferred;
         deferred = &op;
@@ -392,7 +343,7 @@ void Shard::collect(Batch& batch, std::initializer_list<WriteQueue*> queues, Sha
   while (deferred != nullptr) {
     WriteOp& op = *deferred;
     deferred = op.next;
-    queue_of(op).push_front(op);
+    queues_.of(op).push_front(op);
   }
 }
 
@@ -413,7 +364,7 @@ bool Shard::add_to_batch(Batch& batch, WriteOp& op, uint64_t room, uint64_t& pay
   } else if (op.kind == EntryKind::tombstone) {
     if (BlobIndex::Found entry = index_.find(op.number, op.incarnation, op.block))
       index_.set_place(entry, entry.place | IndexEntry::kErasing);
-    note_erase(key_of(op, context_.superblock, number_));
+    note_erase(context_.key_of(op.number, op.incarnation, op.block));
   } else {
     BlobIndex::Found entry = index_.find(op.number, op.incarnation, op.block);
     index_.set_place(entry, entry.place | IndexEntry::kMoving);
@@ -450,21 +401,17 @@ void Shard::finish_batch_layout(Batch& batch) {
     at += op.stored();
   }
   FB_ASSERT(at == batch.bytes, at, batch.bytes);
-  const DescriptorPlace place{.shard = number_,
-                              .generation = segment.generation,
-                              .nonce = segment.nonce,
-                              .offset = batch.offset,
-                              .segment_bytes = segment_bytes()};
-  finish_descriptor(place, batch.sequence, durable, batch.ops.size(), batch.bytes, descriptor);
+  finish_descriptor(context_.place_of(segment, batch.offset), batch.sequence, durable, batch.ops.size(),
+                    batch.bytes, descriptor);
   segment.end += batch.bytes;
   segment.written_at = clock_bytes_;
   note_payloads(batch);
-  if (batch.vectors.size() == 1 && !batch.ops.front()->move) last_erases_ = env().now();
+  if (batch.vectors.size() == 1 && !batch.ops.front()->move) last_erases_ = context_.env().now();
   for (const Stream stream : {Stream::puts, Stream::moves}) {
     // Full up: compaction may have it.
-    if (active(stream) == &segment && segment.end + kBlockBytes > segment_bytes()) seal(stream);
+    if (active(stream) == &segment && segment.end + kBlockBytes > context_.segment_bytes()) seal(stream);
   }
-  zero_.notify_all();
+  signals_.zero.notify_all();
 }
 
 void Shard::note_payloads(const Batch& batch) {
@@ -485,19 +432,19 @@ void Shard::note_payloads(const Batch& batch) {
 // at the payloads and drops the batch. Nothing more goes into the segment. False if it could not be wiped.
 Task<bool> Shard::withdraw(Batch& batch, const Result<size_t>& written) {
   Segment& segment = *batch.segment;
-  log(fmt::format("write of a batch failed: {}", written ? "short" : written.error().to_string()));
-  ++context_.stats.write_errors;
+  context_.log(fmt::format("write of a batch failed: {}", written ? "short" : written.error().to_string()));
+  ++context_.stats().write_errors;
   for (const Stream stream : {Stream::puts, Stream::moves}) {
     if (active(stream) == &segment) seal(stream, true);
   }
   if (!FB_SAFEGUARD(withdraw_failed_batch)) co_return true;
   if (co_await wipe_descriptor(segment, batch.offset, kWipeAttempts)) co_return true;
-  log(fmt::format("segment {}: the descriptor at {} of a batch that failed cannot be wiped yet",
-                  segment.number, batch.offset));
+  context_.log(fmt::format("segment {}: the descriptor at {} of a batch that failed cannot be wiped yet",
+                           segment.number, batch.offset));
   if (!FB_SAFEGUARD(doubt_unwiped_batch)) co_return true;
   unwiped_.push_back(
       {.segment = &segment, .sequence = batch.sequence, .offset = batch.offset, .bytes = batch.bytes});
-  wipe_.notify_all();
+  signals_.wipe.notify_all();
   co_return false;
 }
 
@@ -507,7 +454,7 @@ Task<bool> Shard::wipe_descriptor(Segment& segment, uint64_t offset, int attempt
   if (segment.state == Segment::State::recycling) co_return false;
   const uint64_t generation = segment.generation;
   ++segment.writers;
-  const Buffer zeros = co_await context_.pool.allocate(kBlockBytes);
+  const Buffer zeros = co_await context_.pool().allocate(kBlockBytes);
   std::memset(zeros.data(), 0, kBlockBytes);
   FB_ASSERT(segment.generation == generation && segment.state != Segment::State::recycling, generation,
             segment.generation, segment.state);
@@ -529,12 +476,12 @@ Task<void> Shard::wipe_again(int attempts) {
 
 // While one is left, a start after a crash has more payloads to look at; nothing else depends on it.
 Task<void> Shard::run_wiper(Shard& self) {
-  while (!self.stopping_) {
+  while (!self.context_.stopping()) {
     if (self.unwiped_.empty()) {
-      co_await self.wipe_.wait();
+      co_await self.signals_.wipe.wait();
       continue;
     }
-    (void)co_await sleep_for(self.env(), kWipeRetry, &self.stop_sleeping_);
+    (void)co_await self.context_.sleep(kWipeRetry);
     co_await self.wipe_again(1);
   }
 }
@@ -553,16 +500,16 @@ void Shard::complete(Batch& batch, const Result<size_t>& written) {
   } else {
     fail_ops(batch, written);
   }
-  work_.notify_all();
-  if (blocked_) prepare_.notify_all();  // it may be a victim now
+  signals_.work.notify_all();
+  if (blocked_) signals_.prepare.notify_all();  // it may be a victim now
   const uint64_t interval =
-      std::max(context_.options.checkpoint_interval_bytes, kCheckpointShare * checkpoint_bytes_);
-  if (written_since_checkpoint_ >= interval) checkpoint_wanted_.notify_all();
+      std::max(context_.options().checkpoint_interval_bytes, kCheckpointShare * checkpoint_bytes_);
+  if (written_since_checkpoint_ >= interval) signals_.checkpoint.notify_all();
 }
 
 void Shard::complete_ops(const Batch& batch) {
-  ++context_.stats.batches;
-  context_.stats.batch_bytes += batch.bytes;
+  ++context_.stats().batches;
+  context_.stats().batch_bytes += batch.bytes;
   for (WriteOp* op : batch.ops) {
     switch (op->kind) {
       case EntryKind::put:
@@ -575,7 +522,7 @@ void Shard::complete_ops(const Batch& batch) {
         complete_tombstone(batch, *op);
         break;
     }
-    finish_op(*op, std::nullopt);
+    finish_op(context_.env(), *op, std::nullopt);
   }
 }
 
@@ -591,7 +538,7 @@ void Shard::fail_ops(const Batch& batch, const Result<size_t>& written) {
   batch.segment->moved_out = true;
   for (WriteOp* op : batch.ops) {
     fail_op(*op);
-    finish_op(*op, error);
+    finish_op(context_.env(), *op, error);
   }
 }
 
@@ -620,7 +567,7 @@ void Shard::complete_tombstone(const Batch& batch, WriteOp& op) {
   drop_live(entry.place);
   index_.erase(entry);
   compaction_failures_ = 0;
-  compact_.notify_all();
+  signals_.compact.notify_all();
 }
 
 void Shard::fail_op(const WriteOp& op) {
@@ -635,32 +582,23 @@ void Shard::fail_op(const WriteOp& op) {
   }
 }
 
-void Shard::finish_op(WriteOp& op, std::optional<Error> error) {
-  op.error = error;
-  WriteGroup& group = *op.group;
-  FB_ASSERT(group.remaining > 0);
-  if (--group.remaining == 0 && group.waiter) env().schedule(group.waiter);
-}
-
-bool Shard::nothing_queued() const { return puts_.empty() && erases_.empty() && moves_.empty(); }
-
 void Shard::refuse_all() {
-  for (WriteQueue* queue : {&puts_, &erases_, &moves_}) {
-    while (!queue->empty()) finish_op(queue->pop(), Error(BlobError::unavailable));
+  for (WriteQueue* queue : {&queues_.puts, &queues_.erases, &queues_.moves}) {
+    while (!queue->empty()) finish_op(context_.env(), queue->pop(), Error(BlobError::unavailable));
   }
 }
 
 // A put that no batch has taken by its deadline, because the disk stands still or there is no space, is given
 // up: it is surely not done. One in a batch is waited for, since the kernel has its memory.
 Task<void> Shard::run_expirer(Shard& self) {
-  while (!self.stopping_) {
-    if (self.puts_.empty()) co_await self.expire_.wait();
-    (void)co_await sleep_for(self.env(), kExpiryTick, &self.stop_sleeping_);
-    WriteOp* op = self.puts_.take_expired(self.env().now());
+  while (!self.context_.stopping()) {
+    if (self.queues_.puts.empty()) co_await self.signals_.expire.wait();
+    (void)co_await self.context_.sleep(kExpiryTick);
+    WriteOp* op = self.queues_.puts.take_expired(self.context_.env().now());
     while (op != nullptr) {
       WriteOp& expired = *op;
       op = expired.next;
-      self.finish_op(expired, Error(BlobError::timed_out));
+      finish_op(self.context_.env(), expired, Error(BlobError::timed_out));
     }
   }
 }
@@ -670,19 +608,20 @@ Task<void> Shard::run_expirer(Shard& self) {
 void Shard::refuse_blocked() {
   blocked_ = false;
   const bool full = !creation_error_ || creation_error_->is(IoError::no_space);
-  if (!erases_.empty() && !has_place(*erases_.front()))
-    log(fmt::format("erases are refused: {} segments, {} of them free, {} bytes live, {} failures to compact",
+  if (!queues_.erases.empty() && !has_place(*queues_.erases.front()))
+    context_.log(
+        fmt::format("erases are refused: {} segments, {} of them free, {} bytes live, {} failures to compact",
                     segments_.size(), free_.size(), live_bytes_, compaction_failures_));
-  for (WriteQueue* queue : {&puts_, &erases_}) {
+  for (WriteQueue* queue : {&queues_.puts, &queues_.erases}) {
     while (!queue->empty() && !has_place(*queue->front())) {
-      if (queue == &puts_) {
-        context_.stats.puts_refused_full += full;
+      if (queue == &queues_.puts) {
+        context_.stats().puts_refused_full += full;
         refuses_puts_ = true;
       }
-      finish_op(queue->pop(), Error(full ? BlobError::full : BlobError::unavailable));
+      finish_op(context_.env(), queue->pop(), Error(full ? BlobError::full : BlobError::unavailable));
     }
   }
-  work_.notify_all();  // what may go after all: erases, where nothing else is left to do
+  signals_.work.notify_all();  // what may go after all: erases, where nothing else is left to do
 }
 
 void Shard::drop_live(uint64_t place) {
