@@ -69,28 +69,6 @@ Task<void> Shard::end_sharing() {
   while (read()) (void)co_await sleep_for(context_.env(), kReadersPoll);
 }
 
-Task<Shard::Verdict> Shard::check_payload(Segment& segment, uint64_t offset, uint32_t length,
-                                          uint64_t checksum) {
-  const Buffer buffer = co_await context_.pool().allocate(payload_bytes(length));
-  const auto bytes = buffer.span(0, payload_bytes(length));
-  if (!co_await segment.file.read_exactly(bytes, offset)) co_return Verdict::unreadable;
-  const auto payload = bytes.first(length);
-  PieceSums sums;
-  const auto expected = piece_checksums(payload, sums);
-  if (expected.empty()) co_return xxh3(payload) == checksum ? Verdict::intact : Verdict::damaged;
-  if (checksum_of_pieces(expected, length) != checksum) co_return Verdict::damaged;
-  Buffer own;
-  const std::byte* table = bytes.data() + piece_table_offset(length);
-  if (!piece_table_fits_behind(length)) {
-    own = co_await context_.pool().allocate(kBlockBytes);
-    if (!co_await segment.file.read_exactly(own.span(0, kBlockBytes), offset + payload_bytes(length)))
-      co_return Verdict::unreadable;
-    table = own.data();
-  }
-  const bool same = std::memcmp(table, expected.data(), expected.size_bytes()) == 0;
-  co_return same ? Verdict::intact : Verdict::table_damaged;
-}
-
 BlobPage Shard::enumerate(uint64_t cursor) {
   BlobPage page;
   std::vector<IndexEntry> entries;

@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "bss/aligned_bytes.h"
+#include "bss/blob/batch_scan.h"
+#include "bss/blob/payload_check.h"
 #include "bss/blob/shard_context.h"
 #include "bss/blob/shard_signals.h"
 #include "bss/blob/write_queue.h"
@@ -75,7 +77,6 @@ class Shard {
   bool verify();
 
  private:
-  friend class SegmentScanner;
   struct Batch {
     Segment* segment = nullptr;
     uint64_t sequence = 0;
@@ -85,14 +86,6 @@ class Shard {
     std::vector<iovec> vectors;
     Buffer descriptor;
     bool withdrawn = false;  // if its write failed: nothing of it is on the medium
-  };
-  struct ScannedBatch {
-    Segment* segment = nullptr;
-    uint64_t sequence = 0;
-    uint64_t durable_sequence = 0;
-    uint64_t offset = 0;
-    uint64_t bytes = 0;
-    std::vector<DescriptorEntry> entries;
   };
   struct EndedBatch {
     Segment* segment;
@@ -110,19 +103,6 @@ class Shard {
     uint64_t end = kSegmentDataOffset;
     uint64_t tombstones = 0;
   };
-
-  // Bytes of a payload that are read and verified together.
-  struct Extent {
-    uint32_t begin = 0;
-    uint32_t end = 0;
-    uint64_t blocks_bytes() const { return align_up(end - begin, kBlockBytes); }
-  };
-  static Extent pieces_of(uint32_t payload, uint32_t offset, uint32_t length);
-  enum class Verdict : uint8_t { intact, damaged, table_damaged, unreadable, timed_out };
-  static Task<Verdict> read_extent(CoreContext& core, const CallContext& context, Segment& segment,
-                                   const IndexEntry& entry, Extent extent, Buffer& buffer);
-  // A payload as it stands in a batch, with the checksums of its pieces.
-  Task<Verdict> check_payload(Segment& segment, uint64_t offset, uint32_t length, uint64_t checksum);
 
   // shard_read.cc
   class Hold;
@@ -222,15 +202,12 @@ class Shard {
   Task<Result<std::optional<Checkpoint>>> load_checkpoint();
   Task<bool> load_checkpoint_body(File& file, Checkpoint& checkpoint);
   void adopt_checkpoint(const Checkpoint& checkpoint, std::vector<Inherited>& inherited);
-  Task<Result<void>> scan_to(Segment& segment, uint64_t from, uint64_t end, bool whole,
-                             std::vector<ScannedBatch>& out);
   static Task<void> scan_into(Shard& self, Segment* segment, uint64_t from, bool whole,
                               std::vector<ScannedBatch>* out, std::optional<Error>* error);
   Task<Result<void>> rewrite_header(Segment& segment);
   Task<Result<void>> make_durable(const std::vector<Inherited>& inherited);
   Task<void> wipe_or_doubt(const EndedBatch& batch);
   Task<void> drop_doubted_batches(std::vector<ScannedBatch>& batches);
-  static Verdict judge(std::span<std::byte> stored, const DescriptorEntry& entry);
   bool counts_unverified(const DescriptorEntry& entry, uint64_t place, Verdict verdict);
   Task<Result<bool>> prove(ScannedBatch& batch, AlignedBytes& image);
   Task<Result<void>> write_again(Segment& segment, std::span<const std::byte> bytes, uint64_t offset);

@@ -119,62 +119,6 @@ bool Shard::get_cached(CoreContext& core, const BlobKey& key, uint32_t offset, u
   return false;
 }
 
-// Those that a range touches; a payload without pieces is one.
-Shard::Extent Shard::pieces_of(uint32_t payload, uint32_t offset, uint32_t length) {
-  if (piece_count(payload) == 0) return {.begin = 0, .end = payload};
-  return {.begin = static_cast<uint32_t>(align_down(offset, kPieceBytes)),
-          .end = static_cast<uint32_t>(
-              std::min<uint64_t>(align_up(uint64_t{offset} + length, kPieceBytes), payload))};
-}
-
-// Of a segment that is held. Verified against the entry. Of a part, the pieces' checksums are read as well,
-// and believed only where they have the entry's checksum.
-Task<Shard::Verdict> Shard::read_extent(CoreContext& core, const CallContext& context, Segment& segment,
-                                        const IndexEntry& entry, Extent extent, Buffer& buffer) {
-  const IoLimits limits{.deadline = context.deadline, .cancel = context.cancel};
-  const uint32_t length = entry.length();
-  const auto bytes = buffer.span(0, extent.blocks_bytes());
-  const bool whole = extent.begin == 0 && extent.end == length;
-  const uint64_t table_block = entry.offset_bytes() + stored_bytes(length) - kBlockBytes;
-  Result<size_t> count = size_t{0};
-  Result<size_t> table_count = kBlockBytes;
-  Buffer table;
-  if (whole) {
-    count = co_await segment.file.read_on(core.env, bytes, entry.offset_bytes(), limits);
-  } else {
-    table = co_await core.pool.allocate(kBlockBytes);
-    co_await when_all(
-        [&]() -> Task<void> {
-          count = co_await segment.file.read_on(core.env, bytes, entry.offset_bytes() + extent.begin, limits);
-        },
-        [&]() -> Task<void> {
-          table_count =
-              co_await segment.file.read_on(core.env, table.span(0, kBlockBytes), table_block, limits);
-        });
-  }
-  for (const Result<size_t>* each : {&count, &table_count}) {
-    const bool ended =
-        !*each && (each->error().is(IoError::timed_out) || each->error().is(IoError::cancelled));
-    if (ended) co_return Verdict::timed_out;
-  }
-  const bool read = count && *count == bytes.size();
-  if (whole && !read) co_return Verdict::unreadable;
-  if (whole)
-    co_return blob_checksum(bytes.first(length)) == entry.checksum ? Verdict::intact : Verdict::damaged;
-  if (!table_count || *table_count != kBlockBytes) co_return Verdict::table_damaged;
-  PieceSums sums{};
-  std::memcpy(sums.data(), table.data() + piece_table_offset(length) % kBlockBytes,
-              piece_table_bytes(length));
-  const auto expected = std::span(sums).first(piece_count(length));
-  if (checksum_of_pieces(expected, length) != entry.checksum) co_return Verdict::table_damaged;
-  if (!read) co_return Verdict::unreadable;
-  for (uint32_t at = extent.begin; at < extent.end; at += kPieceBytes) {
-    const auto piece = bytes.subspan(at - extent.begin, std::min(kPieceBytes, extent.end - at));
-    if (xxh3(piece) != expected[at / kPieceBytes]) co_return Verdict::damaged;
-  }
-  co_return Verdict::intact;
-}
-
 Task<Result<BlobData>> Shard::read(CoreContext& core, const CallContext& context, const BlobKey& key,
                                    uint32_t offset, uint32_t length) {
   Buffer buffer;
@@ -199,7 +143,8 @@ Task<Result<BlobData>> Shard::read(CoreContext& core, const CallContext& context
     origin.checksum = entry.checksum;
     const uint32_t payload = entry.length();
     if (offset > payload || length > payload - offset) co_return BlobError::too_large;
-    Extent extent = whole ? Extent{.begin = 0, .end = payload} : pieces_of(payload, offset, length);
+    PayloadExtent extent =
+        whole ? PayloadExtent{.begin = 0, .end = payload} : pieces_of(payload, offset, length);
     if (!wanted) wanted = core.cache.wants(key, payload, extent.end - extent.begin);
     if (*wanted && !buffer) {
       buffer = core.cache.allocate(payload);

@@ -32,10 +32,6 @@ namespace fb::bss {
 namespace {
 
 constexpr std::string_view kSegmentPrefix = "segment-";
-constexpr uint64_t kScanWindowBytes = kAheadBytesMax;
-constexpr size_t kScanReadBytes = kMiB;
-// After a batch larger than this the descriptor of its successor is read alone, not with what follows it.
-constexpr uint64_t kScanSparseBytes = 32 * kKiB;
 constexpr size_t kCheckpointReadBytes = kMiB;
 constexpr int kWipeAttempts = 3;     // of a torn batch's descriptor
 constexpr int kRewriteAttempts = 5;  // of what a start relies on
@@ -51,41 +47,6 @@ std::optional<uint32_t> segment_number(std::string_view name) {
 }
 
 }  // namespace
-
-// Reads a segment in order, a descriptor at a time, and goes past what cannot be read.
-class SegmentScanner {
- public:
-  SegmentScanner(Shard& shard, Segment& segment, uint64_t end)
-      : shard_(shard), segment_(segment), end_(end) {}
-
-  // The bytes at `at`, as many as a descriptor may have or `reads`, if that is less and the segment has them;
-  // empty where they are unreadable. What is not there yet is read, `reads` bytes of it.
-  Task<std::span<const std::byte>> at(uint64_t at, uint64_t reads) {
-    const uint64_t wanted = std::min<uint64_t>({kDescriptorBytesMax, reads, end_ - at});
-    if (at >= begin_ && at + wanted <= begin_ + length_) co_return window(at);
-    if (!buffer_) buffer_ = co_await shard_.context_.pool().allocate(kScanReadBytes);
-    begin_ = at;
-    length_ = 0;
-    const uint64_t size = std::min(reads, end_ - at);
-    if (co_await segment_.file.read_exactly(buffer_.span(0, size), at)) {
-      length_ = size;
-    } else if (co_await segment_.file.read_exactly(buffer_.span(0, kBlockBytes), at)) {
-      length_ = kBlockBytes;
-    }
-    co_return window(at);
-  }
-
- private:
-  std::span<const std::byte> window(uint64_t at) const {
-    return buffer_.span(at - begin_, std::min<uint64_t>(kDescriptorBytesMax, begin_ + length_ - at));
-  }
-  Shard& shard_;
-  Segment& segment_;
-  uint64_t end_;
-  Buffer buffer_;
-  uint64_t begin_ = 0;
-  uint64_t length_ = 0;
-};
 
 Task<Result<void>> Shard::open_segment(uint32_t number) {
   FB_CO_TRY(File file,
@@ -253,43 +214,13 @@ void Shard::adopt_checkpoint(const Checkpoint& checkpoint, std::vector<Inherited
     index_.erase(index_.find(entry.number, entry.incarnation, entry.block));
 }
 
-Task<Result<void>> Shard::scan_to(Segment& segment, uint64_t from, uint64_t end, bool whole,
-                                  std::vector<ScannedBatch>& out) {
-  SegmentScanner scanner(*this, segment, end);
-  uint64_t found_to = from;
-  uint64_t at = from;
-  uint64_t reads = kScanReadBytes;
-  while (at + kBlockBytes <= end) {
-    if (!whole && at - found_to > kScanWindowBytes) break;
-    const auto bytes = co_await scanner.at(at, reads);
-    const auto view = parse_descriptor(bytes, context_.place_of(segment, at));
-    if (!view && reads < kScanReadBytes) {  // a longer one, or none
-      reads = reads < kDescriptorBytesMax ? kDescriptorBytesMax : kScanReadBytes;
-      continue;
-    }
-    if (!view) {
-      at += kBlockBytes;
-      continue;
-    }
-    out.push_back({.segment = &segment,
-                   .sequence = view->header.sequence,
-                   .durable_sequence = view->header.durable_sequence,
-                   .offset = at,
-                   .bytes = view->header.batch_bytes,
-                   .entries = {view->entries.begin(), view->entries.end()}});
-    at += view->header.batch_bytes;
-    found_to = at;
-    reads = view->header.batch_bytes > kScanSparseBytes ? kBlockBytes : kScanReadBytes;
-  }
-  co_return Result<void>();
-}
-
 Task<void> Shard::scan_into(Shard& self, Segment* segment, uint64_t from, bool whole,
                             std::vector<ScannedBatch>* out, std::optional<Error>* error) {
   std::vector<ScannedBatch> found;
   const bool ends_here = segment->state == Segment::State::sealed;
   const uint64_t end = ends_here ? segment->end : self.context_.segment_bytes();
-  const Result<void> scanned = co_await self.scan_to(*segment, from, end, whole, found);
+  const Result<void> scanned =
+      co_await scan_batches(self.context_, *segment, {.from = from, .end = end, .whole = whole}, found);
   if (!scanned) *error = scanned.error();
   std::ranges::move(found, std::back_inserter(*out));
 }
@@ -318,18 +249,6 @@ Task<void> Shard::drop_doubted_batches(std::vector<ScannedBatch>& batches) {
     each.segment->distrusted = true;
     co_await wipe_or_doubt(each);
   }
-}
-
-// A payload with its padding and table, as it was read. A table that is wrong alone is made anew.
-Shard::Verdict Shard::judge(std::span<std::byte> stored, const DescriptorEntry& entry) {
-  const auto payload = stored.first(entry.length);
-  PieceSums sums;
-  const auto expected = piece_checksums(payload, sums);
-  if (expected.empty()) return xxh3(payload) == entry.checksum ? Verdict::intact : Verdict::damaged;
-  if (checksum_of_pieces(expected, entry.length) != entry.checksum) return Verdict::damaged;
-  const uint64_t blocks = payload_bytes(entry.length);
-  finish_payload(stored.first(blocks), entry.length, expected, stored.subspan(blocks));
-  return Verdict::intact;
 }
 
 // Whether an entry counts although its payload is not as it should be: then reading it reports the damage.
@@ -364,7 +283,7 @@ Task<Result<bool>> Shard::prove(ScannedBatch& batch, AlignedBytes& image) {
     const auto stored = image.span().subspan(at, stored_bytes(entry.length));
     bool read = whole;
     if (!read) read = (co_await segment.file.read_exactly(stored, batch.offset + at)).has_value();
-    const Verdict verdict = read ? judge(stored, entry) : Verdict::unreadable;
+    const Verdict verdict = read ? judge_payload(stored, entry) : Verdict::unreadable;
     if (verdict == Verdict::intact) readable.emplace_back(at, stored.size());
     const uint64_t place = IndexEntry::make_place(segment.number, batch.offset + at, entry.length);
     if (verdict == Verdict::intact || counts_unverified(entry, place, verdict)) kept.push_back(entry);

@@ -116,7 +116,8 @@ Task<void> Shard::scrub_segment(Segment& segment, unsigned percent, ScrubReport&
   ++segment.readers;
   const bool headers_intact = co_await check_headers(segment);
   std::vector<ScannedBatch> batches;
-  const Result<void> scanned = co_await scan_to(segment, kSegmentDataOffset, segment.end, true, batches);
+  const Result<void> scanned = co_await scan_batches(
+      context_, segment, {.from = kSegmentDataOffset, .end = segment.end, .whole = true}, batches);
   --segment.readers;
   if (!headers_intact) {
     ++report.headers_damaged;
@@ -194,7 +195,7 @@ Task<void> Shard::scrub_payload(Segment& segment, const IndexEntry& described, S
     if (!entry) co_return;
     const uint32_t length = entry.length();
     ++segment.readers;
-    verdict = co_await check_payload(segment, entry.offset_bytes(), length, entry.checksum);
+    verdict = co_await check_payload(context_.pool(), segment, entry.offset_bytes(), length, entry.checksum);
     --segment.readers;
     report.bytes += attempt == 0 ? length : 0;
     context_.stats().scrub_bytes += length;

@@ -343,7 +343,7 @@ Task<Result<uint64_t>> Shard::scan_step(Segment& victim, uint64_t from, std::vec
   if (!hurried) turn = co_await context_.core().compaction_turn.acquire(kStep.turns);
   const Instant begun = context_.env().now();
   const uint64_t end = std::min(from + step_of(hurried).scan_bytes, victim.end);
-  FB_CO_CHECK(co_await scan_to(victim, from, end, true, out));
+  FB_CO_CHECK(co_await scan_batches(context_, victim, {.from = from, .end = end, .whole = true}, out));
   turn.reset();
   if (!hurried) co_await pause_compaction(begun);
   if (end == victim.end) co_return end;
