@@ -49,10 +49,8 @@ Task<Result<void>> Shard::finish() {
     result = co_await write_checkpoint();
   }
   co_await end_sharing();
-  for (const auto& segment : segments_) {
-    const Result<void> closed = co_await segment->file.close();
-    if (!closed) result = closed;
-  }
+  const Result<void> closed = co_await table_.close_files();
+  if (!closed) result = closed;
   context_.enter(ShardPhase::finished);
   co_return result;
 }
@@ -62,11 +60,20 @@ Task<Result<void>> Shard::finish() {
 Task<void> Shard::end_sharing() {
   shared_.store(false, std::memory_order_relaxed);
   const uint64_t epoch = index_.epochs().end_epoch();
-  const auto read = [&] {
-    return !index_.epochs().passed(epoch) ||
-           std::ranges::any_of(segments_, [&](const auto& segment) { return is_read(*segment); });
-  };
-  while (read()) (void)co_await sleep_for(context_.env(), kReadersPoll);
+  while (!index_.epochs().passed(epoch) || table_.any_is_read())
+    (void)co_await sleep_for(context_.env(), kReadersPoll);
+}
+
+BlobUsage Shard::usage() const {
+  BlobUsage usage{.capacity_bytes = capacity_bytes(),
+                  .live_bytes = live_bytes(),
+                  .reserve_bytes = kReservedSegments * context_.segment_room(),
+                  .available_bytes = available_bytes(),
+                  .blobs = index_.size(),
+                  .index_bytes = index_.memory_bytes(),
+                  .checkpoint_bytes = checkpoint_bytes_};
+  table_.add_to(usage);
+  return usage;
 }
 
 BlobPage Shard::enumerate(uint64_t cursor) {
@@ -86,7 +93,7 @@ BlobPage Shard::enumerate(uint64_t cursor) {
 
 bool Shard::verify() {
   if (!index_.verify()) return false;
-  std::vector<uint64_t> live(segments_.size(), 0);
+  std::vector<uint64_t> live(table_.size(), 0);
   uint64_t total = 0;
   std::vector<IndexEntry> entries;
   for (size_t t = 0; t < BlobIndex::kTableCount; ++t) {
@@ -94,16 +101,16 @@ bool Shard::verify() {
     for (const IndexEntry& entry : entries) {
       if ((entry.place & IndexEntry::kPending) != 0) continue;
       const uint64_t bytes = stored_bytes(entry.length());
-      if (entry.segment() >= segments_.size()) return false;
-      if (entry.offset_bytes() + bytes > segments_[entry.segment()]->end) return false;
+      if (entry.segment() >= table_.size()) return false;
+      if (entry.offset_bytes() + bytes > table_[entry.segment()].end) return false;
       live[entry.segment()] += bytes;
       total += bytes;
     }
   }
-  for (const auto& segment : segments_) {
+  for (const auto& segment : table_.all()) {
     if (live[segment->number] != segment->live_bytes) return false;
   }
-  return total == live_bytes_;
+  return total == table_.live_bytes();
 }
 
 }  // namespace fb::bss

@@ -3,7 +3,6 @@
 
 #include <array>
 #include <atomic>
-#include <deque>
 #include <initializer_list>
 #include <memory>
 #include <optional>
@@ -13,13 +12,13 @@
 #include "bss/aligned_bytes.h"
 #include "bss/blob/batch_scan.h"
 #include "bss/blob/payload_check.h"
+#include "bss/blob/segment_table.h"
 #include "bss/blob/shard_context.h"
 #include "bss/blob/shard_signals.h"
 #include "bss/blob/write_queue.h"
 #include "bss/format.h"
 #include "bss/index.h"
 #include "bss/scrub.h"
-#include "bss/segment_holds.h"
 #include "client/blob_client.h"
 #include "io/file.h"
 #include "io/scope.h"
@@ -45,14 +44,14 @@ class Shard {
 
   uint32_t number() const { return context_.number(); }
   // Of puts: how many segments have been filled.
-  uint64_t segments_sealed() const { return segments_sealed_; }
+  uint64_t segments_sealed() const { return table_.segments_sealed(); }
   // It had no space for a put, and none has become free since.
   bool refuses_puts() const { return refuses_puts_; }
   bool has_room_for_puts() const;
   // Puts wait for a segment to become free, or soon would.
   bool will_keep_puts_waiting() const;
-  uint64_t live_bytes() const { return live_bytes_; }
-  uint64_t capacity_bytes() const { return segments_max_ * context_.segment_room(); }
+  uint64_t live_bytes() const { return table_.live_bytes(); }
+  uint64_t capacity_bytes() const { return table_.segments_max() * context_.segment_room(); }
   uint64_t available_bytes() const;
   // In blocks of 1 MiB, with what they leave unused at the end of each segment.
   bool has_room_for_blocks(uint64_t content_bytes) const;
@@ -112,9 +111,6 @@ class Shard {
   static constexpr size_t kEraseCounters = 256;
   std::atomic<uint32_t>& erases_of(const BlobKey& key) const;
   void note_erase(const BlobKey& key);
-  bool is_read(const Segment& segment) const {
-    return segment.readers != 0 || !holds_.none_of(segment.number);
-  }
   Task<void> end_sharing();
 
   // shard_write.cc
@@ -141,13 +137,7 @@ class Shard {
   Segment* other_active(const WriteOp& op) const;
   bool has_place(const WriteOp& op) const;
   Segment* segment_for(const WriteOp& op);
-  bool puts_allowed() const;
   bool has_room_for_puts(uint64_t bytes) const;
-  Segment*& active(Stream stream) { return active_[static_cast<size_t>(stream)]; }
-  Segment* active(Stream stream) const { return active_[static_cast<size_t>(stream)]; }
-  std::deque<Segment*>::const_iterator next_free(Stream stream) const;
-  void activate(Stream stream);
-  void seal(Stream stream, bool cut_short = false);
   void note_payloads(const Batch& batch);
   Task<bool> withdraw(Batch& batch, const Result<size_t>& written);
   Task<bool> wipe_descriptor(Segment& segment, uint64_t offset, int attempts);
@@ -165,7 +155,6 @@ class Shard {
   void refuse_blocked();
   void refuse_blocked_moves();
   bool adopt_moves_segment();
-  void drop_live(uint64_t place);
   uint64_t ended_sequence() const;
   uint64_t durable_sequence() const;
 
@@ -186,7 +175,6 @@ class Shard {
                                        uint64_t gap_bytes);
   std::optional<WriteOp> move_of(const DescriptorEntry& entry, uint64_t batch_offset, const Segment& victim);
   bool droppable(const DescriptorEntry& tombstone, const Segment& holder) const;
-  bool segment_with_generation_exists(uint64_t generation) const;
   bool space_is_short() const;
   bool space_is_getting_short() const;
   bool space_is_scarce() const;
@@ -240,18 +228,11 @@ class Shard {
   ShardContext context_;
   ShardSignals signals_;
   BlobIndex index_;
-  std::vector<std::unique_ptr<Segment>> segments_;  // by number; has room for all from the end of open() on
+  SegmentTable table_{context_, signals_};
   // What other cores look at, or write into lines of their own.
   std::atomic<bool> shared_{false};
-  SegmentHolds holds_;
   struct alignas(kCacheLineBytes) EraseCounters : std::array<std::atomic<uint32_t>, kEraseCounters> {};
   std::unique_ptr<EraseCounters> erases_seen_ = std::make_unique<EraseCounters>();
-  std::deque<Segment*> free_;
-  std::array<Segment*, kStreamCount> active_{};
-  uint64_t segments_max_ = 0;
-  uint64_t next_generation_ = 1;
-  uint64_t live_bytes_ = 0;
-  uint64_t segments_sealed_ = 0;
 
   WriteQueues queues_;
   uint64_t next_sequence_ = 1;
@@ -274,12 +255,10 @@ class Shard {
   // they give.
   uint64_t small_bytes_lately_ = 0;
   uint64_t large_bytes_lately_ = 0;
-  uint64_t clock_bytes_ = 0;  // put in this life: what ages segments
 
   Instant last_erases_;  // when a batch of erases alone was formed last
   bool gathering_erases_ = false;
 
-  bool active_from_reserve_ = false;
   bool blocked_ = false;  // something queued needs a segment that is not there
   bool refuses_puts_ = false;
   bool used_ = false;  // has or wants segments
@@ -291,10 +270,6 @@ class Shard {
   unsigned compaction_failures_ = 0;  // in a row
 };
 
-// Free ones that puts leave: two for erases, one for compaction. When puts have taken all else, erases fill
-// the two with nothing but tombstones; these take little when compaction writes them again, and of every
-// other segment it leaves less than a few blocks unused, where erases wait for it. So they never run out.
-inline constexpr size_t kReservedSegments = 3;
 inline constexpr const char* kCheckpointName = "checkpoint";
 
 }  // namespace fb::bss

@@ -85,7 +85,7 @@ std::vector<CheckpointSegment> Shard::segment_table() const {
                      .end = batch.offset,
                      .tombstones = batch.sequence});
   }
-  for (const auto& segment : segments_) {
+  for (const auto& segment : table_.all()) {
     uint64_t end = segment->end;
     bool writing = false;
     for (const Batch* batch : in_flight_) {
@@ -118,7 +118,7 @@ Task<Result<void>> Shard::write_checkpoint_file(File& file) {
   header.segment_count = static_cast<uint32_t>(table.size());
   header.sequence = ended_sequence();
   header.next_sequence = next_sequence_;
-  header.next_generation = next_generation_;
+  header.next_generation = table_.next_generation();
 
   BodyWriter body(file, co_await context_.pool().allocate(kWriteBytes));
   FB_CO_CHECK(co_await body.append(std::as_bytes(std::span(table))));

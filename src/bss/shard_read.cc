@@ -51,7 +51,7 @@ class Shard::Hold {
     if (shard_.owned_by(core_)) {
       ++segment.readers;
     } else {
-      shard_.holds_.take(core_.env.core(), segment.number);
+      shard_.table_.holds().take(core_.env.core(), segment.number);
     }
   }
   void give_back() {
@@ -60,7 +60,7 @@ class Shard::Hold {
     if (shard_.owned_by(core_)) {
       --segment->readers;
     } else {
-      shard_.holds_.give_back(core_.env.core(), segment->number);
+      shard_.table_.holds().give_back(core_.env.core(), segment->number);
     }
   }
   Segment& segment() const { return *segment_; }
@@ -87,7 +87,7 @@ Shard::Sight Shard::look(CoreContext& core, const BlobKey& key, IndexEntry& foun
   if (owned_by(core)) {
     found = index_.find(key);
     if (found.place == 0 || !found.readable()) return Sight::absent;
-    if (hold != nullptr) hold->take(*segments_[found.segment()]);
+    if (hold != nullptr) hold->take(table_[found.segment()]);
     return Sight::found;
   }
   const ReaderEpochs::Looking looking(index_.epochs(), core.env.core());
@@ -96,8 +96,7 @@ Shard::Sight Shard::look(CoreContext& core, const BlobKey& key, IndexEntry& foun
   if (sight == BlobIndex::Sight::changing) return Sight::changing;
   if (sight == BlobIndex::Sight::absent || !found.readable()) return Sight::absent;
   core.env.point("segment found");
-  // Neither the list's place nor an element of it changes once others look; its length does.
-  if (hold != nullptr) hold->take(*segments_.data()[found.segment()]);
+  if (hold != nullptr) hold->take(table_.seen_by_others(found.segment()));
   return Sight::found;
 }
 

@@ -55,7 +55,7 @@ Task<Result<void>> Shard::open_segment(uint32_t number) {
                                    .direct = true,
                                    .role = FileRole::data,
                                    .durability = context_.options().durability}));
-  Segment& segment = *segments_[number];
+  Segment& segment = table_[number];
   segment.file = std::move(file);
   segment.state = Segment::State::damaged;
   const Buffer block = co_await context_.pool().allocate(kSegmentDataOffset);
@@ -94,11 +94,7 @@ Task<Result<void>> Shard::open_segments() {
     context_.log(fmt::format("{} of {} segment files are missing",
                              numbers.back() + size_t{1} - numbers.size(), numbers.back() + size_t{1}));
   }
-  while (segments_.size() <= numbers.back()) {
-    segments_.push_back(std::make_unique<Segment>());
-    segments_.back()->number = static_cast<uint32_t>(segments_.size() - 1);
-    segments_.back()->state = Segment::State::damaged;
-  }
+  table_.add_unread(numbers.back());
   for (const uint32_t number : numbers) FB_CO_CHECK(co_await open_segment(number));
   co_return Result<void>();
 }
@@ -175,10 +171,10 @@ Task<bool> Shard::load_checkpoint_body(File& file, Checkpoint& checkpoint) {
 
 void Shard::adopt_checkpoint(const Checkpoint& checkpoint, std::vector<Inherited>& inherited) {
   next_sequence_ = std::max(checkpoint.header.next_sequence, checkpoint.header.sequence + 1);
-  next_generation_ = std::max(next_generation_, checkpoint.header.next_generation);
+  table_.raise_generation(checkpoint.header.next_generation);
   for (const CheckpointSegment& row : checkpoint.segments) {
-    if (row.segment >= segments_.size() || (row.flags & CheckpointSegment::kUnwiped) != 0) continue;
-    Segment& segment = *segments_[row.segment];
+    if (row.segment >= table_.size() || (row.flags & CheckpointSegment::kUnwiped) != 0) continue;
+    Segment& segment = table_[row.segment];
     if (segment.state == Segment::State::damaged && segment.file.is_open()) {
       // Both copies of the header are lost, but the checkpoint knows what they said.
       context_.log(fmt::format("segment {} has no valid header; the checkpoint's is used", row.segment));
@@ -194,8 +190,8 @@ void Shard::adopt_checkpoint(const Checkpoint& checkpoint, std::vector<Inherited
                               .tombstones = row.tombstones};
   }
   for (const CheckpointSegment& row : checkpoint.segments) {
-    if (row.segment >= segments_.size() || (row.flags & CheckpointSegment::kUnwiped) == 0) continue;
-    Segment& segment = *segments_[row.segment];
+    if (row.segment >= table_.size() || (row.flags & CheckpointSegment::kUnwiped) == 0) continue;
+    Segment& segment = table_[row.segment];
     const bool fits = is_aligned(row.end, kBlockBytes) && row.end >= kSegmentDataOffset &&
                       row.end + kBlockBytes <= context_.segment_bytes() && row.tombstones < next_sequence_;
     if (segment.generation != row.generation || segment.state == Segment::State::damaged || !fits) continue;
@@ -341,7 +337,7 @@ Task<Result<void>> Shard::rewrite_header(Segment& segment) {
 Task<Result<void>> Shard::make_durable(const std::vector<Inherited>& inherited) {
   if (!FB_SAFEGUARD(sync_before_believing))
     co_return co_await sync_directory(context_.env(), context_.path(""));
-  for (const auto& segment : segments_) {
+  for (const auto& segment : table_.all()) {
     const Inherited& known = inherited[segment->number];
     if (segment->state == Segment::State::damaged || known.sealed) continue;
     FB_CO_CHECK(co_await segment->file.sync());
@@ -375,7 +371,7 @@ Task<Result<void>> Shard::replay(std::vector<ScannedBatch>& batches) {
 void Shard::apply_tombstone(const DescriptorEntry& entry) {
   const BlobIndex::Found indexed = index_.find(entry.number, entry.incarnation, entry.block);
   if (!indexed) return;
-  Segment& segment = *segments_[indexed.segment()];
+  Segment& segment = table_[indexed.segment()];
   if (segment.generation != entry.other_generation) segment.moved_out = true;
   index_.erase(indexed);
 }
@@ -390,12 +386,10 @@ void Shard::apply(const ScannedBatch& batch) {
     const uint64_t at = batch.offset + uint64_t{entry.payload_block} * kBlockBytes;
     const uint64_t place = IndexEntry::make_place(batch.segment->number, at, entry.length);
     if (entry.kind == EntryKind::copy) {
-      for (const auto& segment : segments_) {
-        if (segment->generation == entry.other_generation) segment->moved_out = true;
-      }
+      table_.note_moved_out(entry.other_generation);
     }
     if (BlobIndex::Found indexed = index_.find(entry.number, entry.incarnation, entry.block)) {
-      if (indexed.segment() != batch.segment->number) segments_[indexed.segment()]->moved_out = true;
+      if (indexed.segment() != batch.segment->number) table_[indexed.segment()].moved_out = true;
       index_.set_place(indexed, place);
       index_.set_checksum(indexed, entry.checksum);
     } else {
@@ -426,9 +420,9 @@ void Shard::count_missing(const std::vector<ScannedBatch>& batches) {
 // Which segments are sealed, which one goes on, which are free.
 void Shard::settle_segments(const std::vector<ScannedBatch>& batches,
                             const std::vector<Inherited>& inherited) {
-  std::vector<uint64_t> last_sequence(segments_.size(), 0);
-  std::vector<bool> has_hole(segments_.size(), false);
-  for (const auto& segment : segments_) {
+  std::vector<uint64_t> last_sequence(table_.size(), 0);
+  std::vector<bool> has_hole(table_.size(), false);
+  for (const auto& segment : table_.all()) {
     const Inherited& known = inherited[segment->number];
     segment->end = known.end;
     segment->tombstones += known.tombstones;
@@ -442,7 +436,7 @@ void Shard::settle_segments(const std::vector<ScannedBatch>& batches,
   }
   std::vector<Segment*> unused;
   std::vector<Segment*> open;
-  for (const auto& segment : segments_) {
+  for (const auto& segment : table_.all()) {
     if (segment->state == Segment::State::damaged) continue;
     if (last_sequence[segment->number] == 0 && !segment->distrusted) {
       unused.push_back(segment.get());
@@ -458,9 +452,7 @@ void Shard::settle_segments(const std::vector<ScannedBatch>& batches,
                     [&](const Segment* segment) { return last_sequence[segment->number]; });
   for (size_t i = 0; i < std::min(open.size(), kStreamCount); ++i) {
     Segment& segment = *open[i];
-    segment.state = Segment::State::active;
-    segment.cut_short = false;
-    active_[i] = &segment;
+    table_.go_on(static_cast<Stream>(i), segment);
     segment.zeros.zeroed_to = segment.end;
     if (segment.file.keeps_overwrites()) {
       segment.zeros.fresh = true;
@@ -473,10 +465,10 @@ void Shard::settle_segments(const std::vector<ScannedBatch>& batches,
     segment->zeros.fresh = true;
     segment->tombstones = 0;
     segment->moved_out = false;
-    free_.push_back(segment);
+    table_.add_free(*segment);
   }
-  active_from_reserve_ = free_.size() < kReservedSegments;
-  used_ = !segments_.empty();
+  table_.set_active_from_reserve(table_.free_count() < kReservedSegments);
+  used_ = !table_.empty();
 }
 
 // Entries outside of what was written cannot come from a valid checkpoint or descriptor; they are reported,
@@ -488,14 +480,13 @@ void Shard::recount_live() {
     index_.entries_of(t, entries);
     for (const IndexEntry& entry : entries) {
       const uint64_t bytes = stored_bytes(entry.length());
-      const bool inside = entry.segment() < segments_.size() && entry.offset_bytes() >= kSegmentDataOffset &&
-                          entry.offset_bytes() + bytes <= segments_[entry.segment()]->end;
+      const bool inside = entry.segment() < table_.size() && entry.offset_bytes() >= kSegmentDataOffset &&
+                          entry.offset_bytes() + bytes <= table_[entry.segment()].end;
       if (!inside) {
         bad.push_back(entry);
         continue;
       }
-      segments_[entry.segment()]->live_bytes += bytes;
-      live_bytes_ += bytes;
+      table_.add_live(table_[entry.segment()], bytes);
     }
   }
   for (const IndexEntry& entry : bad) {
@@ -513,11 +504,10 @@ Task<Result<void>> Shard::open() {
 Task<Result<void>> Shard::recover() {
   FB_CO_CHECK(co_await open_segments());
   FB_CO_TRY(const std::optional<Checkpoint> checkpoint, co_await load_checkpoint());
-  std::vector<Inherited> inherited(segments_.size());
-  for (const auto& segment : segments_)
-    next_generation_ = std::max(next_generation_, segment->generation + 1);
+  std::vector<Inherited> inherited(table_.size());
+  for (const auto& segment : table_.all()) table_.raise_generation(segment->generation + 1);
   if (checkpoint) adopt_checkpoint(*checkpoint, inherited);
-  const bool lost = !checkpoint && !segments_.empty();
+  const bool lost = !checkpoint && !table_.empty();
   if (lost) {
     ++context_.stats().checkpoints_lost;
     context_.log("no valid checkpoint: reading every descriptor");
@@ -527,7 +517,7 @@ Task<Result<void>> Shard::recover() {
   std::optional<Error> error;
   {
     Scope scope(context_.env());
-    for (const auto& segment : segments_) {
+    for (const auto& segment : table_.all()) {
       if (segment->state == Segment::State::damaged || inherited[segment->number].sealed) continue;
       scope.spawn(&Shard::scan_into, std::ref(*this), segment.get(), inherited[segment->number].end, lost,
                   &batches, &error);
@@ -544,7 +534,7 @@ Task<Result<void>> Shard::recover() {
   recount_live();
   next_sequence_ = last + 1;
 
-  for (const auto& segment : segments_) {
+  for (const auto& segment : table_.all()) {
     if (segment->state != Segment::State::damaged) continue;
     context_.log(fmt::format("segment {} has no valid header: kept as it is, not used", segment->number));
     ++context_.stats().damaged_batches;
@@ -554,12 +544,7 @@ Task<Result<void>> Shard::recover() {
   const uint64_t capacity = context_.options().capacity_bytes;
   const uint64_t more =
       capacity != 0 ? 0 : space.available_bytes / 20 * 19 / shards / context_.segment_bytes();
-  segments_max_ = capacity != 0 ? capacity / shards / context_.segment_bytes() : segments_.size() + more;
-  segments_max_ = std::max<uint64_t>(segments_max_, kReservedSegments + 1);
-  const uint64_t segments_ever =
-      std::clamp<uint64_t>(segments_max_, segments_.size(), IndexEntry::kSegmentNumberMax + 1);
-  segments_.reserve(segments_ever);
-  holds_.make_room(context_.env().core_count(), context_.env().core(), segments_ever);
+  table_.make_room(capacity != 0 ? capacity / shards / context_.segment_bytes() : table_.size() + more);
   if (!checkpoint) FB_CO_CHECK(co_await write_checkpoint());
   co_return Result<void>();
 }

@@ -73,8 +73,8 @@ Task<ScrubReport> Shard::scrub_now() {
 // From segment `from` on. `state`, where given, is moved on and kept after each segment.
 Task<void> Shard::scrub_pass(uint64_t from, unsigned percent, ScrubReport& report, ScrubState* state) {
   const Instant begun = context_.env().now();
-  for (uint64_t number = from; number < segments_.size() && !scrub_stopping(); ++number) {
-    co_await scrub_segment(*segments_[number], percent, report);
+  for (uint64_t number = from; number < table_.size() && !scrub_stopping(); ++number) {
+    co_await scrub_segment(table_[number], percent, report);
     if (scrub_stopping()) break;
     if (state == nullptr) continue;
     state->next_segment = number + 1;

@@ -53,25 +53,25 @@ uint64_t dense_bytes(const Segment& segment) {
 }  // namespace
 
 bool Shard::may_create() const {
-  if (segments_.size() >= segments_max_ || segments_.size() > IndexEntry::kSegmentNumberMax) return false;
+  if (table_.full()) return false;
   return !creation_error_ || context_.env().now() >= creation_retry_;
 }
 
-bool Shard::space_is_short() const { return free_.size() <= kReservedSegments && !may_create(); }
+bool Shard::space_is_short() const { return table_.free_count() <= kReservedSegments && !may_create(); }
 
 bool Shard::space_is_getting_short() const {
-  return free_.size() < kReservedSegments + kFreeWanted && !may_create();
+  return table_.free_count() < kReservedSegments + kFreeWanted && !may_create();
 }
 
 // Whatever is written, compaction must make room for, at a price: every block counts.
-bool Shard::space_is_scarce() const { return live_bytes_ > capacity_bytes() / 2 && !may_create(); }
+bool Shard::space_is_scarce() const { return table_.live_bytes() > capacity_bytes() / 2 && !may_create(); }
 
 // Without taking more than there is.
 uint64_t Shard::room_for_moves() const {
   const auto left = [&](Stream stream) {
-    return active(stream) == nullptr ? 0 : context_.segment_bytes() - active(stream)->end;
+    return table_.active(stream) == nullptr ? 0 : context_.segment_bytes() - table_.active(stream)->end;
   };
-  if (!free_.empty()) return free_.size() * context_.segment_room();
+  if (table_.free_count() != 0) return table_.free_count() * context_.segment_room();
   return std::max(left(Stream::moves), left(Stream::puts));
 }
 
@@ -82,7 +82,7 @@ bool Shard::compaction_may_help() const {
 uint64_t Shard::available_bytes() const {
   const uint64_t capacity = capacity_bytes();
   const uint64_t reserve = kReservedSegments * context_.segment_room();
-  return capacity > live_bytes_ + reserve ? capacity - live_bytes_ - reserve : 0;
+  return capacity > table_.live_bytes() + reserve ? capacity - table_.live_bytes() - reserve : 0;
 }
 
 bool Shard::has_room_for_blocks(uint64_t content_bytes) const {
@@ -92,45 +92,10 @@ bool Shard::has_room_for_blocks(uint64_t content_bytes) const {
   return available_bytes() >= blocks * context_.segment_room() / of_segment;
 }
 
-BlobUsage Shard::usage() const {
-  BlobUsage usage{.capacity_bytes = capacity_bytes(),
-                  .live_bytes = live_bytes_,
-                  .reserve_bytes = kReservedSegments * context_.segment_room(),
-                  .available_bytes = available_bytes(),
-                  .segments = segments_.size(),
-                  .segments_max = segments_max_,
-                  .blobs = index_.size(),
-                  .index_bytes = index_.memory_bytes(),
-                  .checkpoint_bytes = checkpoint_bytes_};
-  if (segments_max_ > segments_.size())
-    usage.unallocated_bytes = (segments_max_ - segments_.size()) * context_.segment_room();
-  for (const auto& segment : segments_) {
-    usage.tombstones += segment->tombstones;
-    switch (segment->state) {
-      case Segment::State::free:
-        usage.free_bytes += context_.segment_room();
-        ++usage.segments_free;
-        break;
-      case Segment::State::active:
-        usage.unwritten_bytes += context_.segment_bytes() - segment->end;
-        usage.garbage_bytes += segment->end - kSegmentDataOffset - segment->live_bytes;
-        break;
-      case Segment::State::sealed:
-      case Segment::State::recycling:
-        usage.garbage_bytes += context_.segment_room() - segment->live_bytes;
-        break;
-      case Segment::State::damaged:
-        usage.lost_bytes += context_.segment_room() - segment->live_bytes;
-        break;
-    }
-  }
-  return usage;
-}
-
 // Keeps one free segment beyond the reserve, and refuses what waits for space that cannot be had.
 Task<void> Shard::run_preparer(Shard& self) {
   while (!self.context_.stopping()) {
-    if (self.used_ && self.free_.size() <= kReservedSegments && self.may_create()) {
+    if (self.used_ && self.table_.free_count() <= kReservedSegments && self.may_create()) {
       const Result<void> created = co_await self.create_segment();
       self.creation_error_ = created ? std::nullopt : std::optional(created.error());
       if (!created) {
@@ -158,7 +123,7 @@ Task<void> Shard::run_preparer(Shard& self) {
 
 // A segment is made whole under another name, so that one with its own name always has a valid header.
 Task<Result<void>> Shard::create_segment() {
-  const auto number = static_cast<uint32_t>(segments_.size());
+  const auto number = static_cast<uint32_t>(table_.size());
   const std::string name = context_.path(fmt::format("segment-{:08}", number));
   const std::string new_name = name + ".new";
   FB_CO_TRY(File file, co_await open_claimed(context_.env(), new_name,
@@ -170,7 +135,7 @@ Task<Result<void>> Shard::create_segment() {
                                               .durability = context_.options().durability}));
   auto segment = std::make_unique<Segment>();
   segment->number = number;
-  segment->generation = next_generation_++;
+  segment->generation = table_.new_generation();
   context_.env().random_bytes(std::as_writable_bytes(std::span(&segment->nonce, 1)));
   segment->zeros.fresh = true;
   const Buffer header = co_await context_.pool().allocate(kSegmentDataOffset);
@@ -186,11 +151,9 @@ Task<Result<void>> Shard::create_segment() {
     co_return made.error();
   }
   segment->file = std::move(file);
-  free_.push_back(segment.get());
+  table_.add(std::move(segment));
   refuses_puts_ = false;
   blocked_ = false;
-  FB_ASSERT(segments_.size() < segments_.capacity(), segments_.size());  // others look at it where it is
-  segments_.push_back(std::move(segment));
   co_return Result<void>();
 }
 
@@ -199,15 +162,15 @@ Task<Result<void>> Shard::create_segment() {
 // active segment's use calls for it. Large payloads cover what they need at once: zeros would only be written
 // beside them.
 Segment* Shard::segment_to_zero() {
-  Segment* current = active(Stream::puts);
+  Segment* current = table_.active(Stream::puts);
   if (current == nullptr || large_bytes_lately_ > small_bytes_lately_) return nullptr;
   const uint64_t ahead = current->zeros.zeroed_to - std::min(current->zeros.zeroed_to, current->end);
   if (current->zeros.fresh && current->zeros.zeroed_to < context_.segment_bytes()) {
     zeroing_run_ = ahead < kZeroAheadBytesMin || (zeroing_run_ && ahead < kZeroAheadBytesMax);
     if (zeroing_run_) return current;
   }
-  if (free_.empty()) return nullptr;
-  Segment* next = *next_free(Stream::puts);
+  if (table_.free_count() == 0) return nullptr;
+  Segment* next = table_.next_free(Stream::puts);
   const uint64_t wanted = std::min(current->end + current->end / 2, context_.segment_bytes());
   return next->zeros.fresh && next->zeros.zeroed_to < wanted ? next : nullptr;
 }
@@ -215,10 +178,11 @@ Segment* Shard::segment_to_zero() {
 // Whether the zeros written so far are to be synced, for batches to need no flush there (Durability::plp).
 bool Shard::wants_settling(const Segment& segment) const {
   const bool last = segment.zeros.zeroed_to == context_.segment_bytes();
-  if (last && &segment != active(Stream::puts)) return true;  // in either mode: then no batch waits for it
+  if (last && &segment != table_.active(Stream::puts))
+    return true;  // in either mode: then no batch waits for it
   if (!segment.file.keeps_overwrites()) return false;
   const uint64_t settled = segment.zeros.settled_to - std::min(segment.zeros.settled_to, segment.end);
-  return last || (&segment == active(Stream::puts) && settled < kZeroAheadBytesMin) ||
+  return last || (&segment == table_.active(Stream::puts) && settled < kZeroAheadBytesMin) ||
          segment.zeros.zeroed_to - segment.zeros.settled_to >= kSettleBytes;
 }
 
@@ -237,7 +201,8 @@ Task<void> Shard::run_zeroer(Shard& self) {
     std::memset(zeros.data(), 0, chunk);
     if (segment != self.segment_to_zero() || self.context_.stopping()) continue;
     // Writes have overtaken: leave them a little room to go on meanwhile.
-    const bool overtaken = segment == self.active(Stream::puts) && segment->zeros.zeroed_to <= segment->end;
+    const bool overtaken =
+        segment == self.table_.active(Stream::puts) && segment->zeros.zeroed_to <= segment->end;
     if (overtaken) {
       segment->zeros.zeroed_to = std::min(segment->end + chunk, self.context_.segment_bytes());
       segment->zeros.settled_from = segment->zeros.settled_to = segment->zeros.zeroed_to;
@@ -264,19 +229,14 @@ Task<void> Shard::run_zeroer(Shard& self) {
   }
 }
 
-bool Shard::segment_with_generation_exists(uint64_t generation) const {
-  return std::ranges::any_of(segments_,
-                             [&](const auto& segment) { return segment->generation == generation; });
-}
-
 // A tombstone is needed while any segment may hold a put of its key. That is the segment the put stood in
 // when it was erased, which the tombstone names, and segments that hold replaced copies (moved_out).
 bool Shard::droppable(const DescriptorEntry& tombstone, const Segment& holder) const {
   if (tombstone.other_generation != 0 && tombstone.other_generation != holder.generation &&
-      segment_with_generation_exists(tombstone.other_generation))
+      table_.has_generation(tombstone.other_generation))
     return false;
   return std::ranges::none_of(
-      segments_, [&](const auto& segment) { return segment->moved_out && segment.get() != &holder; });
+      table_.all(), [&](const auto& segment) { return segment->moved_out && segment.get() != &holder; });
 }
 
 // Of the segments that are worth it, the one with the best benefit for its cost: what it gives, times for how
@@ -290,7 +250,7 @@ Segment* Shard::pick_victim() const {
   unsigned percent = 100 - context_.options().compaction_live_percent;
   if (space_is_getting_short()) percent = kUrgentGainPercent;
   if (blocked_ && space_is_short()) percent = queues_.erases.empty() ? kLastGainPercent : 0;
-  for (const auto& segment : segments_) {
+  for (const auto& segment : table_.all()) {
     if (segment->state != Segment::State::sealed || segment->writers != 0 || segment->pinned) continue;
     const uint64_t tail = context_.segment_bytes() - segment->end;
     const bool tail_counts =
@@ -302,7 +262,7 @@ Segment* Shard::pick_victim() const {
     if (gain < kBlockBytes || gain * 100 < context_.segment_room() * percent) continue;
     if (empty) return segment.get();
     if (dense > room_for_moves()) continue;
-    const auto age = static_cast<double>(clock_bytes_ - segment->written_at + kBatchBytesMax);
+    const auto age = static_cast<double>(table_.clock_bytes() - segment->written_at + kBatchBytesMax);
     const double benefit =
         static_cast<double>(gain) * age / static_cast<double>(context_.segment_room() + segment->live_bytes);
     if (benefit <= best_benefit) continue;
@@ -381,7 +341,7 @@ Task<bool> Shard::compact(Segment& victim) {
   // Nothing in the index leads there any more. Other cores that have seen what did are counted when they have
   // looked.
   const uint64_t epoch = index_.epochs().end_epoch();
-  while (victim.writers != 0 || !index_.epochs().passed(epoch) || is_read(victim)) {
+  while (victim.writers != 0 || !index_.epochs().passed(epoch) || table_.is_read(victim)) {
     if (!co_await context_.sleep(kRecyclePoll)) co_return false;
   }
   co_return (co_await recycle(victim)).has_value();
@@ -507,11 +467,11 @@ Task<void> Shard::pause_compaction(Instant since) {
 // A new generation makes every descriptor in it invalid. Until that is durable the old one counts as
 // existing.
 Task<Result<void>> Shard::recycle(Segment& segment) {
-  FB_ASSERT(segment.live_bytes == 0 && !is_read(segment) && segment.writers == 0, segment.live_bytes,
+  FB_ASSERT(segment.live_bytes == 0 && !table_.is_read(segment) && segment.writers == 0, segment.live_bytes,
             segment.readers, segment.writers);
   segment.state = Segment::State::recycling;
   SegmentHeader header = context_.header_of(segment);
-  header.generation = next_generation_++;
+  header.generation = table_.new_generation();
   context_.env().random_bytes(std::as_writable_bytes(std::span(&header.nonce, 1)));
   const Buffer block = co_await context_.pool().allocate(kSegmentDataOffset);
   encode_segment_header(header, block.span(0, kSegmentDataOffset));
@@ -541,7 +501,7 @@ Task<Result<void>> Shard::recycle(Segment& segment) {
   segment.zeros.settled_from = kSegmentDataOffset;
   segment.zeros.settled_to = segment.zeros.wholly_settled ? context_.segment_bytes() : kSegmentDataOffset;
   segment.zeros.has_gaps = false;
-  free_.push_back(&segment);
+  table_.add_free(segment);
   refuses_puts_ = false;
   blocked_ = false;
   co_return Result<void>();

@@ -156,11 +156,11 @@ Shard::Admission Shard::admit(WriteOp& op) {
       if (op.move) return admit_moved_tombstone(op, static_cast<bool>(entry));
       if (in_flight) return Admission::defer;
       if (!entry && !always_write_tombstones_) return Admission::done;
-      op.other_generation = entry ? segments_[entry.segment()]->generation : 0;
+      op.other_generation = entry ? table_[entry.segment()].generation : 0;
       return Admission::include;
     case EntryKind::copy:
       if (entry.place != op.source_place) return Admission::done;  // erased, or being erased
-      op.other_generation = segments_[entry.segment()]->generation;
+      op.other_generation = table_[entry.segment()].generation;
       return Admission::include;
   }
   FB_UNREACHABLE();
@@ -170,9 +170,7 @@ Shard::Admission Shard::admit(WriteOp& op) {
 // of the same key. Then the put replaces it, and what it hid is remembered by its segment.
 Shard::Admission Shard::admit_moved_tombstone(const WriteOp& op, bool indexed) {
   if (!indexed) return Admission::include;
-  for (const auto& segment : segments_) {
-    if (segment->generation == op.other_generation) segment->moved_out = true;
-  }
+  table_.note_moved_out(op.other_generation);
   return Admission::done;
 }
 
@@ -189,32 +187,32 @@ bool Shard::fits(const Segment* segment, const WriteOp& op) const {
 }
 
 Segment* Shard::other_active(const WriteOp& op) const {
-  if (op.move) return active(Stream::puts);
+  if (op.move) return table_.active(Stream::puts);
   // While it compacts, the room there is spoken for.
-  return op.kind == EntryKind::put || compacting_ ? nullptr : active(Stream::moves);
+  return op.kind == EntryKind::put || compacting_ ? nullptr : table_.active(Stream::moves);
 }
 
 // Whether the operation could go out at once.
 bool Shard::has_place(const WriteOp& op) const {
-  if (fits(active(stream_of(op)), op)) return op.kind != EntryKind::put || puts_allowed();
-  return free_.size() > segments_to_leave(op) || fits(other_active(op), op);
+  if (fits(table_.active(stream_of(op)), op)) return op.kind != EntryKind::put || table_.puts_allowed();
+  return table_.free_count() > segments_to_leave(op) || fits(other_active(op), op);
 }
 
 // The segment that takes a batch which begins with this operation; null where it must wait for one. What is
 // not a put goes anywhere rather than wait.
 Segment* Shard::segment_for(const WriteOp& op) {
   const Stream stream = stream_of(op);
-  Segment* segment = active(stream);
+  Segment* segment = table_.active(stream);
   if (!has_place(op)) {
     blocked_ = true;
     signals_.prepare.notify_all();
     return nullptr;
   }
   if (!fits(segment, op)) {
-    if (free_.size() > segments_to_leave(op)) {
-      if (segment != nullptr) seal(stream);
-      activate(stream);
-      segment = active(stream);
+    if (table_.free_count() > segments_to_leave(op)) {
+      if (segment != nullptr) table_.seal(stream);
+      table_.activate(stream);
+      segment = table_.active(stream);
     } else {
       segment = other_active(op);
     }
@@ -224,51 +222,15 @@ Segment* Shard::segment_for(const WriteOp& op) {
   return zeros_in_the_way ? nullptr : segment;
 }
 
-// Puts keep out of a segment that erases took from the reserve, until the reserve is whole again.
-bool Shard::puts_allowed() const { return !active_from_reserve_ || free_.size() >= kReservedSegments; }
-
 bool Shard::has_room_for_puts(uint64_t bytes) const {
-  if (free_.size() > kReservedSegments || may_create()) return true;
-  const Segment* segment = active(Stream::puts);
-  return segment != nullptr && puts_allowed() && segment->end + bytes <= context_.segment_bytes();
+  if (table_.free_count() > kReservedSegments || may_create()) return true;
+  const Segment* segment = table_.active(Stream::puts);
+  return segment != nullptr && table_.puts_allowed() && segment->end + bytes <= context_.segment_bytes();
 }
 
 bool Shard::has_room_for_puts() const { return has_room_for_puts(kBatchBytesMax); }
 
 bool Shard::will_keep_puts_waiting() const { return blocked_ || !has_room_for_puts(kUnderWayBytes); }
-
-// One whose blocks have been written before, since durable writes cost least there; of those that have not,
-// the one of which most is zeroed for puts, and the other way round for what is moved in large pieces.
-std::deque<Segment*>::const_iterator Shard::next_free(Stream stream) const {
-  return std::ranges::max_element(free_, {}, [&](const Segment* segment) {
-    const auto zeroed = static_cast<int64_t>(segment->zeros.zeroed_to);
-    return std::pair(!segment->zeros.fresh, stream == Stream::puts ? zeroed : -zeroed);
-  });
-}
-
-void Shard::activate(Stream stream) {
-  if (stream == Stream::puts) active_from_reserve_ = free_.size() <= kReservedSegments;
-  const auto taken = next_free(stream);
-  FB_ASSERT(taken != free_.end() && active(stream) == nullptr);
-  Segment& segment = **taken;
-  free_.erase(taken);
-  FB_ASSERT(segment.state == Segment::State::free, segment.state);
-  FB_ASSERT(segment.end == kSegmentDataOffset && segment.live_bytes == 0, segment.end, segment.live_bytes);
-  segment.state = Segment::State::active;
-  active(stream) = &segment;
-  signals_.prepare.notify_all();
-  signals_.zero.notify_all();
-  signals_.compact.notify_all();
-}
-
-void Shard::seal(Stream stream, bool cut_short) {
-  Segment*& segment = active(stream);
-  segment->state = Segment::State::sealed;
-  segment->cut_short = cut_short;
-  segment = nullptr;
-  if (stream == Stream::puts) ++segments_sealed_;
-  signals_.compact.notify_all();
-}
 
 // Compaction has nowhere to go on: it ends, and is begun again when there is room for it.
 void Shard::refuse_blocked_moves() {
@@ -277,14 +239,12 @@ void Shard::refuse_blocked_moves() {
 
 // Before puts are refused they take what is left of the segment of moves.
 bool Shard::adopt_moves_segment() {
-  Segment* other = active(Stream::moves);
-  if (queues_.puts.empty() || other == nullptr || free_.size() < kReservedSegments) return false;
+  Segment* other = table_.active(Stream::moves);
+  if (queues_.puts.empty() || other == nullptr || table_.free_count() < kReservedSegments) return false;
   if (other->end + descriptor_bytes_for(1) + queues_.puts.front()->stored() > context_.segment_bytes())
     return false;
-  if (active(Stream::puts) != nullptr) seal(Stream::puts, true);
-  active(Stream::puts) = other;
-  active(Stream::moves) = nullptr;
-  active_from_reserve_ = true;
+  if (table_.active(Stream::puts) != nullptr) table_.seal(Stream::puts, true);
+  table_.give_moves_to_puts();
   return true;
 }
 
@@ -312,7 +272,7 @@ void Shard::collect(Batch& batch, std::initializer_list<WriteQueue*> queues, Sha
   WriteOp* deferred = nullptr;
   bool full = false;
   for (WriteQueue* queue : queues) {
-    if (queue == &queues_.puts && batch.segment != nullptr && !puts_allowed()) break;
+    if (queue == &queues_.puts && batch.segment != nullptr && !table_.puts_allowed()) break;
     while (!full && !queue->empty() && batch.ops.size() < kBatchEntriesMax) {
       WriteOp& op = *queue->front();
       const Admission admission = admit(op);
@@ -404,19 +364,17 @@ void Shard::finish_batch_layout(Batch& batch) {
   finish_descriptor(context_.place_of(segment, batch.offset), batch.sequence, durable, batch.ops.size(),
                     batch.bytes, descriptor);
   segment.end += batch.bytes;
-  segment.written_at = clock_bytes_;
+  segment.written_at = table_.clock_bytes();
   note_payloads(batch);
   if (batch.vectors.size() == 1 && !batch.ops.front()->move) last_erases_ = context_.env().now();
-  for (const Stream stream : {Stream::puts, Stream::moves}) {
-    // Full up: compaction may have it.
-    if (active(stream) == &segment && segment.end + kBlockBytes > context_.segment_bytes()) seal(stream);
-  }
+  // Full up: compaction may have it.
+  if (segment.end + kBlockBytes > context_.segment_bytes()) table_.seal_if_active(segment);
   signals_.zero.notify_all();
 }
 
 void Shard::note_payloads(const Batch& batch) {
   if (batch.ops.front()->move) return;
-  clock_bytes_ += batch.bytes;
+  table_.advance_clock(batch.bytes);
   uint64_t large = 0;
   for (const WriteOp* op : batch.ops) {
     if (op->stored() >= kLargePayloadBytes) large += op->stored();
@@ -434,9 +392,7 @@ Task<bool> Shard::withdraw(Batch& batch, const Result<size_t>& written) {
   Segment& segment = *batch.segment;
   context_.log(fmt::format("write of a batch failed: {}", written ? "short" : written.error().to_string()));
   ++context_.stats().write_errors;
-  for (const Stream stream : {Stream::puts, Stream::moves}) {
-    if (active(stream) == &segment) seal(stream, true);
-  }
+  table_.seal_if_active(segment, true);
   if (!FB_SAFEGUARD(withdraw_failed_batch)) co_return true;
   if (co_await wipe_descriptor(segment, batch.offset, kWipeAttempts)) co_return true;
   context_.log(fmt::format("segment {}: the descriptor at {} of a batch that failed cannot be wiped yet",
@@ -546,25 +502,23 @@ void Shard::complete_put(const Batch& batch, WriteOp& op) {
   BlobIndex::Found entry = index_.find(op.number, op.incarnation, op.block);
   FB_ASSERT((entry.place & IndexEntry::kPending) != 0, op.number, op.block);
   index_.set_place(entry, op.place);
-  batch.segment->live_bytes += op.stored();
-  live_bytes_ += op.stored();
+  table_.add_live(*batch.segment, op.stored());
 }
 
 void Shard::complete_copy(const Batch& batch, WriteOp& op) {
   BlobIndex::Found entry = index_.find(op.number, op.incarnation, op.block);
   FB_ASSERT(entry.place == (op.source_place | IndexEntry::kMoving), op.number, op.block);
-  segments_[entry.segment()]->moved_out = true;
-  drop_live(entry.place);
+  table_[entry.segment()].moved_out = true;
+  table_.drop_live(entry.place);
   index_.set_place(entry, op.place);
-  batch.segment->live_bytes += op.stored();
-  live_bytes_ += op.stored();
+  table_.add_live(*batch.segment, op.stored());
 }
 
 void Shard::complete_tombstone(const Batch& batch, WriteOp& op) {
   ++batch.segment->tombstones;
   const BlobIndex::Found entry = index_.find(op.number, op.incarnation, op.block);
   if ((entry.place & IndexEntry::kErasing) == 0) return;
-  drop_live(entry.place);
+  table_.drop_live(entry.place);
   index_.erase(entry);
   compaction_failures_ = 0;
   signals_.compact.notify_all();
@@ -611,7 +565,7 @@ void Shard::refuse_blocked() {
   if (!queues_.erases.empty() && !has_place(*queues_.erases.front()))
     context_.log(
         fmt::format("erases are refused: {} segments, {} of them free, {} bytes live, {} failures to compact",
-                    segments_.size(), free_.size(), live_bytes_, compaction_failures_));
+                    table_.size(), table_.free_count(), table_.live_bytes(), compaction_failures_));
   for (WriteQueue* queue : {&queues_.puts, &queues_.erases}) {
     while (!queue->empty() && !has_place(*queue->front())) {
       if (queue == &queues_.puts) {
@@ -622,15 +576,6 @@ void Shard::refuse_blocked() {
     }
   }
   signals_.work.notify_all();  // what may go after all: erases, where nothing else is left to do
-}
-
-void Shard::drop_live(uint64_t place) {
-  const IndexEntry entry{.place = place};
-  Segment& segment = *segments_[entry.segment()];
-  const uint64_t bytes = stored_bytes(entry.length());
-  FB_ASSERT(segment.live_bytes >= bytes && live_bytes_ >= bytes, segment.live_bytes, live_bytes_, bytes);
-  segment.live_bytes -= bytes;
-  live_bytes_ -= bytes;
 }
 
 }  // namespace fb::bss
