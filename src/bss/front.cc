@@ -105,16 +105,17 @@ Task<Result<void>> BlobFront::close() {
 // refuse puts does a core name blobs in those of others.
 uint16_t BlobFront::shard_for_new_blob() {
   const auto rank = [](const Shard* shard) {
-    return std::pair(!shard->refuses_puts(), shard->has_room_for_puts());
+    return std::pair(!shard->space().refuses_puts(), shard->space().has_room_for_puts());
   };
   const bool filled = current_ == nullptr || current_->segments_sealed() != current_sealed_;
-  if (filled || current_->will_keep_puts_waiting() || current_->refuses_puts()) {
-    Shard* best = *std::ranges::max_element(
-        own_, {}, [&](const Shard* shard) { return std::pair(rank(shard), shard->available_bytes()); });
+  if (filled || current_->space().will_keep_puts_waiting() || current_->space().refuses_puts()) {
+    Shard* best = *std::ranges::max_element(own_, {}, [&](const Shard* shard) {
+      return std::pair(rank(shard), shard->space().available_bytes());
+    });
     if (filled || rank(best) > rank(current_)) current_ = best;
     current_sealed_ = current_->segments_sealed();
   }
-  if (current_->refuses_puts() && !others_.empty()) return others_[current_other_];
+  if (current_->space().refuses_puts() && !others_.empty()) return others_[current_other_];
   return static_cast<uint16_t>(current_->number());
 }
 
@@ -134,7 +135,7 @@ bool BlobFront::has_room_for(const Shard& first, uint64_t size_bytes) const {
     const uint64_t needed = full_rounds * kRunBytes + of_rest;
     rest -= of_rest;
     const Shard* shard = shards_[(first.number() + step) % count].get();
-    if (shard != nullptr && !shard->has_room_for_blocks(needed)) return false;
+    if (shard != nullptr && !shard->space().has_room_for_blocks(needed)) return false;
   }
   return true;
 }
@@ -144,7 +145,8 @@ BlobId BlobFront::new_blob_of(uint64_t size_bytes) {
   const uint16_t usual = shard_for_new_blob();
   if (shards_[usual] == nullptr || has_room_for(*shards_[usual], size_bytes)) return new_blob_in(usual);
   const auto rank = [&](const Shard* shard) {
-    return std::tuple(has_room_for(*shard, size_bytes), !shard->refuses_puts(), shard->available_bytes());
+    return std::tuple(has_room_for(*shard, size_bytes), !shard->space().refuses_puts(),
+                      shard->space().available_bytes());
   };
   return new_blob_in(static_cast<uint16_t>((*std::ranges::max_element(own_, {}, rank))->number()));
 }
@@ -303,9 +305,9 @@ Task<Result<BlobPage>> BlobFront::enumerate(const CallContext&, uint16_t number,
 BlobSpace BlobFront::space_here() const {
   BlobSpace space;
   for (const Shard* shard : own_) {
-    space.capacity_bytes += shard->capacity_bytes();
+    space.capacity_bytes += shard->space().capacity_bytes();
     space.used_bytes += shard->live_bytes();
-    space.available_bytes += shard->available_bytes();
+    space.available_bytes += shard->space().available_bytes();
   }
   return space;
 }

@@ -65,10 +65,10 @@ Task<void> Shard::end_sharing() {
 }
 
 BlobUsage Shard::usage() const {
-  BlobUsage usage{.capacity_bytes = capacity_bytes(),
+  BlobUsage usage{.capacity_bytes = space_.capacity_bytes(),
                   .live_bytes = live_bytes(),
-                  .reserve_bytes = kReservedSegments * context_.segment_room(),
-                  .available_bytes = available_bytes(),
+                  .reserve_bytes = space_.reserve_bytes(),
+                  .available_bytes = space_.available_bytes(),
                   .blobs = index_.size(),
                   .index_bytes = index_.memory_bytes(),
                   .checkpoint_bytes = checkpoint_bytes_};

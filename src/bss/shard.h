@@ -15,6 +15,7 @@
 #include "bss/blob/segment_table.h"
 #include "bss/blob/shard_context.h"
 #include "bss/blob/shard_signals.h"
+#include "bss/blob/space_state.h"
 #include "bss/blob/write_queue.h"
 #include "bss/format.h"
 #include "bss/index.h"
@@ -45,16 +46,8 @@ class Shard {
   uint32_t number() const { return context_.number(); }
   // Of puts: how many segments have been filled.
   uint64_t segments_sealed() const { return table_.segments_sealed(); }
-  // It had no space for a put, and none has become free since.
-  bool refuses_puts() const { return refuses_puts_; }
-  bool has_room_for_puts() const;
-  // Puts wait for a segment to become free, or soon would.
-  bool will_keep_puts_waiting() const;
   uint64_t live_bytes() const { return table_.live_bytes(); }
-  uint64_t capacity_bytes() const { return table_.segments_max() * context_.segment_room(); }
-  uint64_t available_bytes() const;
-  // In blocks of 1 MiB, with what they leave unused at the end of each segment.
-  bool has_room_for_blocks(uint64_t content_bytes) const;
+  const SpaceState& space() const { return space_; }
   BlobUsage usage() const;
   BlobIndex& index() { return index_; }
 
@@ -137,7 +130,6 @@ class Shard {
   Segment* other_active(const WriteOp& op) const;
   bool has_place(const WriteOp& op) const;
   Segment* segment_for(const WriteOp& op);
-  bool has_room_for_puts(uint64_t bytes) const;
   void note_payloads(const Batch& batch);
   Task<bool> withdraw(Batch& batch, const Result<size_t>& written);
   Task<bool> wipe_descriptor(Segment& segment, uint64_t offset, int attempts);
@@ -175,12 +167,7 @@ class Shard {
                                        uint64_t gap_bytes);
   std::optional<WriteOp> move_of(const DescriptorEntry& entry, uint64_t batch_offset, const Segment& victim);
   bool droppable(const DescriptorEntry& tombstone, const Segment& holder) const;
-  bool space_is_short() const;
-  bool space_is_getting_short() const;
-  bool space_is_scarce() const;
   bool compaction_may_help() const;
-  uint64_t room_for_moves() const;
-  bool may_create() const;
   Task<void> pause_compaction(Instant since);
 
   // shard_recovery.cc
@@ -229,6 +216,7 @@ class Shard {
   ShardSignals signals_;
   BlobIndex index_;
   SegmentTable table_{context_, signals_};
+  SpaceState space_{context_, table_};
   // What other cores look at, or write into lines of their own.
   std::atomic<bool> shared_{false};
   struct alignas(kCacheLineBytes) EraseCounters : std::array<std::atomic<uint32_t>, kEraseCounters> {};
@@ -259,15 +247,8 @@ class Shard {
   Instant last_erases_;  // when a batch of erases alone was formed last
   bool gathering_erases_ = false;
 
-  bool blocked_ = false;  // something queued needs a segment that is not there
-  bool refuses_puts_ = false;
-  bool used_ = false;  // has or wants segments
-  std::optional<Error> creation_error_;
-  Instant creation_retry_;
-  bool compacting_ = false;
   ScrubState scrub_;
   bool scrub_stopped_ = false;
-  unsigned compaction_failures_ = 0;  // in a row
 };
 
 inline constexpr const char* kCheckpointName = "checkpoint";

@@ -468,7 +468,7 @@ void Shard::settle_segments(const std::vector<ScannedBatch>& batches,
     table_.add_free(*segment);
   }
   table_.set_active_from_reserve(table_.free_count() < kReservedSegments);
-  used_ = !table_.empty();
+  if (!table_.empty()) space_.set_used();
 }
 
 // Entries outside of what was written cannot come from a valid checkpoint or descriptor; they are reported,

@@ -17,7 +17,6 @@ constexpr uint64_t kZeroChunkBytes = kMiB;
 constexpr uint64_t kZeroAheadBytesMin = 4 * kMiB;
 constexpr uint64_t kZeroAheadBytesMax = 32 * kMiB;
 constexpr uint64_t kSettleBytes = 8 * kMiB;  // zeros between two syncs, where batches are far behind
-constexpr Duration kCreationRetry = Duration::milliseconds(200);
 constexpr Duration kRecyclePoll = Duration::milliseconds(1);
 constexpr uint8_t kRecycleAttempts = 3;
 constexpr Duration kCompactionRetry = Duration::milliseconds(20);
@@ -39,8 +38,6 @@ constexpr uint64_t kMoveGapBytesMax = 64 * kKiB;  // rather another read
 // Of a segment: what is worth compacting where space gets short, and where puts wait for it.
 constexpr unsigned kUrgentGainPercent = 12;
 constexpr unsigned kLastGainPercent = 2;
-constexpr size_t kFreeWanted = 2;  // segments that puts may take: compaction hurries where there are fewer
-constexpr unsigned kCompactionFailuresMax = 5;
 
 // What the segment's contents may take when they are written again: full batches, and a few that are not
 // where they are spread over segments. Never less than that, so that what was compacted is not worth it once
@@ -52,61 +49,24 @@ uint64_t dense_bytes(const Segment& segment) {
 
 }  // namespace
 
-bool Shard::may_create() const {
-  if (table_.full()) return false;
-  return !creation_error_ || context_.env().now() >= creation_retry_;
-}
-
-bool Shard::space_is_short() const { return table_.free_count() <= kReservedSegments && !may_create(); }
-
-bool Shard::space_is_getting_short() const {
-  return table_.free_count() < kReservedSegments + kFreeWanted && !may_create();
-}
-
-// Whatever is written, compaction must make room for, at a price: every block counts.
-bool Shard::space_is_scarce() const { return table_.live_bytes() > capacity_bytes() / 2 && !may_create(); }
-
-// Without taking more than there is.
-uint64_t Shard::room_for_moves() const {
-  const auto left = [&](Stream stream) {
-    return table_.active(stream) == nullptr ? 0 : context_.segment_bytes() - table_.active(stream)->end;
-  };
-  if (table_.free_count() != 0) return table_.free_count() * context_.segment_room();
-  return std::max(left(Stream::moves), left(Stream::puts));
-}
-
 bool Shard::compaction_may_help() const {
-  return compacting_ || (compaction_failures_ < kCompactionFailuresMax && pick_victim() != nullptr);
-}
-
-uint64_t Shard::available_bytes() const {
-  const uint64_t capacity = capacity_bytes();
-  const uint64_t reserve = kReservedSegments * context_.segment_room();
-  return capacity > table_.live_bytes() + reserve ? capacity - table_.live_bytes() - reserve : 0;
-}
-
-bool Shard::has_room_for_blocks(uint64_t content_bytes) const {
-  constexpr uint64_t kStored = kBlobBlockSizeMax + 2 * kBlockBytes;  // with descriptor and table
-  const uint64_t blocks = (content_bytes + kBlobBlockSizeMax - 1) / kBlobBlockSizeMax;
-  const uint64_t of_segment = std::max<uint64_t>(1, context_.segment_room() / kStored);
-  return available_bytes() >= blocks * context_.segment_room() / of_segment;
+  return space_.compacting() || (!space_.compaction_despairs() && pick_victim() != nullptr);
 }
 
 // Keeps one free segment beyond the reserve, and refuses what waits for space that cannot be had.
 Task<void> Shard::run_preparer(Shard& self) {
   while (!self.context_.stopping()) {
-    if (self.used_ && self.table_.free_count() <= kReservedSegments && self.may_create()) {
+    if (self.space_.used() && self.table_.free_count() <= kReservedSegments && self.space_.may_create()) {
       const Result<void> created = co_await self.create_segment();
-      self.creation_error_ = created ? std::nullopt : std::optional(created.error());
+      self.space_.note_creation(created);
       if (!created) {
-        self.creation_retry_ = self.context_.env().now() + kCreationRetry;
         self.context_.log(fmt::format("no new segment: {}", created.error().to_string()));
         self.signals_.compact.notify_all();
       }
       self.signals_.work.notify_all();
       continue;
     }
-    if (self.blocked_ && self.space_is_short()) {
+    if (self.space_.blocked() && self.space_.is_short()) {
       if (!self.queues_.moves.empty() && !self.has_place(*self.queues_.moves.front())) {
         self.refuse_blocked_moves();
       } else if (self.compaction_may_help()) {
@@ -152,8 +112,7 @@ Task<Result<void>> Shard::create_segment() {
   }
   segment->file = std::move(file);
   table_.add(std::move(segment));
-  refuses_puts_ = false;
-  blocked_ = false;
+  space_.note_segment_is_free();
   co_return Result<void>();
 }
 
@@ -248,8 +207,8 @@ Segment* Shard::pick_victim() const {
   Segment* best = nullptr;
   double best_benefit = 0;
   unsigned percent = 100 - context_.options().compaction_live_percent;
-  if (space_is_getting_short()) percent = kUrgentGainPercent;
-  if (blocked_ && space_is_short()) percent = queues_.erases.empty() ? kLastGainPercent : 0;
+  if (space_.is_getting_short()) percent = kUrgentGainPercent;
+  if (space_.blocked() && space_.is_short()) percent = queues_.erases.empty() ? kLastGainPercent : 0;
   for (const auto& segment : table_.all()) {
     if (segment->state != Segment::State::sealed || segment->writers != 0 || segment->pinned) continue;
     const uint64_t tail = context_.segment_bytes() - segment->end;
@@ -261,7 +220,7 @@ Segment* Shard::pick_victim() const {
     const uint64_t gain = empty ? context_.segment_room() : spread > dense ? spread - dense : 0;
     if (gain < kBlockBytes || gain * 100 < context_.segment_room() * percent) continue;
     if (empty) return segment.get();
-    if (dense > room_for_moves()) continue;
+    if (dense > space_.room_for_moves()) continue;
     const auto age = static_cast<double>(table_.clock_bytes() - segment->written_at + kBatchBytesMax);
     const double benefit =
         static_cast<double>(gain) * age / static_cast<double>(context_.segment_room() + segment->live_bytes);
@@ -280,12 +239,11 @@ Task<void> Shard::run_compactor(Shard& self) {
       co_await self.signals_.compact.wait();
       continue;
     }
-    self.compacting_ = true;
+    self.space_.begin_compaction();
     const bool freed = co_await self.compact(*victim);
-    self.compacting_ = false;
     self.context_.stats().compacted_segments += freed;
     // What cannot be read is not tried again; that is no reason to despair of the others.
-    self.compaction_failures_ = freed || victim->pinned ? 0 : self.compaction_failures_ + 1;
+    self.space_.end_compaction(freed || victim->pinned);
     self.signals_.prepare.notify_all();
     self.signals_.work.notify_all();
     // An erase is under way there, or a read or write failed.
@@ -298,7 +256,7 @@ Task<void> Shard::run_compactor(Shard& self) {
 // The batches that begin in the next bytes of a victim; where to go on. In a hurry the turns are for moves
 // only: the next victim is looked through while others are moved.
 Task<Result<uint64_t>> Shard::scan_step(Segment& victim, uint64_t from, std::vector<ScannedBatch>& out) {
-  const bool hurried = space_is_getting_short();
+  const bool hurried = space_.is_getting_short();
   Semaphore::Units turn;
   if (!hurried) turn = co_await context_.core().compaction_turn.acquire(kStep.turns);
   const Instant begun = context_.env().now();
@@ -325,7 +283,7 @@ Task<bool> Shard::compact(Segment& victim) {
       for (const DescriptorEntry& entry : batch.entries) {
         const auto move = move_of(entry, batch.offset, victim);
         if (!move) continue;
-        const uint64_t bytes_max = step_of(space_is_getting_short()).move_bytes;
+        const uint64_t bytes_max = step_of(space_.is_getting_short()).move_bytes;
         if (moves.size() == kBatchEntriesMax || bytes + payload_bytes(move->length) > bytes_max) {
           if (!moves.empty() && !co_await move_entries(victim, moves, bytes)) co_return false;
           moves.clear();
@@ -424,7 +382,7 @@ Task<Buffer> Shard::finish_moves(std::span<WriteOp> moves) {
 
 Task<bool> Shard::move_entries(Segment& victim, std::vector<WriteOp>& moves, uint64_t bytes) {
   if (context_.stopping()) co_return false;
-  const CompactionStep& step = step_of(space_is_getting_short());
+  const CompactionStep& step = step_of(space_.is_getting_short());
   Semaphore::Units turn = co_await context_.core().compaction_turn.acquire(step.turns);
   const Instant begun = context_.env().now();
   const uint64_t read_bytes = std::max(bytes, step.read_bytes);
@@ -457,8 +415,8 @@ Task<bool> Shard::move_entries(Segment& victim, std::vector<WriteOp>& moves, uin
 }
 
 Task<void> Shard::pause_compaction(Instant since) {
-  if (space_is_short()) co_return;
-  const unsigned share = context_.options().compaction_time_percent * (space_is_getting_short() ? 2 : 1);
+  if (space_.is_short()) co_return;
+  const unsigned share = context_.options().compaction_time_percent * (space_.is_getting_short() ? 2 : 1);
   const int64_t percent = std::clamp(share, 1u, 100u);
   const Duration worked = context_.env().now() - since;
   (void)co_await context_.sleep(Duration{worked.ns * (100 - percent) / percent});
@@ -502,8 +460,7 @@ Task<Result<void>> Shard::recycle(Segment& segment) {
   segment.zeros.settled_to = segment.zeros.wholly_settled ? context_.segment_bytes() : kSegmentDataOffset;
   segment.zeros.has_gaps = false;
   table_.add_free(segment);
-  refuses_puts_ = false;
-  blocked_ = false;
+  space_.note_segment_is_free();
   co_return Result<void>();
 }
 

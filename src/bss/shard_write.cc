@@ -27,9 +27,6 @@ constexpr uint64_t kCheckpointShare = 48;
 constexpr Duration kEraseGather = Duration::milliseconds(2);
 constexpr Duration kEraseGatherScarce = Duration::milliseconds(10);  // where space is scarce
 constexpr uint64_t kLargePayloadBytes = 128 * kKiB;
-// Of puts that have their names and are not in a batch yet: they all go to the segment of the shard they are
-// named in.
-constexpr uint64_t kUnderWayBytes = 512 * kKiB;
 constexpr int kWipeAttempts = 3;  // of a failed batch's descriptor, before its puts are answered
 constexpr Duration kExpiryTick = Duration::milliseconds(100);  // by so much a deadline may be overrun
 constexpr Duration kWipeRetry = Duration::seconds(1);
@@ -45,9 +42,10 @@ void Shard::submit(WriteOp& op) {
   FB_ASSERT(op.group != nullptr);
   if (!context_.takes_calls()) return finish_op(context_.env(), op, Error(BlobError::unavailable));
   queues_.of(op).push(op);
-  used_ = true;
+  space_.set_used();
   signals_.work.notify_one();
-  if (blocked_ || in_flight_.size() >= context_.options().writes_in_flight) signals_.expire.notify_one();
+  if (space_.blocked() || in_flight_.size() >= context_.options().writes_in_flight)
+    signals_.expire.notify_one();
 }
 
 // Every batch up to it has ended, well or badly.
@@ -67,7 +65,7 @@ uint64_t Shard::durable_sequence() const {
 
 // What makes a batch worth its descriptor.
 Shard::Share Shard::share_min() const {
-  const uint64_t entries = space_is_scarce() ? kShareEntriesScarce : kShareEntriesMin;
+  const uint64_t entries = space_.is_scarce() ? kShareEntriesScarce : kShareEntriesMin;
   return {.entries = entries, .bytes = entries * kBlockBytes};
 }
 
@@ -85,7 +83,7 @@ bool Shard::may_write() const {
   for (const EndedBatch& ended : ended_ahead_) bytes += ended.bytes;
   if (bytes + kBatchBytesMax > kAheadBytesMax) return false;
   if (in_flight_.size() + ended_ahead_.size() >= kAheadBatchesMax) return false;
-  if (in_flight_.size() < (space_is_scarce() ? 1 : kSmallBatchesAtOnce)) return true;
+  if (in_flight_.size() < (space_.is_scarce() ? 1 : kSmallBatchesAtOnce)) return true;
   const Share least = share_min();
   return queues_.puts.stored() + queues_.moves.stored() >= least.bytes ||
          queues_.puts.size() + queues_.moves.size() + queues_.erases.size() >= least.entries;
@@ -110,7 +108,8 @@ Task<void> Shard::run_writer(Shard& self) {
   batch.ops.reserve(kBatchEntriesMax);
   batch.vectors.reserve(kBatchVectorsMax);
   for (;;) {
-    const Instant gathered = self.last_erases_ + (self.space_is_scarce() ? kEraseGatherScarce : kEraseGather);
+    const Instant gathered =
+        self.last_erases_ + (self.space_.is_scarce() ? kEraseGatherScarce : kEraseGather);
     if (self.only_few_erases() && !self.gathering_erases_ && !self.context_.stopping() &&
         self.context_.env().now() < gathered) {
       self.gathering_erases_ = true;
@@ -189,7 +188,7 @@ bool Shard::fits(const Segment* segment, const WriteOp& op) const {
 Segment* Shard::other_active(const WriteOp& op) const {
   if (op.move) return table_.active(Stream::puts);
   // While it compacts, the room there is spoken for.
-  return op.kind == EntryKind::put || compacting_ ? nullptr : table_.active(Stream::moves);
+  return op.kind == EntryKind::put || space_.compacting() ? nullptr : table_.active(Stream::moves);
 }
 
 // Whether the operation could go out at once.
@@ -204,7 +203,7 @@ Segment* Shard::segment_for(const WriteOp& op) {
   const Stream stream = stream_of(op);
   Segment* segment = table_.active(stream);
   if (!has_place(op)) {
-    blocked_ = true;
+    space_.set_blocked();
     signals_.prepare.notify_all();
     return nullptr;
   }
@@ -221,16 +220,6 @@ Segment* Shard::segment_for(const WriteOp& op) {
   const bool zeros_in_the_way = zeroing_ == segment && end > zeroing_from_;
   return zeros_in_the_way ? nullptr : segment;
 }
-
-bool Shard::has_room_for_puts(uint64_t bytes) const {
-  if (table_.free_count() > kReservedSegments || may_create()) return true;
-  const Segment* segment = table_.active(Stream::puts);
-  return segment != nullptr && table_.puts_allowed() && segment->end + bytes <= context_.segment_bytes();
-}
-
-bool Shard::has_room_for_puts() const { return has_room_for_puts(kBatchBytesMax); }
-
-bool Shard::will_keep_puts_waiting() const { return blocked_ || !has_room_for_puts(kUnderWayBytes); }
 
 // Compaction has nowhere to go on: it ends, and is begun again when there is room for it.
 void Shard::refuse_blocked_moves() {
@@ -457,7 +446,7 @@ void Shard::complete(Batch& batch, const Result<size_t>& written) {
     fail_ops(batch, written);
   }
   signals_.work.notify_all();
-  if (blocked_) signals_.prepare.notify_all();  // it may be a victim now
+  if (space_.blocked()) signals_.prepare.notify_all();  // it may be a victim now
   const uint64_t interval =
       std::max(context_.options().checkpoint_interval_bytes, kCheckpointShare * checkpoint_bytes_);
   if (written_since_checkpoint_ >= interval) signals_.checkpoint.notify_all();
@@ -520,7 +509,7 @@ void Shard::complete_tombstone(const Batch& batch, WriteOp& op) {
   if ((entry.place & IndexEntry::kErasing) == 0) return;
   table_.drop_live(entry.place);
   index_.erase(entry);
-  compaction_failures_ = 0;
+  space_.note_erased();
   signals_.compact.notify_all();
 }
 
@@ -560,17 +549,17 @@ Task<void> Shard::run_expirer(Shard& self) {
 // No segment can be had for these and none will become free by itself. That is for lack of space, unless
 // something else kept one from being made.
 void Shard::refuse_blocked() {
-  blocked_ = false;
-  const bool full = !creation_error_ || creation_error_->is(IoError::no_space);
+  space_.set_unblocked();
+  const bool full = space_.is_full();
   if (!queues_.erases.empty() && !has_place(*queues_.erases.front()))
     context_.log(
         fmt::format("erases are refused: {} segments, {} of them free, {} bytes live, {} failures to compact",
-                    table_.size(), table_.free_count(), table_.live_bytes(), compaction_failures_));
+                    table_.size(), table_.free_count(), table_.live_bytes(), space_.compaction_failures()));
   for (WriteQueue* queue : {&queues_.puts, &queues_.erases}) {
     while (!queue->empty() && !has_place(*queue->front())) {
       if (queue == &queues_.puts) {
         context_.stats().puts_refused_full += full;
-        refuses_puts_ = true;
+        space_.set_refuses_puts();
       }
       finish_op(context_.env(), queue->pop(), Error(full ? BlobError::full : BlobError::unavailable));
     }
