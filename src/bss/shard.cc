@@ -28,7 +28,7 @@ void Shard::start(Scope& scope) {
   scope.spawn(&Shard::run_zeroer, std::ref(*this));
   scope.spawn(&Shard::run_compactor, std::ref(*this));
   scope.spawn(&Shard::run_checkpointer, std::ref(*this));
-  scope.spawn(&Shard::run_wiper, std::ref(*this));
+  scope.spawn(&BatchWiper::run, std::ref(wiper_));
   scope.spawn(&Shard::run_expirer, std::ref(*this));
   scope.spawn(&Shard::run_scrubber, std::ref(*this));
 }
@@ -40,12 +40,12 @@ void Shard::stop() {
 }
 
 Task<Result<void>> Shard::finish() {
-  FB_ASSERT(queues_.empty() && in_flight_.empty(), in_flight_.size());
+  FB_ASSERT(queues_.empty() && order_.in_flight() == 0, order_.in_flight());
   Result<void> result;
   // A checkpoint of a shard that could not be opened would forget what was not read.
   if (context_.phase() != ShardPhase::failed) {
     FB_DCHECK(verify());
-    co_await wipe_again(kLastWipeAttempts);
+    co_await wiper_.wipe_doubted(kLastWipeAttempts);
     result = co_await write_checkpoint();
   }
   co_await end_sharing();

@@ -10,7 +10,10 @@
 #include <vector>
 
 #include "bss/aligned_bytes.h"
+#include "bss/blob/batch.h"
+#include "bss/blob/batch_order.h"
 #include "bss/blob/batch_scan.h"
+#include "bss/blob/batch_wiper.h"
 #include "bss/blob/payload_check.h"
 #include "bss/blob/segment_table.h"
 #include "bss/blob/shard_context.h"
@@ -69,22 +72,6 @@ class Shard {
   bool verify();
 
  private:
-  struct Batch {
-    Segment* segment = nullptr;
-    uint64_t sequence = 0;
-    uint64_t offset = 0;
-    uint64_t bytes = 0;
-    std::vector<WriteOp*> ops;
-    std::vector<iovec> vectors;
-    Buffer descriptor;
-    bool withdrawn = false;  // if its write failed: nothing of it is on the medium
-  };
-  struct EndedBatch {
-    Segment* segment;
-    uint64_t sequence;
-    uint64_t offset;
-    uint64_t bytes;
-  };
   struct Checkpoint {
     CheckpointHeader header;
     std::vector<CheckpointSegment> segments;
@@ -132,9 +119,6 @@ class Shard {
   Segment* segment_for(const WriteOp& op);
   void note_payloads(const Batch& batch);
   Task<bool> withdraw(Batch& batch, const Result<size_t>& written);
-  Task<bool> wipe_descriptor(Segment& segment, uint64_t offset, int attempts);
-  Task<void> wipe_again(int attempts);
-  static Task<void> run_wiper(Shard& self);
   void complete(Batch& batch, const Result<size_t>& written);
   void complete_ops(const Batch& batch);
   void fail_ops(const Batch& batch, const Result<size_t>& written);
@@ -147,8 +131,6 @@ class Shard {
   void refuse_blocked();
   void refuse_blocked_moves();
   bool adopt_moves_segment();
-  uint64_t ended_sequence() const;
-  uint64_t durable_sequence() const;
 
   // shard_space.cc
   static Task<void> run_preparer(Shard& self);
@@ -217,21 +199,14 @@ class Shard {
   BlobIndex index_;
   SegmentTable table_{context_, signals_};
   SpaceState space_{context_, table_};
+  BatchOrder order_;
+  BatchWiper wiper_{context_, signals_, order_};
   // What other cores look at, or write into lines of their own.
   std::atomic<bool> shared_{false};
   struct alignas(kCacheLineBytes) EraseCounters : std::array<std::atomic<uint32_t>, kEraseCounters> {};
   std::unique_ptr<EraseCounters> erases_seen_ = std::make_unique<EraseCounters>();
 
   WriteQueues queues_;
-  uint64_t next_sequence_ = 1;
-  std::vector<const Batch*> in_flight_;
-  // Batches that ended before an older one did: a checkpoint contains none of them as long as that is under
-  // way.
-  std::vector<EndedBatch> ended_ahead_;
-  // Batches that failed and whose descriptors are not wiped yet: no later batch says that they have ended,
-  // and checkpoints name them.
-  std::vector<EndedBatch> unwiped_;
-  bool always_write_tombstones_ = false;  // a write failed: what it held may be on disk all the same
   uint64_t written_since_checkpoint_ = 0;
   uint64_t checkpoint_bytes_ = 0;
 

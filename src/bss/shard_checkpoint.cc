@@ -76,7 +76,7 @@ Task<void> Shard::run_checkpointer(Shard& self) {
 std::vector<CheckpointSegment> Shard::segment_table() const {
   std::vector<CheckpointSegment> table;
   // Else the next start would not look at them, and its batches would say that they had ended.
-  for (const EndedBatch& batch : unwiped_) {
+  for (const EndedBatch& batch : order_.doubted()) {
     if (!FB_SAFEGUARD(keep_doubt_over_checkpoint)) break;
     table.push_back({.segment = batch.segment->number,
                      .flags = CheckpointSegment::kUnwiped,
@@ -86,19 +86,10 @@ std::vector<CheckpointSegment> Shard::segment_table() const {
                      .tombstones = batch.sequence});
   }
   for (const auto& segment : table_.all()) {
-    uint64_t end = segment->end;
-    bool writing = false;
-    for (const Batch* batch : in_flight_) {
-      if (batch->segment != segment.get()) continue;
-      writing = true;
-      end = std::min(end, batch->offset);
-    }
-    for (const EndedBatch& ended : ended_ahead_) {
-      if (ended.segment != segment.get()) continue;
-      writing = true;
-      end = std::min(end, ended.offset);
-    }
-    const bool sealed = segment->state == Segment::State::sealed && !writing;
+    const std::optional<uint64_t> uncontained = order_.first_uncontained(*segment);
+    // A segment that was recycled meanwhile ends before that.
+    const uint64_t end = std::min(segment->end, uncontained.value_or(segment->end));
+    const bool sealed = segment->state == Segment::State::sealed && !uncontained;
     table.push_back({.segment = segment->number,
                      .flags = (sealed ? CheckpointSegment::kSealed : 0) |
                               (segment->moved_out ? CheckpointSegment::kMovedOut : 0),
@@ -116,8 +107,8 @@ Task<Result<void>> Shard::write_checkpoint_file(File& file) {
   header.store_id = context_.superblock().store_id;
   header.shard = context_.number();
   header.segment_count = static_cast<uint32_t>(table.size());
-  header.sequence = ended_sequence();
-  header.next_sequence = next_sequence_;
+  header.sequence = order_.ended_sequence();
+  header.next_sequence = order_.next_sequence();
   header.next_generation = table_.next_generation();
 
   BodyWriter body(file, co_await context_.pool().allocate(kWriteBytes));

@@ -170,7 +170,7 @@ Task<bool> Shard::load_checkpoint_body(File& file, Checkpoint& checkpoint) {
 }
 
 void Shard::adopt_checkpoint(const Checkpoint& checkpoint, std::vector<Inherited>& inherited) {
-  next_sequence_ = std::max(checkpoint.header.next_sequence, checkpoint.header.sequence + 1);
+  order_.set_next_sequence(std::max(checkpoint.header.next_sequence, checkpoint.header.sequence + 1));
   table_.raise_generation(checkpoint.header.next_generation);
   for (const CheckpointSegment& row : checkpoint.segments) {
     if (row.segment >= table_.size() || (row.flags & CheckpointSegment::kUnwiped) != 0) continue;
@@ -193,10 +193,10 @@ void Shard::adopt_checkpoint(const Checkpoint& checkpoint, std::vector<Inherited
     if (row.segment >= table_.size() || (row.flags & CheckpointSegment::kUnwiped) == 0) continue;
     Segment& segment = table_[row.segment];
     const bool fits = is_aligned(row.end, kBlockBytes) && row.end >= kSegmentDataOffset &&
-                      row.end + kBlockBytes <= context_.segment_bytes() && row.tombstones < next_sequence_;
+                      row.end + kBlockBytes <= context_.segment_bytes() &&
+                      row.tombstones < order_.next_sequence();
     if (segment.generation != row.generation || segment.state == Segment::State::damaged || !fits) continue;
-    unwiped_.push_back(
-        {.segment = &segment, .sequence = row.tombstones, .offset = row.end, .bytes = kBlockBytes});
+    order_.doubt({.segment = &segment, .sequence = row.tombstones, .offset = row.end, .bytes = kBlockBytes});
   }
   std::vector<IndexEntry> gone;
   std::vector<IndexEntry> entries;
@@ -224,20 +224,20 @@ Task<void> Shard::scan_into(Shard& self, Segment* segment, uint64_t from, bool w
 // A batch that cannot be wiped yet closes its segment, and nothing says that the batch has ended: as after a
 // failed write.
 Task<void> Shard::wipe_or_doubt(const EndedBatch& batch) {
-  if (co_await wipe_descriptor(*batch.segment, batch.offset, kWipeAttempts)) co_return;
+  if (co_await wiper_.wipe(*batch.segment, batch.offset, kWipeAttempts)) co_return;
   context_.log(
       fmt::format("segment {}: the descriptor at {} of a batch that is not believed cannot be wiped yet",
                   batch.segment->number, batch.offset));
   batch.segment->distrusted = true;
   batch.segment->moved_out = true;
-  always_write_tombstones_ = true;
-  unwiped_.push_back(batch);
+  order_.note_uncertain();
+  order_.doubt(batch);
 }
 
 // Those that an earlier life could not wipe, and the checkpoint names: not believed, whatever their payloads
 // say. A segment takes no more as long as a checkpoint names a place in it.
 Task<void> Shard::drop_doubted_batches(std::vector<ScannedBatch>& batches) {
-  const std::vector<EndedBatch> doubted = std::exchange(unwiped_, {});
+  const std::vector<EndedBatch> doubted = order_.take_doubted();
   for (const EndedBatch& each : doubted) {
     std::erase_if(batches, [&](const ScannedBatch& batch) {
       return batch.segment == each.segment && batch.offset == each.offset;
@@ -527,12 +527,12 @@ Task<Result<void>> Shard::recover() {
   if (error) co_return *error;
   FB_CO_CHECK(co_await make_durable(inherited));
   std::ranges::sort(batches, {}, [](const ScannedBatch& batch) { return batch.sequence; });
-  const uint64_t last = std::max(batches.empty() ? 0 : batches.back().sequence, next_sequence_ - 1);
+  const uint64_t last = std::max(batches.empty() ? 0 : batches.back().sequence, order_.next_sequence() - 1);
   FB_CO_CHECK(co_await replay(batches));
   count_missing(batches);
   settle_segments(batches, inherited);
   recount_live();
-  next_sequence_ = last + 1;
+  order_.set_next_sequence(last + 1);
 
   for (const auto& segment : table_.all()) {
     if (segment->state != Segment::State::damaged) continue;

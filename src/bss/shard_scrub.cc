@@ -107,10 +107,7 @@ Task<void> Shard::scrub_segment(Segment& segment, unsigned percent, ScrubReport&
   const uint64_t generation = segment.generation;
   const auto stays = [&] { return segment.generation == generation && !scrub_stopping(); };
   // Every batch below has ended: its descriptor is to be found.
-  uint64_t settled_end = segment.end;
-  for (const Batch* batch : in_flight_) {
-    if (batch->segment == &segment) settled_end = std::min(settled_end, batch->offset);
-  }
+  const uint64_t settled_end = order_.first_in_flight(segment).value_or(segment.end);
   Instant since = context_.env().now();
   ++report.segments;
   ++segment.readers;

@@ -73,7 +73,7 @@ Task<void> Shard::run_preparer(Shard& self) {
         self.signals_.compact.notify_all();
       } else if (self.adopt_moves_segment()) {
         self.signals_.work.notify_all();
-      } else if (self.in_flight_.empty()) {
+      } else if (self.order_.in_flight() == 0) {
         self.refuse_blocked();
       }
     }
@@ -444,7 +444,7 @@ Task<Result<void>> Shard::recycle(Segment& segment) {
         fmt::format("segment {} cannot be recycled: {}", segment.number, written.error().to_string()));
     co_return written.error();
   }
-  std::erase_if(unwiped_, [&](const EndedBatch& batch) { return batch.segment == &segment; });
+  order_.forget_doubts(segment);
   segment.generation = header.generation;
   segment.nonce = header.nonce;
   segment.state = Segment::State::free;

@@ -29,7 +29,6 @@ constexpr Duration kEraseGatherScarce = Duration::milliseconds(10);  // where sp
 constexpr uint64_t kLargePayloadBytes = 128 * kKiB;
 constexpr int kWipeAttempts = 3;  // of a failed batch's descriptor, before its puts are answered
 constexpr Duration kExpiryTick = Duration::milliseconds(100);  // by so much a deadline may be overrun
-constexpr Duration kWipeRetry = Duration::seconds(1);
 
 }  // namespace
 
@@ -44,23 +43,8 @@ void Shard::submit(WriteOp& op) {
   queues_.of(op).push(op);
   space_.set_used();
   signals_.work.notify_one();
-  if (space_.blocked() || in_flight_.size() >= context_.options().writes_in_flight)
+  if (space_.blocked() || order_.in_flight() >= context_.options().writes_in_flight)
     signals_.expire.notify_one();
-}
-
-// Every batch up to it has ended, well or badly.
-uint64_t Shard::ended_sequence() const {
-  uint64_t oldest = next_sequence_;
-  for (const Batch* batch : in_flight_) oldest = std::min(oldest, batch->sequence);
-  return oldest - 1;
-}
-
-// Recovery believes every descriptor up to it that it finds: that of a batch which was durable, and never one
-// of a batch whose write failed.
-uint64_t Shard::durable_sequence() const {
-  uint64_t durable = ended_sequence();
-  for (const EndedBatch& batch : unwiped_) durable = std::min(durable, batch.sequence - 1);
-  return durable;
 }
 
 // What makes a batch worth its descriptor.
@@ -78,12 +62,8 @@ bool Shard::only_few_erases() const {
 // one of them ends; and none goes further ahead of what is durable than recovery looks.
 bool Shard::may_write() const {
   if (gathering_erases_ && only_few_erases()) return false;
-  uint64_t bytes = 0;
-  for (const Batch* batch : in_flight_) bytes += batch->bytes;
-  for (const EndedBatch& ended : ended_ahead_) bytes += ended.bytes;
-  if (bytes + kBatchBytesMax > kAheadBytesMax) return false;
-  if (in_flight_.size() + ended_ahead_.size() >= kAheadBatchesMax) return false;
-  if (in_flight_.size() < (space_.is_scarce() ? 1 : kSmallBatchesAtOnce)) return true;
+  if (!order_.may_begin()) return false;
+  if (order_.in_flight() < (space_.is_scarce() ? 1 : kSmallBatchesAtOnce)) return true;
   const Share least = share_min();
   return queues_.puts.stored() + queues_.moves.stored() >= least.bytes ||
          queues_.puts.size() + queues_.moves.size() + queues_.erases.size() >= least.entries;
@@ -92,10 +72,10 @@ bool Shard::may_write() const {
 // What one batch takes of the queue, where the other writers that are idle could take the rest at once: the
 // drive and this core then work on several side by side. Not less than is worth a descriptor and a write.
 Shard::Share Shard::share_of_queue() const {
-  const uint64_t idle = context_.options().writes_in_flight - in_flight_.size();
+  const uint64_t idle = context_.options().writes_in_flight - order_.in_flight();
   const uint64_t entries = queues_.puts.size();
   const uint64_t bytes = queues_.puts.stored();
-  FB_ASSERT(idle > 0, in_flight_.size());
+  FB_ASSERT(idle > 0, order_.in_flight());
   const Share least = share_min();
   return {.entries = std::max((entries + idle - 1) / idle, least.entries),
           .bytes = std::max((bytes + idle - 1) / idle, least.bytes)};
@@ -117,7 +97,7 @@ Task<void> Shard::run_writer(Shard& self) {
       self.gathering_erases_ = false;
     }
     if (!self.may_write() || self.build(batch) == Built::nothing) {
-      if (self.context_.stopping() && self.in_flight_.empty() && self.zeroing_ == nullptr) {
+      if (self.context_.stopping() && self.order_.in_flight() == 0 && self.zeroing_ == nullptr) {
         self.refuse_all();
         co_return;
       }
@@ -125,7 +105,7 @@ Task<void> Shard::run_writer(Shard& self) {
       co_await self.signals_.work.wait();
       continue;
     }
-    self.in_flight_.push_back(&batch);
+    self.order_.begin(batch);
     if (!self.queues_.empty()) self.signals_.work.notify_one();
     ++batch.segment->writers;
     const File& file = batch.segment->file;
@@ -154,7 +134,7 @@ Shard::Admission Shard::admit(WriteOp& op) {
     case EntryKind::tombstone:
       if (op.move) return admit_moved_tombstone(op, static_cast<bool>(entry));
       if (in_flight) return Admission::defer;
-      if (!entry && !always_write_tombstones_) return Admission::done;
+      if (!entry && !order_.uncertain()) return Admission::done;
       op.other_generation = entry ? table_[entry.segment()].generation : 0;
       return Admission::include;
     case EntryKind::copy:
@@ -327,8 +307,8 @@ void Shard::finish_batch_layout(Batch& batch) {
   const auto descriptor = batch.descriptor.span(0, descriptor_bytes);
   DescriptorEntry* entries = descriptor_entries(descriptor);
   batch.offset = segment.end;
-  const uint64_t durable = durable_sequence();
-  batch.sequence = next_sequence_++;
+  const uint64_t durable = order_.durable_sequence();
+  batch.sequence = order_.take_sequence();
   batch.vectors.clear();
   batch.vectors.push_back({descriptor.data(), descriptor.size()});
   uint64_t at = descriptor_bytes;
@@ -383,61 +363,18 @@ Task<bool> Shard::withdraw(Batch& batch, const Result<size_t>& written) {
   ++context_.stats().write_errors;
   table_.seal_if_active(segment, true);
   if (!FB_SAFEGUARD(withdraw_failed_batch)) co_return true;
-  if (co_await wipe_descriptor(segment, batch.offset, kWipeAttempts)) co_return true;
+  if (co_await wiper_.wipe(segment, batch.offset, kWipeAttempts)) co_return true;
   context_.log(fmt::format("segment {}: the descriptor at {} of a batch that failed cannot be wiped yet",
                            segment.number, batch.offset));
   if (!FB_SAFEGUARD(doubt_unwiped_batch)) co_return true;
-  unwiped_.push_back(
+  order_.doubt(
       {.segment = &segment, .sequence = batch.sequence, .offset = batch.offset, .bytes = batch.bytes});
   signals_.wipe.notify_all();
   co_return false;
 }
 
-// It counts as a writer before it waits for memory: a segment that was recycled meanwhile may hold a batch of
-// its next generation there.
-Task<bool> Shard::wipe_descriptor(Segment& segment, uint64_t offset, int attempts) {
-  if (segment.state == Segment::State::recycling) co_return false;
-  const uint64_t generation = segment.generation;
-  ++segment.writers;
-  const Buffer zeros = co_await context_.pool().allocate(kBlockBytes);
-  std::memset(zeros.data(), 0, kBlockBytes);
-  FB_ASSERT(segment.generation == generation && segment.state != Segment::State::recycling, generation,
-            segment.generation, segment.state);
-  bool wiped = false;
-  for (int attempt = 0; attempt < attempts && !wiped; ++attempt)
-    wiped = (co_await segment.file.write_all_durable(zeros.span(0, kBlockBytes), offset)).has_value();
-  --segment.writers;
-  co_return wiped;
-}
-
-// Those whose segment has been recycled meanwhile are gone with its generation.
-Task<void> Shard::wipe_again(int attempts) {
-  for (const EndedBatch& batch : std::vector(unwiped_)) {
-    const auto is_it = [&](const EndedBatch& each) { return each.sequence == batch.sequence; };
-    if (std::ranges::none_of(unwiped_, is_it) || batch.segment->state == Segment::State::recycling) continue;
-    if (co_await wipe_descriptor(*batch.segment, batch.offset, attempts)) std::erase_if(unwiped_, is_it);
-  }
-}
-
-// While one is left, a start after a crash has more payloads to look at; nothing else depends on it.
-Task<void> Shard::run_wiper(Shard& self) {
-  while (!self.context_.stopping()) {
-    if (self.unwiped_.empty()) {
-      co_await self.signals_.wipe.wait();
-      continue;
-    }
-    (void)co_await self.context_.sleep(kWipeRetry);
-    co_await self.wipe_again(1);
-  }
-}
-
 void Shard::complete(Batch& batch, const Result<size_t>& written) {
-  std::erase(in_flight_, &batch);
-  ended_ahead_.push_back(
-      {.segment = batch.segment, .sequence = batch.sequence, .offset = batch.offset, .bytes = batch.bytes});
-  std::erase_if(ended_ahead_, [ended_to = ended_sequence()](const EndedBatch& ended) {
-    return ended.sequence <= ended_to;
-  });
+  order_.end(batch);
   --batch.segment->writers;
   written_since_checkpoint_ += batch.bytes;
   if (written && *written == batch.bytes) {
@@ -479,7 +416,7 @@ void Shard::fail_ops(const Batch& batch, const Result<size_t>& written) {
                          : no_space       ? BlobError::full
                                           : BlobError::unavailable;
   const Error error(code, written ? 0 : written.error().os_errno());
-  always_write_tombstones_ = true;
+  order_.note_uncertain();
   batch.segment->moved_out = true;
   for (WriteOp* op : batch.ops) {
     fail_op(*op);
