@@ -25,7 +25,7 @@ void Shard::start(Scope& scope) {
   for (uint32_t i = 0; i < context_.options().writes_in_flight; ++i)
     scope.spawn(&Shard::run_writer, std::ref(*this));
   scope.spawn(&Shard::run_preparer, std::ref(*this));
-  scope.spawn(&Shard::run_zeroer, std::ref(*this));
+  scope.spawn(&Zeroer::run, std::ref(zeroer_));
   scope.spawn(&Shard::run_compactor, std::ref(*this));
   scope.spawn(&Shard::run_checkpointer, std::ref(*this));
   scope.spawn(&BatchWiper::run, std::ref(wiper_));

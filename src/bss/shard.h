@@ -20,6 +20,7 @@
 #include "bss/blob/shard_signals.h"
 #include "bss/blob/space_state.h"
 #include "bss/blob/write_queue.h"
+#include "bss/blob/zeroer.h"
 #include "bss/format.h"
 #include "bss/index.h"
 #include "bss/scrub.h"
@@ -134,12 +135,9 @@ class Shard {
 
   // shard_space.cc
   static Task<void> run_preparer(Shard& self);
-  static Task<void> run_zeroer(Shard& self);
-  Segment* segment_to_zero();
   static Task<void> run_compactor(Shard& self);
   Task<Result<void>> create_segment();
   Task<Result<void>> recycle(Segment& segment);
-  bool wants_settling(const Segment& segment) const;
   Segment* pick_victim() const;
   Task<bool> compact(Segment& victim);
   Task<Result<uint64_t>> scan_step(Segment& victim, uint64_t from, std::vector<ScannedBatch>& out);
@@ -201,6 +199,7 @@ class Shard {
   SpaceState space_{context_, table_};
   BatchOrder order_;
   BatchWiper wiper_{context_, signals_, order_};
+  Zeroer zeroer_{context_, signals_, table_};
   // What other cores look at, or write into lines of their own.
   std::atomic<bool> shared_{false};
   struct alignas(kCacheLineBytes) EraseCounters : std::array<std::atomic<uint32_t>, kEraseCounters> {};
@@ -209,15 +208,6 @@ class Shard {
   WriteQueues queues_;
   uint64_t written_since_checkpoint_ = 0;
   uint64_t checkpoint_bytes_ = 0;
-
-  // Zeros being written ahead of the active segment's end: batches keep out of [zeroing_from_, ...).
-  Segment* zeroing_ = nullptr;
-  uint64_t zeroing_from_ = 0;
-  bool zeroing_run_ = false;
-  // Of late, in payloads of either size: where the large ones prevail, zeros ahead of them cost more than
-  // they give.
-  uint64_t small_bytes_lately_ = 0;
-  uint64_t large_bytes_lately_ = 0;
 
   Instant last_erases_;  // when a batch of erases alone was formed last
   bool gathering_erases_ = false;

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Segments of a shard: making them, writing zeros ahead, compaction, recycling.
+// Segments of a shard: making them, compaction, recycling.
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/assert.h"
 #include "bss/shard.h"
@@ -13,10 +12,6 @@
 namespace fb::bss {
 namespace {
 
-constexpr uint64_t kZeroChunkBytes = kMiB;
-constexpr uint64_t kZeroAheadBytesMin = 4 * kMiB;
-constexpr uint64_t kZeroAheadBytesMax = 32 * kMiB;
-constexpr uint64_t kSettleBytes = 8 * kMiB;  // zeros between two syncs, where batches are far behind
 constexpr Duration kRecyclePoll = Duration::milliseconds(1);
 constexpr uint8_t kRecycleAttempts = 3;
 constexpr Duration kCompactionRetry = Duration::milliseconds(20);
@@ -114,78 +109,6 @@ Task<Result<void>> Shard::create_segment() {
   table_.add(std::move(segment));
   space_.note_segment_is_free();
   co_return Result<void>();
-}
-
-// What is to be zeroed next: ahead of the active segment's end, in long runs, because a durable write into a
-// file whose extents have just changed waits for the file system's journal; or the next one, as far as the
-// active segment's use calls for it. Large payloads cover what they need at once: zeros would only be written
-// beside them.
-Segment* Shard::segment_to_zero() {
-  Segment* current = table_.active(Stream::puts);
-  if (current == nullptr || large_bytes_lately_ > small_bytes_lately_) return nullptr;
-  const uint64_t ahead = current->zeros.zeroed_to - std::min(current->zeros.zeroed_to, current->end);
-  if (current->zeros.fresh && current->zeros.zeroed_to < context_.segment_bytes()) {
-    zeroing_run_ = ahead < kZeroAheadBytesMin || (zeroing_run_ && ahead < kZeroAheadBytesMax);
-    if (zeroing_run_) return current;
-  }
-  if (table_.free_count() == 0) return nullptr;
-  Segment* next = table_.next_free(Stream::puts);
-  const uint64_t wanted = std::min(current->end + current->end / 2, context_.segment_bytes());
-  return next->zeros.fresh && next->zeros.zeroed_to < wanted ? next : nullptr;
-}
-
-// Whether the zeros written so far are to be synced, for batches to need no flush there (Durability::plp).
-bool Shard::wants_settling(const Segment& segment) const {
-  const bool last = segment.zeros.zeroed_to == context_.segment_bytes();
-  if (last && &segment != table_.active(Stream::puts))
-    return true;  // in either mode: then no batch waits for it
-  if (!segment.file.keeps_overwrites()) return false;
-  const uint64_t settled = segment.zeros.settled_to - std::min(segment.zeros.settled_to, segment.end);
-  return last || (&segment == table_.active(Stream::puts) && settled < kZeroAheadBytesMin) ||
-         segment.zeros.zeroed_to - segment.zeros.settled_to >= kSettleBytes;
-}
-
-// Durable writes into merely allocated extents cost far more than over written ones. Only speed depends on
-// this.
-Task<void> Shard::run_zeroer(Shard& self) {
-  const uint64_t chunk = std::clamp(align_down(self.context_.segment_bytes() / 8, kBlockBytes),
-                                    uint64_t{kBlockBytes}, kZeroChunkBytes);
-  while (!self.context_.stopping()) {
-    Segment* segment = self.segment_to_zero();
-    if (segment == nullptr) {
-      co_await self.signals_.zero.wait();
-      continue;
-    }
-    const Buffer zeros = co_await self.context_.pool().allocate(chunk);
-    std::memset(zeros.data(), 0, chunk);
-    if (segment != self.segment_to_zero() || self.context_.stopping()) continue;
-    // Writes have overtaken: leave them a little room to go on meanwhile.
-    const bool overtaken =
-        segment == self.table_.active(Stream::puts) && segment->zeros.zeroed_to <= segment->end;
-    if (overtaken) {
-      segment->zeros.zeroed_to = std::min(segment->end + chunk, self.context_.segment_bytes());
-      segment->zeros.settled_from = segment->zeros.settled_to = segment->zeros.zeroed_to;
-      segment->zeros.has_gaps = true;
-    }
-    const uint64_t length = std::min(chunk, self.context_.segment_bytes() - segment->zeros.zeroed_to);
-    if (length == 0) continue;
-    self.zeroing_ = segment;
-    self.zeroing_from_ = segment->zeros.zeroed_to;
-    ++segment->writers;
-    Result<void> written = co_await segment->file.write_all(zeros.span(0, length), self.zeroing_from_);
-    self.zeroing_ = nullptr;
-    segment->zeros.zeroed_to = self.zeroing_from_ + length;
-    self.signals_.work.notify_all();
-    if (written && self.wants_settling(*segment)) {
-      written = co_await segment->file.sync();
-      if (written) segment->zeros.settled_to = segment->zeros.zeroed_to;
-    }
-    --segment->writers;
-    if (!written) segment->zeros.fresh = false;
-    const bool to_the_end = segment->zeros.settled_to == self.context_.segment_bytes();
-    segment->zeros.wholly_settled = written && to_the_end && !segment->zeros.has_gaps;
-    self.signals_.work.notify_all();
-  }
 }
 
 // A tombstone is needed while any segment may hold a put of its key. That is the segment the put stood in

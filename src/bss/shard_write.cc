@@ -97,7 +97,7 @@ Task<void> Shard::run_writer(Shard& self) {
       self.gathering_erases_ = false;
     }
     if (!self.may_write() || self.build(batch) == Built::nothing) {
-      if (self.context_.stopping() && self.order_.in_flight() == 0 && self.zeroing_ == nullptr) {
+      if (self.context_.stopping() && self.order_.in_flight() == 0 && !self.zeroer_.busy()) {
         self.refuse_all();
         co_return;
       }
@@ -197,7 +197,7 @@ Segment* Shard::segment_for(const WriteOp& op) {
     }
   }
   const uint64_t end = segment->end + descriptor_bytes_for(1) + op.stored();
-  const bool zeros_in_the_way = zeroing_ == segment && end > zeroing_from_;
+  const bool zeros_in_the_way = end > zeroer_.limit_of(*segment);
   return zeros_in_the_way ? nullptr : segment;
 }
 
@@ -249,8 +249,7 @@ void Shard::collect(Batch& batch, std::initializer_list<WriteQueue*> queues, Sha
         if (batch.segment == nullptr) {
           batch.segment = segment_for(op);
           if (batch.segment == nullptr) break;  // puts may lack the space that erases have
-          const uint64_t limit = zeroing_ == batch.segment ? zeroing_from_ : context_.segment_bytes();
-          room = std::min(context_.segment_bytes(), limit) - batch.segment->end;
+          room = zeroer_.limit_of(*batch.segment) - batch.segment->end;
         }
         full = !add_to_batch(batch, op, room, payload_bytes);
         if (full) break;
@@ -348,9 +347,7 @@ void Shard::note_payloads(const Batch& batch) {
   for (const WriteOp* op : batch.ops) {
     if (op->stored() >= kLargePayloadBytes) large += op->stored();
   }
-  const auto decayed = [](uint64_t bytes) { return bytes - bytes / 8; };
-  large_bytes_lately_ = decayed(large_bytes_lately_) + large;
-  small_bytes_lately_ = decayed(small_bytes_lately_) + batch.bytes - large;
+  zeroer_.note_batch(batch.bytes, large);
 }
 
 // After a failed write any part of the batch may be on the medium: its descriptor without the payloads, or
