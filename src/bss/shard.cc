@@ -27,7 +27,7 @@ void Shard::start(Scope& scope) {
   scope.spawn(&Shard::run_preparer, std::ref(*this));
   scope.spawn(&Zeroer::run, std::ref(zeroer_));
   scope.spawn(&Shard::run_compactor, std::ref(*this));
-  scope.spawn(&Shard::run_checkpointer, std::ref(*this));
+  scope.spawn(&Checkpointer::run, std::ref(checkpointer_));
   scope.spawn(&BatchWiper::run, std::ref(wiper_));
   scope.spawn(&Shard::run_expirer, std::ref(*this));
   scope.spawn(&Shard::run_scrubber, std::ref(*this));
@@ -46,7 +46,7 @@ Task<Result<void>> Shard::finish() {
   if (context_.phase() != ShardPhase::failed) {
     FB_DCHECK(verify());
     co_await wiper_.wipe_doubted(kLastWipeAttempts);
-    result = co_await write_checkpoint();
+    result = co_await checkpointer_.write();
   }
   co_await end_sharing();
   const Result<void> closed = co_await table_.close_files();
@@ -71,7 +71,7 @@ BlobUsage Shard::usage() const {
                   .available_bytes = space_.available_bytes(),
                   .blobs = index_.size(),
                   .index_bytes = index_.memory_bytes(),
-                  .checkpoint_bytes = checkpoint_bytes_};
+                  .checkpoint_bytes = checkpointer_.bytes()};
   table_.add_to(usage);
   return usage;
 }

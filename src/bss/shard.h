@@ -14,6 +14,7 @@
 #include "bss/blob/batch_order.h"
 #include "bss/blob/batch_scan.h"
 #include "bss/blob/batch_wiper.h"
+#include "bss/blob/checkpointer.h"
 #include "bss/blob/payload_check.h"
 #include "bss/blob/segment_table.h"
 #include "bss/blob/shard_context.h"
@@ -186,12 +187,6 @@ class Shard {
   Task<bool> check_headers(Segment& segment);
   bool scrub_stopping() const { return context_.stopping() || scrub_stopped_; }
 
-  // shard_checkpoint.cc
-  static Task<void> run_checkpointer(Shard& self);
-  Task<Result<void>> write_checkpoint();
-  Task<Result<void>> write_checkpoint_file(File& file);
-  std::vector<CheckpointSegment> segment_table() const;
-
   ShardContext context_;
   ShardSignals signals_;
   BlobIndex index_;
@@ -200,14 +195,13 @@ class Shard {
   BatchOrder order_;
   BatchWiper wiper_{context_, signals_, order_};
   Zeroer zeroer_{context_, signals_, table_};
+  Checkpointer checkpointer_{context_, signals_, index_, table_, order_};
   // What other cores look at, or write into lines of their own.
   std::atomic<bool> shared_{false};
   struct alignas(kCacheLineBytes) EraseCounters : std::array<std::atomic<uint32_t>, kEraseCounters> {};
   std::unique_ptr<EraseCounters> erases_seen_ = std::make_unique<EraseCounters>();
 
   WriteQueues queues_;
-  uint64_t written_since_checkpoint_ = 0;
-  uint64_t checkpoint_bytes_ = 0;
 
   Instant last_erases_;  // when a batch of erases alone was formed last
   bool gathering_erases_ = false;
@@ -215,7 +209,5 @@ class Shard {
   ScrubState scrub_;
   bool scrub_stopped_ = false;
 };
-
-inline constexpr const char* kCheckpointName = "checkpoint";
 
 }  // namespace fb::bss

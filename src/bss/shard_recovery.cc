@@ -361,7 +361,7 @@ Task<Result<void>> Shard::replay(std::vector<ScannedBatch>& batches) {
     }
     if (!stays) continue;
     apply(batch);
-    written_since_checkpoint_ += batch.bytes;
+    checkpointer_.note_written(batch.bytes);
     believed.push_back(std::move(batch));
   }
   batches = std::move(believed);
@@ -545,7 +545,7 @@ Task<Result<void>> Shard::recover() {
   const uint64_t more =
       capacity != 0 ? 0 : space.available_bytes / 20 * 19 / shards / context_.segment_bytes();
   table_.make_room(capacity != 0 ? capacity / shards / context_.segment_bytes() : table_.size() + more);
-  if (!checkpoint) FB_CO_CHECK(co_await write_checkpoint());
+  if (!checkpoint) FB_CO_CHECK(co_await checkpointer_.write());
   co_return Result<void>();
 }
 

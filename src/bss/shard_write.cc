@@ -20,8 +20,6 @@ constexpr size_t kSmallBatchesAtOnce = 2;
 constexpr uint64_t kShareEntriesMin = 16;
 // Where space is scarce: each descriptor is a block that compaction makes room for.
 constexpr uint64_t kShareEntriesScarce = 32;
-// Behind so many times its size the checkpoint is written again: its part of all that is written stays small.
-constexpr uint64_t kCheckpointShare = 48;
 // A batch of a few erases takes a block: where they keep coming, one batch in so long takes those of that
 // time.
 constexpr Duration kEraseGather = Duration::milliseconds(2);
@@ -373,7 +371,6 @@ Task<bool> Shard::withdraw(Batch& batch, const Result<size_t>& written) {
 void Shard::complete(Batch& batch, const Result<size_t>& written) {
   order_.end(batch);
   --batch.segment->writers;
-  written_since_checkpoint_ += batch.bytes;
   if (written && *written == batch.bytes) {
     complete_ops(batch);
   } else {
@@ -381,9 +378,7 @@ void Shard::complete(Batch& batch, const Result<size_t>& written) {
   }
   signals_.work.notify_all();
   if (space_.blocked()) signals_.prepare.notify_all();  // it may be a victim now
-  const uint64_t interval =
-      std::max(context_.options().checkpoint_interval_bytes, kCheckpointShare * checkpoint_bytes_);
-  if (written_since_checkpoint_ >= interval) signals_.checkpoint.notify_all();
+  checkpointer_.note_written(batch.bytes);
 }
 
 void Shard::complete_ops(const Batch& batch) {

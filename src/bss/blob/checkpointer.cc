@@ -1,23 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writing a shard's checkpoint while it goes on working. The table of segments and the batch sequence S are
-// taken first; the index is copied table by table while it changes. That is enough: whatever changed after S
-// is said again by batches after S, which recovery applies on top, and an entry whose segment was recycled
-// meanwhile is dropped there by its generation.
+#include "bss/blob/checkpointer.h"
+
 #include <fmt/core.h>
 #include <xxhash.h>
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
 
 #include "base/assert.h"
 #include "base/safeguard.h"
-#include "bss/shard.h"
 #include "io/claim.h"
 
 namespace fb::bss {
 namespace {
 
 constexpr size_t kWriteBytes = kMiB;
+// Behind so many times its size the checkpoint is written again: its part of all that is written stays small.
+constexpr uint64_t kCheckpointShare = 48;
 constexpr Duration kCheckpointRetry = Duration::seconds(1);
 
 // Collects bytes into aligned writes behind the header block, and their checksum.
@@ -61,11 +65,17 @@ class BodyWriter {
 
 }  // namespace
 
-Task<void> Shard::run_checkpointer(Shard& self) {
+void Checkpointer::note_written(uint64_t bytes) {
+  written_since_ += bytes;
+  const uint64_t interval = std::max(context_.options().checkpoint_interval_bytes, kCheckpointShare * bytes_);
+  if (written_since_ >= interval) signals_.checkpoint.notify_all();
+}
+
+Task<void> Checkpointer::run(Checkpointer& self) {
   while (!self.context_.stopping()) {
     co_await self.signals_.checkpoint.wait();
     for (bool again = true; again && !self.context_.stopping();) {
-      const Result<void> written = co_await self.write_checkpoint();
+      const Result<void> written = co_await self.write();
       if (!written) self.context_.log(fmt::format("checkpoint failed: {}", written.error().to_string()));
       again = !written;
       if (again) (void)co_await self.context_.sleep(kCheckpointRetry);
@@ -73,7 +83,7 @@ Task<void> Shard::run_checkpointer(Shard& self) {
   }
 }
 
-std::vector<CheckpointSegment> Shard::segment_table() const {
+std::vector<CheckpointSegment> Checkpointer::segment_lines() const {
   std::vector<CheckpointSegment> table;
   // Else the next start would not look at them, and its batches would say that they had ended.
   for (const EndedBatch& batch : order_.doubted()) {
@@ -101,8 +111,8 @@ std::vector<CheckpointSegment> Shard::segment_table() const {
   return table;
 }
 
-Task<Result<void>> Shard::write_checkpoint_file(File& file) {
-  const std::vector<CheckpointSegment> table = segment_table();
+Task<Result<void>> Checkpointer::write_file(File& file) {
+  const std::vector<CheckpointSegment> table = segment_lines();
   CheckpointHeader header{};
   header.store_id = context_.superblock().store_id;
   header.shard = context_.number();
@@ -128,12 +138,20 @@ Task<Result<void>> Shard::write_checkpoint_file(File& file) {
   encode_checkpoint_header(header, block.span(0, kBlockBytes));
   FB_CO_CHECK(co_await file.write_all(block.span(0, kBlockBytes), 0));
   FB_CO_CHECK(co_await file.sync());
-  checkpoint_bytes_ = kBlockBytes + header.body_bytes;
+  bytes_ = kBlockBytes + header.body_bytes;
   co_return Result<void>();
 }
 
-Task<Result<void>> Shard::write_checkpoint() {
-  written_since_checkpoint_ = 0;
+Task<Result<void>> Checkpointer::write() {
+  FB_ASSERT(!writing_);
+  writing_ = true;
+  const Result<void> written = co_await write_and_rename();
+  writing_ = false;
+  co_return written;
+}
+
+Task<Result<void>> Checkpointer::write_and_rename() {
+  written_since_ = 0;
   const std::string name = context_.path(kCheckpointName);
   const std::string new_name = name + ".new";
   FB_CO_TRY(
@@ -141,13 +159,13 @@ Task<Result<void>> Shard::write_checkpoint() {
       co_await open_claimed(
           context_.env(), new_name,
           {.write = true, .create = true, .truncate = true, .direct = true, .role = FileRole::snapshot}));
-  const Result<void> written = co_await write_checkpoint_file(file);
+  const Result<void> written = co_await write_file(file);
   FB_CO_CHECK(co_await file.close());
   FB_CO_CHECK(written);
   FB_CO_CHECK(co_await rename_file(context_.env(), new_name, name));
   FB_CO_CHECK(co_await sync_directory(context_.env(), context_.path("")));
   ++context_.stats().checkpoints;
-  context_.stats().checkpoint_bytes += checkpoint_bytes_;
+  context_.stats().checkpoint_bytes += bytes_;
   co_return Result<void>();
 }
 
