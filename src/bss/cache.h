@@ -29,7 +29,7 @@ class BlobCache {
   BlobCache(Env& env, size_t budget_bytes);
 
   // Of a payload from another core's shard: what was looked up for it, and how many blobs of its kind had
-  // been erased before that (Shard::erases_of).
+  // been erased before that (ShardReader::erases_of).
   struct Origin {
     uint64_t checksum = 0;
     uint32_t erases = 0;

@@ -219,7 +219,7 @@ Task<Result<void>> BlobFront::put_here(PutArguments arguments) {
 bool BlobFront::get_cached(BlobKey key, uint32_t offset, uint32_t length, BlobData* out) {
   if (!ours(key.id)) return false;
   Shard* shard = shard_to_read(shard_of(key, shard_count()));
-  if (shard == nullptr || !shard->get_cached(context_, key, offset, length, out)) return false;
+  if (shard == nullptr || !shard->reader().get_cached(context_, key, offset, length, out)) return false;
   ++stats_.gets;
   ++stats_.cache_hits;
   stats_.get_bytes += length;
@@ -234,7 +234,7 @@ Task<Result<BlobData>> BlobFront::get(const CallContext& context, BlobKey key, u
   if (shard == nullptr) co_return BlobError::unavailable;
   BlobData data;
   if (get_cached(key, offset, length, &data)) co_return data;
-  FB_CO_TRY(data, co_await shard->read(context_, context, key, offset, length));
+  FB_CO_TRY(data, co_await shard->reader().read(context_, context, key, offset, length));
   ++stats_.gets;
   stats_.get_bytes += length;
   co_return data;

@@ -11,7 +11,6 @@ namespace fb::bss {
 namespace {
 
 constexpr int kLastWipeAttempts = 10;
-constexpr Duration kReadersPoll = Duration::milliseconds(1);
 
 }  // namespace
 
@@ -48,20 +47,11 @@ Task<Result<void>> Shard::finish() {
     co_await wiper_.wipe_doubted(kLastWipeAttempts);
     result = co_await checkpointer_.write();
   }
-  co_await end_sharing();
+  co_await reader_.end_sharing();
   const Result<void> closed = co_await table_.close_files();
   if (!closed) result = closed;
   context_.enter(ShardPhase::finished);
   co_return result;
-}
-
-// Every call has returned (Store::close()). This waits for what those of other cores may have left: looks at
-// the index and holds on segments.
-Task<void> Shard::end_sharing() {
-  shared_.store(false, std::memory_order_relaxed);
-  const uint64_t epoch = index_.epochs().end_epoch();
-  while (!index_.epochs().passed(epoch) || table_.any_is_read())
-    (void)co_await sleep_for(context_.env(), kReadersPoll);
 }
 
 BlobUsage Shard::usage() const {

@@ -18,6 +18,7 @@
 #include "bss/blob/payload_check.h"
 #include "bss/blob/segment_table.h"
 #include "bss/blob/shard_context.h"
+#include "bss/blob/shard_reader.h"
 #include "bss/blob/shard_signals.h"
 #include "bss/blob/space_state.h"
 #include "bss/blob/write_queue.h"
@@ -59,13 +60,9 @@ class Shard {
   void submit(WriteOp& op);
   uint64_t payload_bytes_max() const;
   // From here until finish() other cores may read.
-  void share() { shared_.store(true, std::memory_order_release); }
-  // Verified: the whole payload, or of one with several pieces those that the range touches. `core` is the
-  // caller's: its ring, its memory, its cache.
-  Task<Result<BlobData>> read(CoreContext& core, const CallContext& context, const BlobKey& key,
-                              uint32_t offset, uint32_t length);
-  // From the caller's cache, where it is there and has not been erased since.
-  bool get_cached(CoreContext& core, const BlobKey& key, uint32_t offset, uint32_t length, BlobData* out);
+  void share() { reader_.share(); }
+  // Any core's.
+  ShardReader& reader() { return reader_; }
   BlobPage enumerate(uint64_t cursor);
   // Reads everything, at once; ends early after stop_scrub() or stop().
   Task<ScrubReport> scrub_now();
@@ -84,16 +81,6 @@ class Shard {
     uint64_t end = kSegmentDataOffset;
     uint64_t tombstones = 0;
   };
-
-  // shard_read.cc
-  class Hold;
-  enum class Sight : uint8_t { found, absent, changing, closed };
-  Sight look(CoreContext& core, const BlobKey& key, IndexEntry& found, Hold* hold);
-  bool owned_by(const CoreContext& core) const { return &core == &context_.core(); }
-  static constexpr size_t kEraseCounters = 256;
-  std::atomic<uint32_t>& erases_of(const BlobKey& key) const;
-  void note_erase(const BlobKey& key);
-  Task<void> end_sharing();
 
   // shard_write.cc
   static Task<void> run_writer(Shard& self);
@@ -195,12 +182,8 @@ class Shard {
   BatchOrder order_;
   BatchWiper wiper_{context_, signals_, order_};
   Zeroer zeroer_{context_, signals_, table_};
+  ShardReader reader_{context_, index_, table_};
   Checkpointer checkpointer_{context_, signals_, index_, table_, order_};
-  // What other cores look at, or write into lines of their own.
-  std::atomic<bool> shared_{false};
-  struct alignas(kCacheLineBytes) EraseCounters : std::array<std::atomic<uint32_t>, kEraseCounters> {};
-  std::unique_ptr<EraseCounters> erases_seen_ = std::make_unique<EraseCounters>();
-
   WriteQueues queues_;
 
   Instant last_erases_;  // when a batch of erases alone was formed last

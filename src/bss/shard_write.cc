@@ -290,7 +290,7 @@ bool Shard::add_to_batch(Batch& batch, WriteOp& op, uint64_t room, uint64_t& pay
   } else if (op.kind == EntryKind::tombstone) {
     if (BlobIndex::Found entry = index_.find(op.number, op.incarnation, op.block))
       index_.set_place(entry, entry.place | IndexEntry::kErasing);
-    note_erase(context_.key_of(op.number, op.incarnation, op.block));
+    reader_.note_erase(context_.key_of(op.number, op.incarnation, op.block));
   } else {
     BlobIndex::Found entry = index_.find(op.number, op.incarnation, op.block);
     index_.set_place(entry, entry.place | IndexEntry::kMoving);

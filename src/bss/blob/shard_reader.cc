@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading a shard's payloads, on any core: docs/blobs.md, "Reading another core's shard".
+#include "bss/blob/shard_reader.h"
+
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -8,7 +9,7 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "bss/shard.h"
+#include "bss/blob/payload_check.h"
 #include "io/error.h"
 #include "io/log.h"
 
@@ -17,6 +18,7 @@ namespace {
 
 constexpr Duration kBufferWaitMax = Duration::seconds(5);
 constexpr int kReadAttemptsMax = 3;
+constexpr Duration kReadersPoll = Duration::milliseconds(1);
 
 BufferUse use_of(uint64_t length) {
   return length > kRequestPieceBytes ? BufferUse::answer : BufferUse::request;
@@ -36,9 +38,9 @@ Task<Result<Buffer>> wait_for_buffer(CoreContext& core, const CallContext& conte
 }  // namespace
 
 // Keeps a segment from being recycled while a core reads it.
-class Shard::Hold {
+class ShardReader::Hold {
  public:
-  Hold(Shard& shard, CoreContext& core) : shard_(shard), core_(core) {}
+  Hold(ShardReader& reader, CoreContext& core) : reader_(reader), core_(core) {}
   Hold(const Hold&) = delete;
   // Where a simulated crash tears down the process the shard may be gone before another core's reads.
   ~Hold() {
@@ -48,42 +50,48 @@ class Shard::Hold {
   void take(Segment& segment) {
     FB_ASSERT(segment_ == nullptr);
     segment_ = &segment;
-    if (shard_.owned_by(core_)) {
+    if (reader_.owned_by(core_)) {
       ++segment.readers;
     } else {
-      shard_.table_.holds().take(core_.env.core(), segment.number);
+      reader_.table_.holds().take(core_.env.core(), segment.number);
     }
   }
   void give_back() {
     Segment* segment = std::exchange(segment_, nullptr);
     if (segment == nullptr) return;
-    if (shard_.owned_by(core_)) {
+    if (reader_.owned_by(core_)) {
       --segment->readers;
     } else {
-      shard_.table_.holds().give_back(core_.env.core(), segment->number);
+      reader_.table_.holds().give_back(core_.env.core(), segment->number);
     }
   }
   Segment& segment() const { return *segment_; }
 
  private:
-  Shard& shard_;
+  ShardReader& reader_;
   CoreContext& core_;
   Segment* segment_ = nullptr;
 };
 
-std::atomic<uint32_t>& Shard::erases_of(const BlobKey& key) const {
+std::atomic<uint32_t>& ShardReader::erases_of(const BlobKey& key) const {
   return (*erases_seen_)[std::hash<BlobKey>()(key) % kEraseCounters];
 }
 
-// Behind the flag in the index: who has seen the new count does not see the blob.
-void Shard::note_erase(const BlobKey& key) {
+Task<void> ShardReader::end_sharing() {
+  shared_.store(false, std::memory_order_relaxed);
+  const uint64_t epoch = index_.epochs().end_epoch();
+  while (!index_.epochs().passed(epoch) || table_.any_is_read())
+    (void)co_await sleep_for(context_.env(), kReadersPoll);
+}
+
+void ShardReader::note_erase(const BlobKey& key) {
   context_.core().cache.erase(key);
   std::atomic<uint32_t>& count = erases_of(key);
   count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_release);
 }
 
 // Seen by `core`, the owner or another one; where it is there and `hold` is given, with its segment held.
-Shard::Sight Shard::look(CoreContext& core, const BlobKey& key, IndexEntry& found, Hold* hold) {
+ShardReader::Sight ShardReader::look(CoreContext& core, const BlobKey& key, IndexEntry& found, Hold* hold) {
   if (owned_by(core)) {
     found = index_.find(key);
     if (found.place == 0 || !found.readable()) return Sight::absent;
@@ -100,8 +108,8 @@ Shard::Sight Shard::look(CoreContext& core, const BlobKey& key, IndexEntry& foun
   return Sight::found;
 }
 
-bool Shard::get_cached(CoreContext& core, const BlobKey& key, uint32_t offset, uint32_t length,
-                       BlobData* out) {
+bool ShardReader::get_cached(CoreContext& core, const BlobKey& key, uint32_t offset, uint32_t length,
+                             BlobData* out) {
   BlobCache::Origin* origin = core.cache.find(key, offset, length, out);
   if (origin == nullptr) return false;
   if (owned_by(core)) return true;  // an erase has emptied it
@@ -118,8 +126,8 @@ bool Shard::get_cached(CoreContext& core, const BlobKey& key, uint32_t offset, u
   return false;
 }
 
-Task<Result<BlobData>> Shard::read(CoreContext& core, const CallContext& context, const BlobKey& key,
-                                   uint32_t offset, uint32_t length) {
+Task<Result<BlobData>> ShardReader::read(CoreContext& core, const CallContext& context, const BlobKey& key,
+                                         uint32_t offset, uint32_t length) {
   Buffer buffer;
   bool for_cache = false;
   bool whole = false;
