@@ -29,7 +29,7 @@ void Shard::start(Scope& scope) {
   scope.spawn(&Checkpointer::run, std::ref(checkpointer_));
   scope.spawn(&BatchWiper::run, std::ref(wiper_));
   scope.spawn(&Shard::run_expirer, std::ref(*this));
-  scope.spawn(&Shard::run_scrubber, std::ref(*this));
+  scope.spawn(&Scrubber::run, std::ref(scrubber_));
 }
 
 void Shard::stop() {

@@ -16,6 +16,7 @@
 #include "bss/blob/batch_wiper.h"
 #include "bss/blob/checkpointer.h"
 #include "bss/blob/payload_check.h"
+#include "bss/blob/scrubber.h"
 #include "bss/blob/segment_table.h"
 #include "bss/blob/shard_context.h"
 #include "bss/blob/shard_reader.h"
@@ -25,7 +26,6 @@
 #include "bss/blob/zeroer.h"
 #include "bss/format.h"
 #include "bss/index.h"
-#include "bss/scrub.h"
 #include "client/blob_client.h"
 #include "io/file.h"
 #include "io/scope.h"
@@ -65,8 +65,8 @@ class Shard {
   ShardReader& reader() { return reader_; }
   BlobPage enumerate(uint64_t cursor);
   // Reads everything, at once; ends early after stop_scrub() or stop().
-  Task<ScrubReport> scrub_now();
-  void stop_scrub() { scrub_stopped_ = true; }
+  Task<ScrubReport> scrub_now() { return scrubber_.run_once(); }
+  void stop_scrub() { scrubber_.stop(); }
   // Index against segments: every entry inside a written segment, live bytes exact.
   bool verify();
 
@@ -161,19 +161,6 @@ class Shard {
   void settle_segments(const std::vector<ScannedBatch>& batches, const std::vector<Inherited>& inherited);
   void recount_live();
 
-  // shard_scrub.cc
-  static Task<void> run_scrubber(Shard& self);
-  Task<void> save_scrub();
-  Task<void> scrub_pass(uint64_t from, unsigned percent, ScrubReport& report, ScrubState* state);
-  Task<void> scrub_pause(Instant since, unsigned percent);
-  Task<void> scrub_segment(Segment& segment, unsigned percent, ScrubReport& report);
-  Task<void> scrub_payload(Segment& segment, const IndexEntry& described, ScrubReport& report);
-  Task<void> scrub_undescribed(Segment& segment, const std::vector<IndexEntry>& found, uint64_t settled_end,
-                               ScrubReport& report);
-  BlobIndex::Found indexed_as(const IndexEntry& described) const;
-  Task<bool> check_headers(Segment& segment);
-  bool scrub_stopping() const { return context_.stopping() || scrub_stopped_; }
-
   ShardContext context_;
   ShardSignals signals_;
   BlobIndex index_;
@@ -184,13 +171,11 @@ class Shard {
   Zeroer zeroer_{context_, signals_, table_};
   ShardReader reader_{context_, index_, table_};
   Checkpointer checkpointer_{context_, signals_, index_, table_, order_};
+  Scrubber scrubber_{context_, index_, table_, order_};
   WriteQueues queues_;
 
   Instant last_erases_;  // when a batch of erases alone was formed last
   bool gathering_erases_ = false;
-
-  ScrubState scrub_;
-  bool scrub_stopped_ = false;
 };
 
 }  // namespace fb::bss

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading everything again from time to time, so that what has rotted is known while there may still be
-// another copy of it somewhere. A segment at a time: both copies of its header, its descriptors, and every
-// payload that the index points to, against the index. What compaction moves meanwhile it verifies itself.
+#include "bss/blob/scrubber.h"
+
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -9,7 +8,8 @@
 #include <unordered_set>
 
 #include "base/assert.h"
-#include "bss/shard.h"
+#include "bss/blob/batch_scan.h"
+#include "bss/blob/payload_check.h"
 #include "io/log.h"
 
 namespace fb::bss {
@@ -24,16 +24,16 @@ constexpr uint64_t kScrubStrideBytes = kMiB;            // read between two paus
 }  // namespace
 
 // One pass at a time on a core.
-Task<void> Shard::run_scrubber(Shard& self) {
+Task<void> Scrubber::run(Scrubber& self) {
   const Duration period = self.context_.options().scrub_period;
   if (period <= Duration{}) co_return;
   const auto text =
       co_await read_small_file(self.context_.env(), self.context_.path(kScrubName), kScrubFileBytesMax);
-  ScrubState& state = self.scrub_;
+  ScrubState& state = self.state_;
   if (!text ||
       !parse_scrub_state(*text, self.context_.superblock().store_id, self.context_.number(), &state)) {
     state = {.begun_seconds = self.context_.env().wall_clock().seconds()};
-    co_await self.save_scrub();
+    co_await self.save_state();
   }
   while (!self.context_.stopping()) {
     const int64_t now = self.context_.env().wall_clock().seconds();
@@ -48,40 +48,44 @@ Task<void> Shard::run_scrubber(Shard& self) {
     if (self.context_.stopping()) co_return;
     if (!state.under_way) state = {.begun_seconds = now, .next_segment = 0, .under_way = true};
     ScrubReport report;
-    co_await self.scrub_pass(state.next_segment, self.context_.options().scrub_time_percent, report, &state);
+    co_await self.pass(state.next_segment, self.context_.options().scrub_time_percent, report, &state);
     if (!report.whole) co_return;
     state.under_way = false;
-    co_await self.save_scrub();
+    co_await self.save_state();
   }
 }
 
-Task<void> Shard::save_scrub() {
+Task<void> Scrubber::save_state() {
   const Result<void> saved = co_await replace_small_file(
       context_.env(), context_.path(kScrubName),
-      encode_scrub_state(scrub_, context_.superblock().store_id, context_.number()), 0600, FileRole::other);
+      encode_scrub_state(state_, context_.superblock().store_id, context_.number()), 0600, FileRole::other);
   if (!saved)
     context_.log(fmt::format("how far the scrubber came is not kept: {}", saved.error().to_string()));
 }
 
-Task<ScrubReport> Shard::scrub_now() {
+Task<ScrubReport> Scrubber::run_once() {
   const Semaphore::Units turn = co_await context_.core().scrub_turn.acquire();
   ScrubReport report;
-  co_await scrub_pass(0, kScrubNowPercent, report, nullptr);
+  co_await pass(0, kScrubNowPercent, report, nullptr);
   co_return report;
 }
 
 // From segment `from` on. `state`, where given, is moved on and kept after each segment.
-Task<void> Shard::scrub_pass(uint64_t from, unsigned percent, ScrubReport& report, ScrubState* state) {
+Task<void> Scrubber::pass(uint64_t from, unsigned percent, ScrubReport& report, ScrubState* state) {
   const Instant begun = context_.env().now();
-  for (uint64_t number = from; number < table_.size() && !scrub_stopping(); ++number) {
+  for (uint64_t number = from; number < table_.size() && !stopping(); ++number) {
     co_await scrub_segment(table_[number], percent, report);
-    if (scrub_stopping()) break;
+    if (stopping()) break;
     if (state == nullptr) continue;
     state->next_segment = number + 1;
-    co_await save_scrub();
+    co_await save_state();
   }
-  report.whole = !scrub_stopping();
+  report.whole = !stopping();
   if (!report.whole) co_return;
+  report_pass(report, begun);
+}
+
+void Scrubber::report_pass(const ScrubReport& report, Instant begun) const {
   ++context_.stats().scrubs;
   fb::log(context_.env(), report.sound() ? LogLevel::info : LogLevel::error,
           report.sound() ? "scrubbed: everything is as it was put" : "scrubbed: damage was found",
@@ -96,16 +100,16 @@ Task<void> Shard::scrub_pass(uint64_t from, unsigned percent, ScrubReport& repor
 }
 
 // Sleeps so long that reading keeps to its share of the time.
-Task<void> Shard::scrub_pause(Instant since, unsigned percent) {
+Task<void> Scrubber::pause(Instant since, unsigned percent) {
   const int64_t share = std::clamp(percent, 1u, 100u);
   const Duration worked = context_.env().now() - since;
   (void)co_await context_.sleep(Duration{worked.ns * (100 - share) / share});
 }
 
-Task<void> Shard::scrub_segment(Segment& segment, unsigned percent, ScrubReport& report) {
+Task<void> Scrubber::scrub_segment(Segment& segment, unsigned percent, ScrubReport& report) {
   if (segment.state != Segment::State::sealed && segment.state != Segment::State::active) co_return;
   const uint64_t generation = segment.generation;
-  const auto stays = [&] { return segment.generation == generation && !scrub_stopping(); };
+  const auto stays = [&] { return segment.generation == generation && !stopping(); };
   // Every batch below has ended: its descriptor is to be found.
   const uint64_t settled_end = order_.first_in_flight(segment).value_or(segment.end);
   Instant since = context_.env().now();
@@ -135,26 +139,26 @@ Task<void> Shard::scrub_segment(Segment& segment, unsigned percent, ScrubReport&
       co_await scrub_payload(segment, found.back(), report);
       unpaused += payload_bytes(entry.length);
       if (unpaused < kScrubStrideBytes) continue;
-      co_await scrub_pause(since, percent);
+      co_await pause(since, percent);
       since = context_.env().now();
       unpaused = 0;
       if (!stays()) co_return;
     }
   }
-  co_await scrub_pause(since, percent);
+  co_await pause(since, percent);
   if (stays()) co_await scrub_undescribed(segment, found, settled_end, report);
 }
 
 // The index's entry, where it is as described and at that place.
-BlobIndex::Found Shard::indexed_as(const IndexEntry& described) const {
+BlobIndex::Found Scrubber::indexed_as(const IndexEntry& described) const {
   const BlobIndex::Found entry = index_.find(described.number, described.incarnation, described.block);
   return entry && entry.readable() && entry.location() == described.place ? entry : BlobIndex::Found();
 }
 
 // What the index has in the segment and no descriptor names: its descriptor is lost. Seldom, so the index is
 // walked only where the live bytes do not come out.
-Task<void> Shard::scrub_undescribed(Segment& segment, const std::vector<IndexEntry>& found,
-                                    uint64_t settled_end, ScrubReport& report) {
+Task<void> Scrubber::scrub_undescribed(Segment& segment, const std::vector<IndexEntry>& found,
+                                       uint64_t settled_end, ScrubReport& report) {
   uint64_t live_bytes = 0;
   std::unordered_set<uint64_t> described;
   for (const IndexEntry& entry : found) {
@@ -183,7 +187,7 @@ Task<void> Shard::scrub_undescribed(Segment& segment, const std::vector<IndexEnt
 }
 
 // Where the index has it at this place, and still has when it was read.
-Task<void> Shard::scrub_payload(Segment& segment, const IndexEntry& described, ScrubReport& report) {
+Task<void> Scrubber::scrub_payload(Segment& segment, const IndexEntry& described, ScrubReport& report) {
   const IndexEntry wanted = described;
   Verdict verdict = Verdict::unreadable;
   // Once more where it seems damaged: a misdirected read may be right the next time.
@@ -215,7 +219,7 @@ Task<void> Shard::scrub_payload(Segment& segment, const IndexEntry& described, S
                            wanted.number, wanted.block));
 }
 
-Task<bool> Shard::check_headers(Segment& segment) {
+Task<bool> Scrubber::check_headers(Segment& segment) {
   const Buffer read = co_await context_.pool().allocate(kSegmentDataOffset);
   const Buffer expected = co_await context_.pool().allocate(kSegmentDataOffset);
   if (!co_await segment.file.read_exactly(read.span(0, kSegmentDataOffset), 0)) co_return false;
