@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/assert.h"
+#include "bss/blob/recovery.h"
 #include "io/error.h"
 
 namespace fb::bss {
@@ -18,6 +19,19 @@ Shard::Shard(CoreContext& context, uint32_t number)
     : context_(context, number), signals_(context.env), index_(&context.env, context.env.core_count()) {}
 
 Shard::~Shard() = default;
+
+Task<Result<void>> Shard::open() {
+  Recovery recovery(Recovery::Parts{.context = context_,
+                                    .index = index_,
+                                    .table = table_,
+                                    .space = space_,
+                                    .order = order_,
+                                    .wiper = wiper_,
+                                    .checkpointer = checkpointer_});
+  const Result<void> opened = co_await recovery.run();
+  context_.enter(opened ? ShardPhase::opened : ShardPhase::failed);
+  co_return opened;
+}
 
 void Shard::start(Scope& scope) {
   context_.enter(ShardPhase::running);

@@ -9,13 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "bss/aligned_bytes.h"
 #include "bss/blob/batch.h"
 #include "bss/blob/batch_order.h"
 #include "bss/blob/batch_scan.h"
 #include "bss/blob/batch_wiper.h"
 #include "bss/blob/checkpointer.h"
-#include "bss/blob/payload_check.h"
 #include "bss/blob/scrubber.h"
 #include "bss/blob/segment_table.h"
 #include "bss/blob/shard_context.h"
@@ -71,17 +69,6 @@ class Shard {
   bool verify();
 
  private:
-  struct Checkpoint {
-    CheckpointHeader header;
-    std::vector<CheckpointSegment> segments;
-  };
-  struct Inherited {
-    bool known = false;  // the checkpoint holds this generation
-    bool sealed = false;
-    uint64_t end = kSegmentDataOffset;
-    uint64_t tombstones = 0;
-  };
-
   // shard_write.cc
   static Task<void> run_writer(Shard& self);
   bool may_write() const;
@@ -137,29 +124,6 @@ class Shard {
   bool droppable(const DescriptorEntry& tombstone, const Segment& holder) const;
   bool compaction_may_help() const;
   Task<void> pause_compaction(Instant since);
-
-  // shard_recovery.cc
-  Task<Result<void>> recover();
-  Task<Result<void>> open_segments();
-  Task<Result<void>> open_segment(uint32_t number);
-  Task<Result<std::optional<Checkpoint>>> load_checkpoint();
-  Task<bool> load_checkpoint_body(File& file, Checkpoint& checkpoint);
-  void adopt_checkpoint(const Checkpoint& checkpoint, std::vector<Inherited>& inherited);
-  static Task<void> scan_into(Shard& self, Segment* segment, uint64_t from, bool whole,
-                              std::vector<ScannedBatch>* out, std::optional<Error>* error);
-  Task<Result<void>> rewrite_header(Segment& segment);
-  Task<Result<void>> make_durable(const std::vector<Inherited>& inherited);
-  Task<void> wipe_or_doubt(const EndedBatch& batch);
-  Task<void> drop_doubted_batches(std::vector<ScannedBatch>& batches);
-  bool counts_unverified(const DescriptorEntry& entry, uint64_t place, Verdict verdict);
-  Task<Result<bool>> prove(ScannedBatch& batch, AlignedBytes& image);
-  Task<Result<void>> write_again(Segment& segment, std::span<const std::byte> bytes, uint64_t offset);
-  Task<Result<void>> replay(std::vector<ScannedBatch>& batches);
-  void apply(const ScannedBatch& batch);
-  void apply_tombstone(const DescriptorEntry& entry);
-  void count_missing(const std::vector<ScannedBatch>& batches);
-  void settle_segments(const std::vector<ScannedBatch>& batches, const std::vector<Inherited>& inherited);
-  void recount_live();
 
   ShardContext context_;
   ShardSignals signals_;

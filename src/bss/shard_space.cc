@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "bss/blob/batch_scan.h"
 #include "bss/shard.h"
 #include "io/claim.h"
 #include "io/error.h"

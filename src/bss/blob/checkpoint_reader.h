@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "bss/blob/shard_context.h"
+#include "bss/index.h"
+
+namespace fb::bss {
+
+// What a checkpoint says beside the index.
+struct Checkpoint {
+  CheckpointHeader header;
+  std::vector<CheckpointSegment> segments;
+};
+
+// Reads the shard's checkpoint into the empty index. Nothing if it is missing or damaged; then the index is
+// empty again.
+Task<Result<std::optional<Checkpoint>>> load_checkpoint(const ShardContext& context, BlobIndex& index);
+
+}  // namespace fb::bss
