@@ -15,6 +15,7 @@
 #include "bss/blob/batch_wiper.h"
 #include "bss/blob/checkpointer.h"
 #include "bss/blob/scrubber.h"
+#include "bss/blob/segment_chooser.h"
 #include "bss/blob/segment_table.h"
 #include "bss/blob/shard_context.h"
 #include "bss/blob/shard_reader.h"
@@ -87,12 +88,6 @@ class Shard {
   Admission admit(WriteOp& op);
   void finish_batch_layout(Batch& batch);
   Admission admit_moved_tombstone(const WriteOp& op, bool indexed);
-  static size_t segments_to_leave(const WriteOp& op);
-  static Stream stream_of(const WriteOp& op) { return op.move ? Stream::moves : Stream::puts; }
-  bool fits(const Segment* segment, const WriteOp& op) const;
-  Segment* other_active(const WriteOp& op) const;
-  bool has_place(const WriteOp& op) const;
-  Segment* segment_for(const WriteOp& op);
   void note_payloads(const Batch& batch);
   Task<bool> withdraw(Batch& batch, const Result<size_t>& written);
   void complete(Batch& batch, const Result<size_t>& written);
@@ -106,7 +101,6 @@ class Shard {
   static Task<void> run_expirer(Shard& self);
   void refuse_blocked();
   void refuse_blocked_moves();
-  bool adopt_moves_segment();
 
   // shard_space.cc
   static Task<void> run_preparer(Shard& self);
@@ -136,6 +130,7 @@ class Shard {
   ShardReader reader_{context_, index_, table_};
   Checkpointer checkpointer_{context_, signals_, index_, table_, order_};
   Scrubber scrubber_{context_, index_, table_, order_};
+  SegmentChooser chooser_{context_, signals_, table_, space_, zeroer_};
   WriteQueues queues_;
 
   Instant last_erases_;  // when a batch of erases alone was formed last

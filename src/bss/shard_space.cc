@@ -63,11 +63,12 @@ Task<void> Shard::run_preparer(Shard& self) {
       continue;
     }
     if (self.space_.blocked() && self.space_.is_short()) {
-      if (!self.queues_.moves.empty() && !self.has_place(*self.queues_.moves.front())) {
+      if (!self.queues_.moves.empty() && !self.chooser_.has_place(*self.queues_.moves.front())) {
         self.refuse_blocked_moves();
       } else if (self.compaction_may_help()) {
         self.signals_.compact.notify_all();
-      } else if (self.adopt_moves_segment()) {
+      } else if (!self.queues_.puts.empty() &&
+                 self.chooser_.give_moves_segment_to(*self.queues_.puts.front())) {
         self.signals_.work.notify_all();
       } else if (self.order_.in_flight() == 0) {
         self.refuse_blocked();

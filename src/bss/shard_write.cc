@@ -151,68 +151,9 @@ Shard::Admission Shard::admit_moved_tombstone(const WriteOp& op, bool indexed) {
   return Admission::done;
 }
 
-// Free segments that an operation must leave to those of more urgent kinds. The last one is compaction's:
-// what it moves always has a place, and it gives a segment back.
-size_t Shard::segments_to_leave(const WriteOp& op) {
-  if (op.move) return 0;
-  return op.kind == EntryKind::put ? kReservedSegments : 1;
-}
-
-bool Shard::fits(const Segment* segment, const WriteOp& op) const {
-  return segment != nullptr &&
-         segment->end + descriptor_bytes_for(1) + op.stored() <= context_.segment_bytes();
-}
-
-Segment* Shard::other_active(const WriteOp& op) const {
-  if (op.move) return table_.active(Stream::puts);
-  // While it compacts, the room there is spoken for.
-  return op.kind == EntryKind::put || space_.compacting() ? nullptr : table_.active(Stream::moves);
-}
-
-// Whether the operation could go out at once.
-bool Shard::has_place(const WriteOp& op) const {
-  if (fits(table_.active(stream_of(op)), op)) return op.kind != EntryKind::put || table_.puts_allowed();
-  return table_.free_count() > segments_to_leave(op) || fits(other_active(op), op);
-}
-
-// The segment that takes a batch which begins with this operation; null where it must wait for one. What is
-// not a put goes anywhere rather than wait.
-Segment* Shard::segment_for(const WriteOp& op) {
-  const Stream stream = stream_of(op);
-  Segment* segment = table_.active(stream);
-  if (!has_place(op)) {
-    space_.set_blocked();
-    signals_.prepare.notify_all();
-    return nullptr;
-  }
-  if (!fits(segment, op)) {
-    if (table_.free_count() > segments_to_leave(op)) {
-      if (segment != nullptr) table_.seal(stream);
-      table_.activate(stream);
-      segment = table_.active(stream);
-    } else {
-      segment = other_active(op);
-    }
-  }
-  const uint64_t end = segment->end + descriptor_bytes_for(1) + op.stored();
-  const bool zeros_in_the_way = end > zeroer_.limit_of(*segment);
-  return zeros_in_the_way ? nullptr : segment;
-}
-
 // Compaction has nowhere to go on: it ends, and is begun again when there is room for it.
 void Shard::refuse_blocked_moves() {
   while (!queues_.moves.empty()) finish_op(context_.env(), queues_.moves.pop(), Error(BlobError::full));
-}
-
-// Before puts are refused they take what is left of the segment of moves.
-bool Shard::adopt_moves_segment() {
-  Segment* other = table_.active(Stream::moves);
-  if (queues_.puts.empty() || other == nullptr || table_.free_count() < kReservedSegments) return false;
-  if (other->end + descriptor_bytes_for(1) + queues_.puts.front()->stored() > context_.segment_bytes())
-    return false;
-  if (table_.active(Stream::puts) != nullptr) table_.seal(Stream::puts, true);
-  table_.give_moves_to_puts();
-  return true;
 }
 
 // What is moved goes out by itself; else what is queued, erases first, up to one batch of one segment.
@@ -245,7 +186,7 @@ void Shard::collect(Batch& batch, std::initializer_list<WriteQueue*> queues, Sha
       const Admission admission = admit(op);
       if (admission == Admission::include) {
         if (batch.segment == nullptr) {
-          batch.segment = segment_for(op);
+          batch.segment = chooser_.segment_for(op);
           if (batch.segment == nullptr) break;  // puts may lack the space that erases have
           room = zeroer_.limit_of(*batch.segment) - batch.segment->end;
         }
@@ -480,12 +421,12 @@ Task<void> Shard::run_expirer(Shard& self) {
 void Shard::refuse_blocked() {
   space_.set_unblocked();
   const bool full = space_.is_full();
-  if (!queues_.erases.empty() && !has_place(*queues_.erases.front()))
+  if (!queues_.erases.empty() && !chooser_.has_place(*queues_.erases.front()))
     context_.log(
         fmt::format("erases are refused: {} segments, {} of them free, {} bytes live, {} failures to compact",
                     table_.size(), table_.free_count(), table_.live_bytes(), space_.compaction_failures()));
   for (WriteQueue* queue : {&queues_.puts, &queues_.erases}) {
-    while (!queue->empty() && !has_place(*queue->front())) {
+    while (!queue->empty() && !chooser_.has_place(*queue->front())) {
       if (queue == &queues_.puts) {
         context_.stats().puts_refused_full += full;
         space_.set_refuses_puts();
