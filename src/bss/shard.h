@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bss/blob/batch.h"
+#include "bss/blob/batch_entries.h"
 #include "bss/blob/batch_order.h"
 #include "bss/blob/batch_scan.h"
 #include "bss/blob/batch_wiper.h"
@@ -84,19 +85,12 @@ class Shard {
   Built build(Batch& batch);
   void collect(Batch& batch, std::initializer_list<WriteQueue*> queues, Share share, uint64_t& payload_bytes);
   bool add_to_batch(Batch& batch, WriteOp& op, uint64_t room, uint64_t& payload_bytes);
-  enum class Admission { include, done, defer };
-  Admission admit(WriteOp& op);
   void finish_batch_layout(Batch& batch);
-  Admission admit_moved_tombstone(const WriteOp& op, bool indexed);
   void note_payloads(const Batch& batch);
   Task<bool> withdraw(Batch& batch, const Result<size_t>& written);
   void complete(Batch& batch, const Result<size_t>& written);
   void complete_ops(const Batch& batch);
   void fail_ops(const Batch& batch, const Result<size_t>& written);
-  void complete_put(const Batch& batch, WriteOp& op);
-  void complete_copy(const Batch& batch, WriteOp& op);
-  void complete_tombstone(const Batch& batch, WriteOp& op);
-  void fail_op(const WriteOp& op);
   void refuse_all();
   static Task<void> run_expirer(Shard& self);
   void refuse_blocked();
@@ -131,6 +125,7 @@ class Shard {
   Checkpointer checkpointer_{context_, signals_, index_, table_, order_};
   Scrubber scrubber_{context_, index_, table_, order_};
   SegmentChooser chooser_{context_, signals_, table_, space_, zeroer_};
+  BatchEntries entries_{context_, signals_, index_, table_, space_, order_, reader_};
   WriteQueues queues_;
 
   Instant last_erases_;  // when a batch of erases alone was formed last

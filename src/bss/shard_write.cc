@@ -115,42 +115,6 @@ Task<void> Shard::run_writer(Shard& self) {
   }
 }
 
-// Decides what a queued operation needs, by the index as it is now.
-Shard::Admission Shard::admit(WriteOp& op) {
-  const BlobIndex::Found entry = index_.find(op.number, op.incarnation, op.block);
-  const bool in_flight = entry && entry.in_flight();
-  switch (op.kind) {
-    case EntryKind::put:
-      if (in_flight) return Admission::defer;
-      if (!entry && index_.has_room()) return Admission::include;
-      if (!entry) {
-        op.error = Error(BlobError::full);
-      } else if (entry.checksum != op.checksum || entry.length() != op.length) {
-        op.error = Error(BlobError::exists);
-      }
-      return Admission::done;
-    case EntryKind::tombstone:
-      if (op.move) return admit_moved_tombstone(op, static_cast<bool>(entry));
-      if (in_flight) return Admission::defer;
-      if (!entry && !order_.uncertain()) return Admission::done;
-      op.other_generation = entry ? table_[entry.segment()].generation : 0;
-      return Admission::include;
-    case EntryKind::copy:
-      if (entry.place != op.source_place) return Admission::done;  // erased, or being erased
-      op.other_generation = table_[entry.segment()].generation;
-      return Admission::include;
-  }
-  FB_UNREACHABLE();
-}
-
-// A tombstone that compaction moves gets a newer place in the order of batches: it must not come behind a put
-// of the same key. Then the put replaces it, and what it hid is remembered by its segment.
-Shard::Admission Shard::admit_moved_tombstone(const WriteOp& op, bool indexed) {
-  if (!indexed) return Admission::include;
-  table_.note_moved_out(op.other_generation);
-  return Admission::done;
-}
-
 // Compaction has nowhere to go on: it ends, and is begun again when there is room for it.
 void Shard::refuse_blocked_moves() {
   while (!queues_.moves.empty()) finish_op(context_.env(), queues_.moves.pop(), Error(BlobError::full));
@@ -183,8 +147,8 @@ void Shard::collect(Batch& batch, std::initializer_list<WriteQueue*> queues, Sha
     if (queue == &queues_.puts && batch.segment != nullptr && !table_.puts_allowed()) break;
     while (!full && !queue->empty() && batch.ops.size() < kBatchEntriesMax) {
       WriteOp& op = *queue->front();
-      const Admission admission = admit(op);
-      if (admission == Admission::include) {
+      const BatchEntries::Admission admission = entries_.admit(op);
+      if (admission == BatchEntries::Admission::include) {
         if (batch.segment == nullptr) {
           batch.segment = chooser_.segment_for(op);
           if (batch.segment == nullptr) break;  // puts may lack the space that erases have
@@ -199,7 +163,7 @@ void Shard::collect(Batch& batch, std::initializer_list<WriteQueue*> queues, Sha
         continue;
       }
       queue->pop();
-      if (admission == Admission::done) {
+      if (admission == BatchEntries::Admission::done) {
         finish_op(context_.env(), op, op.error);
       } else {
         op.next = deferred;
@@ -214,28 +178,13 @@ void Shard::collect(Batch& batch, std::initializer_list<WriteQueue*> queues, Sha
   }
 }
 
-// From here on the index knows the entry, flagged.
 bool Shard::add_to_batch(Batch& batch, WriteOp& op, uint64_t room, uint64_t& payload_bytes) {
   const uint64_t bytes = payload_bytes + op.stored();
   const uint64_t total = descriptor_bytes_for(batch.ops.size() + 1) + bytes;
   if (total > room || bytes > kBatchPayloadBytesMax) return false;
   batch.ops.push_back(&op);
   payload_bytes = bytes;
-  if (op.kind == EntryKind::put) {
-    index_.insert(
-        {.number = op.number,
-         .checksum = op.checksum,
-         .incarnation = op.incarnation,
-         .block = op.block,
-         .place = IndexEntry::make_place(batch.segment->number, 0, op.length) | IndexEntry::kPending});
-  } else if (op.kind == EntryKind::tombstone) {
-    if (BlobIndex::Found entry = index_.find(op.number, op.incarnation, op.block))
-      index_.set_place(entry, entry.place | IndexEntry::kErasing);
-    reader_.note_erase(context_.key_of(op.number, op.incarnation, op.block));
-  } else {
-    BlobIndex::Found entry = index_.find(op.number, op.incarnation, op.block);
-    index_.set_place(entry, entry.place | IndexEntry::kMoving);
-  }
+  entries_.begin(op, *batch.segment);
   return true;
 }
 
@@ -326,17 +275,7 @@ void Shard::complete_ops(const Batch& batch) {
   ++context_.stats().batches;
   context_.stats().batch_bytes += batch.bytes;
   for (WriteOp* op : batch.ops) {
-    switch (op->kind) {
-      case EntryKind::put:
-        complete_put(batch, *op);
-        break;
-      case EntryKind::copy:
-        complete_copy(batch, *op);
-        break;
-      case EntryKind::tombstone:
-        complete_tombstone(batch, *op);
-        break;
-    }
+    entries_.complete(batch, *op);
     finish_op(context_.env(), *op, std::nullopt);
   }
 }
@@ -352,46 +291,8 @@ void Shard::fail_ops(const Batch& batch, const Result<size_t>& written) {
   order_.note_uncertain();
   batch.segment->moved_out = true;
   for (WriteOp* op : batch.ops) {
-    fail_op(*op);
+    entries_.fail(*op);
     finish_op(context_.env(), *op, error);
-  }
-}
-
-void Shard::complete_put(const Batch& batch, WriteOp& op) {
-  BlobIndex::Found entry = index_.find(op.number, op.incarnation, op.block);
-  FB_ASSERT((entry.place & IndexEntry::kPending) != 0, op.number, op.block);
-  index_.set_place(entry, op.place);
-  table_.add_live(*batch.segment, op.stored());
-}
-
-void Shard::complete_copy(const Batch& batch, WriteOp& op) {
-  BlobIndex::Found entry = index_.find(op.number, op.incarnation, op.block);
-  FB_ASSERT(entry.place == (op.source_place | IndexEntry::kMoving), op.number, op.block);
-  table_[entry.segment()].moved_out = true;
-  table_.drop_live(entry.place);
-  index_.set_place(entry, op.place);
-  table_.add_live(*batch.segment, op.stored());
-}
-
-void Shard::complete_tombstone(const Batch& batch, WriteOp& op) {
-  ++batch.segment->tombstones;
-  const BlobIndex::Found entry = index_.find(op.number, op.incarnation, op.block);
-  if ((entry.place & IndexEntry::kErasing) == 0) return;
-  table_.drop_live(entry.place);
-  index_.erase(entry);
-  space_.note_erased();
-  signals_.compact.notify_all();
-}
-
-void Shard::fail_op(const WriteOp& op) {
-  BlobIndex::Found entry = index_.find(op.number, op.incarnation, op.block);
-  if (!entry) return;
-  if (op.kind == EntryKind::put) {
-    index_.erase(entry);
-  } else if (op.kind == EntryKind::tombstone) {
-    index_.set_place(entry, entry.place & ~IndexEntry::kErasing);
-  } else {
-    index_.set_place(entry, entry.place & ~IndexEntry::kMoving);
   }
 }
 
