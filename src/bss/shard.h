@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bss/blob/batch.h"
+#include "bss/blob/batch_builder.h"
 #include "bss/blob/batch_entries.h"
 #include "bss/blob/batch_order.h"
 #include "bss/blob/batch_scan.h"
@@ -74,19 +75,6 @@ class Shard {
   // shard_write.cc
   static Task<void> run_writer(Shard& self);
   bool may_write() const;
-  bool only_few_erases() const;
-  struct Share {
-    uint64_t entries = 0;
-    uint64_t bytes = 0;
-  };
-  Share share_min() const;
-  Share share_of_queue() const;
-  enum class Built { batch, nothing };
-  Built build(Batch& batch);
-  void collect(Batch& batch, std::initializer_list<WriteQueue*> queues, Share share, uint64_t& payload_bytes);
-  bool add_to_batch(Batch& batch, WriteOp& op, uint64_t room, uint64_t& payload_bytes);
-  void finish_batch_layout(Batch& batch);
-  void note_payloads(const Batch& batch);
   Task<bool> withdraw(Batch& batch, const Result<size_t>& written);
   void complete(Batch& batch, const Result<size_t>& written);
   void complete_ops(const Batch& batch);
@@ -118,6 +106,7 @@ class Shard {
   BlobIndex index_;
   SegmentTable table_{context_, signals_};
   SpaceState space_{context_, table_};
+  WriteQueues queues_;
   BatchOrder order_;
   BatchWiper wiper_{context_, signals_, order_};
   Zeroer zeroer_{context_, signals_, table_};
@@ -126,9 +115,8 @@ class Shard {
   Scrubber scrubber_{context_, index_, table_, order_};
   SegmentChooser chooser_{context_, signals_, table_, space_, zeroer_};
   BatchEntries entries_{context_, signals_, index_, table_, space_, order_, reader_};
-  WriteQueues queues_;
+  BatchBuilder builder_{context_, signals_, table_, space_, queues_, order_, chooser_, entries_, zeroer_};
 
-  Instant last_erases_;  // when a batch of erases alone was formed last
   bool gathering_erases_ = false;
 };
 
