@@ -36,13 +36,13 @@ Task<Result<void>> Shard::open() {
 void Shard::start(Scope& scope) {
   context_.enter(ShardPhase::running);
   for (uint32_t i = 0; i < context_.options().writes_in_flight; ++i)
-    scope.spawn(&Shard::run_writer, std::ref(*this));
+    scope.spawn(&BatchWriter::run, std::ref(writer_));
   scope.spawn(&Shard::run_preparer, std::ref(*this));
   scope.spawn(&Zeroer::run, std::ref(zeroer_));
   scope.spawn(&Shard::run_compactor, std::ref(*this));
   scope.spawn(&Checkpointer::run, std::ref(checkpointer_));
   scope.spawn(&BatchWiper::run, std::ref(wiper_));
-  scope.spawn(&Shard::run_expirer, std::ref(*this));
+  scope.spawn(&BatchWriter::run_expirer, std::ref(writer_));
   scope.spawn(&Scrubber::run, std::ref(scrubber_));
 }
 
@@ -66,6 +66,11 @@ Task<Result<void>> Shard::finish() {
   if (!closed) result = closed;
   context_.enter(ShardPhase::finished);
   co_return result;
+}
+
+uint64_t Shard::payload_bytes_max() const {
+  const uint64_t room = context_.segment_room() - descriptor_bytes_for(1);
+  return std::min<uint64_t>(kBlobBlockSizeMax, room > kPieceBytes ? room - kBlockBytes : room);
 }
 
 BlobUsage Shard::usage() const {

@@ -15,6 +15,7 @@
 #include "bss/blob/batch_order.h"
 #include "bss/blob/batch_scan.h"
 #include "bss/blob/batch_wiper.h"
+#include "bss/blob/batch_writer.h"
 #include "bss/blob/checkpointer.h"
 #include "bss/blob/scrubber.h"
 #include "bss/blob/segment_chooser.h"
@@ -58,7 +59,7 @@ class Shard {
   BlobUsage usage() const;
   BlobIndex& index() { return index_; }
 
-  void submit(WriteOp& op);
+  void submit(WriteOp& op) { writer_.submit(op); }
   uint64_t payload_bytes_max() const;
   // From here until finish() other cores may read.
   void share() { reader_.share(); }
@@ -72,20 +73,10 @@ class Shard {
   bool verify();
 
  private:
-  // shard_write.cc
-  static Task<void> run_writer(Shard& self);
-  bool may_write() const;
-  Task<bool> withdraw(Batch& batch, const Result<size_t>& written);
-  void complete(Batch& batch, const Result<size_t>& written);
-  void complete_ops(const Batch& batch);
-  void fail_ops(const Batch& batch, const Result<size_t>& written);
-  void refuse_all();
-  static Task<void> run_expirer(Shard& self);
-  void refuse_blocked();
-  void refuse_blocked_moves();
-
   // shard_space.cc
   static Task<void> run_preparer(Shard& self);
+  void refuse_blocked();
+  void refuse_blocked_moves();
   static Task<void> run_compactor(Shard& self);
   Task<Result<void>> create_segment();
   Task<Result<void>> recycle(Segment& segment);
@@ -116,8 +107,8 @@ class Shard {
   SegmentChooser chooser_{context_, signals_, table_, space_, zeroer_};
   BatchEntries entries_{context_, signals_, index_, table_, space_, order_, reader_};
   BatchBuilder builder_{context_, signals_, table_, space_, queues_, order_, chooser_, entries_, zeroer_};
-
-  bool gathering_erases_ = false;
+  BatchWriter writer_{context_, signals_, table_,   space_,   queues_,      order_,
+                      wiper_,   zeroer_,  entries_, builder_, checkpointer_};
 };
 
 }  // namespace fb::bss

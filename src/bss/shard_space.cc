@@ -78,6 +78,32 @@ Task<void> Shard::run_preparer(Shard& self) {
   }
 }
 
+// Compaction has nowhere to go on: it ends, and is begun again when there is room for it.
+void Shard::refuse_blocked_moves() {
+  while (!queues_.moves.empty()) finish_op(context_.env(), queues_.moves.pop(), Error(BlobError::full));
+}
+
+// No segment can be had for these and none will become free by itself. That is for lack of space, unless
+// something else kept one from being made.
+void Shard::refuse_blocked() {
+  space_.set_unblocked();
+  const bool full = space_.is_full();
+  if (!queues_.erases.empty() && !chooser_.has_place(*queues_.erases.front()))
+    context_.log(
+        fmt::format("erases are refused: {} segments, {} of them free, {} bytes live, {} failures to compact",
+                    table_.size(), table_.free_count(), table_.live_bytes(), space_.compaction_failures()));
+  for (WriteQueue* queue : {&queues_.puts, &queues_.erases}) {
+    while (!queue->empty() && !chooser_.has_place(*queue->front())) {
+      if (queue == &queues_.puts) {
+        context_.stats().puts_refused_full += full;
+        space_.set_refuses_puts();
+      }
+      finish_op(context_.env(), queue->pop(), Error(full ? BlobError::full : BlobError::unavailable));
+    }
+  }
+  signals_.work.notify_all();  // what may go after all: erases, where nothing else is left to do
+}
+
 // A segment is made whole under another name, so that one with its own name always has a valid header.
 Task<Result<void>> Shard::create_segment() {
   const auto number = static_cast<uint32_t>(table_.size());
@@ -331,7 +357,7 @@ Task<bool> Shard::move_entries(Segment& victim, std::vector<WriteOp>& moves, uin
   if (context_.stopping()) co_return false;
   WriteGroup group{.remaining = moves.size(), .waiter = {}};
   for (WriteOp& op : moves) op.group = &group;
-  for (WriteOp& op : moves) submit(op);
+  for (WriteOp& op : moves) writer_.submit(op);
   co_await group;
   turn.reset();
   context_.stats().compacted_bytes += bytes;
