@@ -39,7 +39,7 @@ void Shard::start(Scope& scope) {
     scope.spawn(&BatchWriter::run, std::ref(writer_));
   scope.spawn(&Shard::run_preparer, std::ref(*this));
   scope.spawn(&Zeroer::run, std::ref(zeroer_));
-  scope.spawn(&Shard::run_compactor, std::ref(*this));
+  scope.spawn(&Compactor::run, std::ref(compactor_));
   scope.spawn(&Checkpointer::run, std::ref(checkpointer_));
   scope.spawn(&BatchWiper::run, std::ref(wiper_));
   scope.spawn(&BatchWriter::run_expirer, std::ref(writer_));

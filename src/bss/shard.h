@@ -13,12 +13,13 @@
 #include "bss/blob/batch_builder.h"
 #include "bss/blob/batch_entries.h"
 #include "bss/blob/batch_order.h"
-#include "bss/blob/batch_scan.h"
 #include "bss/blob/batch_wiper.h"
 #include "bss/blob/batch_writer.h"
 #include "bss/blob/checkpointer.h"
+#include "bss/blob/compactor.h"
 #include "bss/blob/scrubber.h"
 #include "bss/blob/segment_chooser.h"
+#include "bss/blob/segment_maker.h"
 #include "bss/blob/segment_table.h"
 #include "bss/blob/shard_context.h"
 #include "bss/blob/shard_reader.h"
@@ -77,20 +78,6 @@ class Shard {
   static Task<void> run_preparer(Shard& self);
   void refuse_blocked();
   void refuse_blocked_moves();
-  static Task<void> run_compactor(Shard& self);
-  Task<Result<void>> create_segment();
-  Task<Result<void>> recycle(Segment& segment);
-  Segment* pick_victim() const;
-  Task<bool> compact(Segment& victim);
-  Task<Result<uint64_t>> scan_step(Segment& victim, uint64_t from, std::vector<ScannedBatch>& out);
-  Task<bool> move_entries(Segment& victim, std::vector<WriteOp>& moves, uint64_t bytes);
-  Task<Buffer> finish_moves(std::span<WriteOp> moves);
-  static Task<Result<void>> read_moves(Segment& victim, std::span<WriteOp> moves, const Buffer& payloads,
-                                       uint64_t gap_bytes);
-  std::optional<WriteOp> move_of(const DescriptorEntry& entry, uint64_t batch_offset, const Segment& victim);
-  bool droppable(const DescriptorEntry& tombstone, const Segment& holder) const;
-  bool compaction_may_help() const;
-  Task<void> pause_compaction(Instant since);
 
   ShardContext context_;
   ShardSignals signals_;
@@ -109,6 +96,8 @@ class Shard {
   BatchBuilder builder_{context_, signals_, table_, space_, queues_, order_, chooser_, entries_, zeroer_};
   BatchWriter writer_{context_, signals_, table_,   space_,   queues_,      order_,
                       wiper_,   zeroer_,  entries_, builder_, checkpointer_};
+  SegmentMaker maker_{context_, table_, space_, order_};
+  Compactor compactor_{context_, signals_, index_, table_, space_, queues_, writer_, maker_};
 };
 
 }  // namespace fb::bss
