@@ -37,7 +37,7 @@ void Shard::start(Scope& scope) {
   context_.enter(ShardPhase::running);
   for (uint32_t i = 0; i < context_.options().writes_in_flight; ++i)
     scope.spawn(&BatchWriter::run, std::ref(writer_));
-  scope.spawn(&Shard::run_preparer, std::ref(*this));
+  scope.spawn(&SegmentPreparer::run, std::ref(preparer_));
   scope.spawn(&Zeroer::run, std::ref(zeroer_));
   scope.spawn(&Compactor::run, std::ref(compactor_));
   scope.spawn(&Checkpointer::run, std::ref(checkpointer_));

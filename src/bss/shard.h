@@ -1,15 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
-#include <atomic>
-#include <initializer_list>
-#include <memory>
-#include <optional>
-#include <string>
-#include <vector>
+#include <cstdint>
 
-#include "bss/blob/batch.h"
 #include "bss/blob/batch_builder.h"
 #include "bss/blob/batch_entries.h"
 #include "bss/blob/batch_order.h"
@@ -20,6 +13,7 @@
 #include "bss/blob/scrubber.h"
 #include "bss/blob/segment_chooser.h"
 #include "bss/blob/segment_maker.h"
+#include "bss/blob/segment_preparer.h"
 #include "bss/blob/segment_table.h"
 #include "bss/blob/shard_context.h"
 #include "bss/blob/shard_reader.h"
@@ -27,20 +21,23 @@
 #include "bss/blob/space_state.h"
 #include "bss/blob/write_queue.h"
 #include "bss/blob/zeroer.h"
-#include "bss/format.h"
 #include "bss/index.h"
 #include "client/blob_client.h"
-#include "io/file.h"
 #include "io/scope.h"
-#include "io/sync.h"
 
 namespace fb::bss {
 
-// One shard: its segments, its index, its writers and its background work. Only its owner core touches it,
-// but for read() and get_cached(), which any core calls with a context of its own (shard_read.cc). Puts,
-// erases and moves queue here; up to writes_in_flight batches are on their way to disk, each one descriptor
-// and its payloads in one durable write. An entry of a batch is in the index from the moment the batch is
-// formed, flagged until it is durable, so that a key is in one batch in flight at most. See docs/blobs.md.
+// One shard: an index, and the parts that work on it. What each part does stands with its class; this one
+// composes them and takes the shard through its life: open, start, stop, finish. BlobFront of the owner's
+// core owns it, and only that core touches it, but for reader(), which any core calls with a context of its
+// own.
+//
+//     submit -> queues -> BatchBuilder -> BatchWriter -> one durable write -> index, answer
+//               SegmentPreparer, Zeroer: segments ahead of that; Compactor: free ones again
+//               Checkpointer, BatchWiper, Scrubber: beside it; Recovery: before it
+//
+// Puts, erases and moves queue here; up to writes_in_flight batches are on their way to disk, each one
+// descriptor and its payloads in one durable write. A put is durable when it is answered. See docs/blobs.md.
 class Shard {
  public:
   Shard(CoreContext& context, uint32_t number);
@@ -48,7 +45,8 @@ class Shard {
 
   Task<Result<void>> open();
   void start(Scope& scope);
-  // No calls may be under way. Ends the workers; the caller then joins the scope and calls finish().
+  // No calls may be under way. Ends the workers; the caller then joins the scope and calls finish(), which
+  // writes the checkpoint.
   void stop();
   Task<Result<void>> finish();
 
@@ -74,11 +72,6 @@ class Shard {
   bool verify();
 
  private:
-  // shard_space.cc
-  static Task<void> run_preparer(Shard& self);
-  void refuse_blocked();
-  void refuse_blocked_moves();
-
   ShardContext context_;
   ShardSignals signals_;
   BlobIndex index_;
@@ -98,6 +91,8 @@ class Shard {
                       wiper_,   zeroer_,  entries_, builder_, checkpointer_};
   SegmentMaker maker_{context_, table_, space_, order_};
   Compactor compactor_{context_, signals_, index_, table_, space_, queues_, writer_, maker_};
+  SegmentPreparer preparer_{context_, signals_, table_, space_,    queues_,
+                            order_,   chooser_, maker_, compactor_};
 };
 
 }  // namespace fb::bss

@@ -1,49 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "bss/blob/segment_preparer.h"
+
 #include <fmt/core.h>
 
-#include "base/assert.h"
-#include "bss/shard.h"
 #include "io/error.h"
 
 namespace fb::bss {
 
-// Keeps one free segment beyond the reserve, and refuses what waits for space that cannot be had.
-Task<void> Shard::run_preparer(Shard& self) {
+bool SegmentPreparer::wants_segment() const {
+  return space_.used() && table_.free_count() <= kReservedSegments && space_.may_create();
+}
+
+Task<void> SegmentPreparer::make_segment() {
+  const Result<void> created = co_await maker_.create();
+  space_.note_creation(created);
+  if (!created) {
+    context_.log(fmt::format("no new segment: {}", created.error().to_string()));
+    signals_.compact.notify_all();
+  }
+  signals_.work.notify_all();
+}
+
+Task<void> SegmentPreparer::run(SegmentPreparer& self) {
   while (!self.context_.stopping()) {
-    if (self.space_.used() && self.table_.free_count() <= kReservedSegments && self.space_.may_create()) {
-      const Result<void> created = co_await self.maker_.create();
-      self.space_.note_creation(created);
-      if (!created) {
-        self.context_.log(fmt::format("no new segment: {}", created.error().to_string()));
-        self.signals_.compact.notify_all();
-      }
-      self.signals_.work.notify_all();
+    if (self.wants_segment()) {
+      co_await self.make_segment();
       continue;
     }
-    if (self.space_.blocked() && self.space_.is_short()) {
-      if (!self.queues_.moves.empty() && !self.chooser_.has_place(*self.queues_.moves.front())) {
-        self.refuse_blocked_moves();
-      } else if (self.compactor_.may_help()) {
-        self.signals_.compact.notify_all();
-      } else if (!self.queues_.puts.empty() &&
-                 self.chooser_.give_moves_segment_to(*self.queues_.puts.front())) {
-        self.signals_.work.notify_all();
-      } else if (self.order_.in_flight() == 0) {
-        self.refuse_blocked();
-      }
-    }
+    if (self.space_.blocked() && self.space_.is_short()) self.help_blocked();
     co_await self.signals_.prepare.wait();
   }
 }
 
+void SegmentPreparer::help_blocked() {
+  if (!queues_.moves.empty() && !chooser_.has_place(*queues_.moves.front())) {
+    refuse_blocked_moves();
+  } else if (compactor_.may_help()) {
+    signals_.compact.notify_all();
+  } else if (!queues_.puts.empty() && chooser_.give_moves_segment_to(*queues_.puts.front())) {
+    signals_.work.notify_all();
+  } else if (order_.in_flight() == 0) {
+    refuse_blocked();
+  }
+}
+
 // Compaction has nowhere to go on: it ends, and is begun again when there is room for it.
-void Shard::refuse_blocked_moves() {
+void SegmentPreparer::refuse_blocked_moves() {
   while (!queues_.moves.empty()) finish_op(context_.env(), queues_.moves.pop(), Error(BlobError::full));
 }
 
 // No segment can be had for these and none will become free by itself. That is for lack of space, unless
 // something else kept one from being made.
-void Shard::refuse_blocked() {
+void SegmentPreparer::refuse_blocked() {
   space_.set_unblocked();
   const bool full = space_.is_full();
   if (!queues_.erases.empty() && !chooser_.has_place(*queues_.erases.front()))
