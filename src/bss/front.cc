@@ -35,9 +35,7 @@ BlobFront::BlobFront(Env& env, BlobStore& store)
                .compaction_turn = compaction_turn_},
       shards_(store.superblock().shard_count),
       workers_(env) {
-  FB_ASSERT(env.core() < store.fronts_.size(), env.core());
-  FB_ASSERT(store.fronts_[env.core()] == nullptr);
-  store.fronts_[env.core()] = this;
+  store.set_front(env.core(), this);
   for (uint32_t number = 0; number < shards_.size(); ++number) {
     if (store.core_of(number) != env.core()) {
       others_.push_back(static_cast<uint16_t>(number));
@@ -50,8 +48,8 @@ BlobFront::BlobFront(Env& env, BlobStore& store)
 
 BlobFront::~BlobFront() {
   FB_ASSERT(!open_ || env_.abandoned());
-  for (Shard* shard : own_) store_.shards_[shard->number()].store(nullptr, std::memory_order_relaxed);
-  store_.fronts_[env_.core()] = nullptr;
+  for (Shard* shard : own_) store_.retract(shard->number());
+  store_.set_front(env_.core(), nullptr);
 }
 
 Task<void> BlobFront::open_shard(Shard& shard, std::optional<Error>* error) {
@@ -75,7 +73,7 @@ Task<Result<void>> BlobFront::open() {
   for (Shard* shard : own_) {
     shard->start(workers_);
     shard->share();
-    store_.shards_[shard->number()].store(shard, std::memory_order_release);
+    store_.publish(shard->number(), *shard);
   }
   co_return Result<void>();
 }
@@ -186,7 +184,7 @@ Task<Result<void>> BlobFront::put(const CallContext& context, const BlobWrite& w
   if (owner == env_.core()) co_return co_await put_here(arguments);
   // The other core writes from our memory; this frame holds it until then.
   const Result<void> stored =
-      co_await call_on(env_, owner, [&](Env&) { return store_.fronts_[owner]->put_here(arguments); });
+      co_await call_on(env_, owner, [&](Env&) { return store_.front(owner).put_here(arguments); });
   const bool current = !others_.empty() && others_[current_other_] == number;
   if (!stored && stored.error().is(BlobError::full) && current)
     current_other_ = (current_other_ + 1) % others_.size();
@@ -218,7 +216,7 @@ Task<Result<void>> BlobFront::put_here(PutArguments arguments) {
 
 bool BlobFront::get_cached(BlobKey key, uint32_t offset, uint32_t length, BlobData* out) {
   if (!ours(key.id)) return false;
-  Shard* shard = shard_to_read(shard_of(key, shard_count()));
+  Shard* shard = store_.shard_to_read(shard_of(key, shard_count()));
   if (shard == nullptr || !shard->reader().get_cached(context_, key, offset, length, out)) return false;
   ++stats_.gets;
   ++stats_.cache_hits;
@@ -230,7 +228,7 @@ Task<Result<BlobData>> BlobFront::get(const CallContext& context, BlobKey key, u
                                       uint32_t length) {
   if (!ours(key.id)) co_return BlobError::not_found;
   if (length == 0 || length > kBlobBlockSizeMax) co_return BlobError::too_large;
-  Shard* shard = open_ ? shard_to_read(shard_of(key, shard_count())) : nullptr;
+  Shard* shard = open_ ? store_.shard_to_read(shard_of(key, shard_count())) : nullptr;
   if (shard == nullptr) co_return BlobError::unavailable;
   BlobData data;
   if (get_cached(key, offset, length, &data)) co_return data;
@@ -278,7 +276,7 @@ Task<Result<void>> BlobFront::erase_here(std::span<const BlobExtent> extents) {
 Task<Result<void>> BlobFront::erase(const CallContext& context, std::span<const BlobExtent> extents) {
   if (context.deadline <= env_.now()) co_return BlobError::timed_out;
   Result<void> first_failure;
-  for (unsigned core = 0; core < store_.fronts_.size(); ++core) {
+  for (unsigned core = 0; core < store_.core_count(); ++core) {
     const bool any = std::ranges::any_of(extents, [&](const BlobExtent& extent) {
       if (!ours(extent.id)) return false;
       for (uint32_t block = 0; block < extent.block_count; block += kBlocksPerRun) {
@@ -288,7 +286,7 @@ Task<Result<void>> BlobFront::erase(const CallContext& context, std::span<const 
     });
     if (!any) continue;
     const Result<void> erased =
-        co_await call_on(env_, core, [&](Env&) { return store_.fronts_[core]->erase_here(extents); });
+        co_await call_on(env_, core, [&](Env&) { return store_.front(core).erase_here(extents); });
     if (first_failure) first_failure = erased;
   }
   co_return first_failure;
@@ -298,7 +296,7 @@ Task<Result<BlobPage>> BlobFront::enumerate(const CallContext&, uint16_t number,
   if (number >= store_.superblock().shard_count) co_return BlobError::not_found;
   const unsigned owner = store_.core_of(number);
   co_return co_await call_on(env_, owner, [&](Env&) -> Task<Result<BlobPage>> {
-    co_return store_.fronts_[owner]->shard(number).enumerate(cursor);
+    co_return store_.front(owner).shard(number).enumerate(cursor);
   });
 }
 
@@ -314,9 +312,9 @@ BlobSpace BlobFront::space_here() const {
 
 Task<Result<BlobSpace>> BlobFront::space(const CallContext&) {
   BlobSpace total;
-  for (unsigned core = 0; core < store_.fronts_.size(); ++core) {
+  for (unsigned core = 0; core < store_.core_count(); ++core) {
     const BlobSpace part = co_await call_on(
-        env_, core, [&](Env&) -> Task<BlobSpace> { co_return store_.fronts_[core]->space_here(); });
+        env_, core, [&](Env&) -> Task<BlobSpace> { co_return store_.front(core).space_here(); });
     total.capacity_bytes += part.capacity_bytes;
     total.used_bytes += part.used_bytes;
     total.available_bytes += part.available_bytes;

@@ -56,6 +56,12 @@ Task<Result<void>> BlobStore::create(Env& env, const BlobStoreOptions& options, 
   co_return co_await replace_small_file(env, path, encode_superblock(superblock), 0600, FileRole::other);
 }
 
+void BlobStore::set_front(unsigned core, BlobFront* front) {
+  FB_ASSERT(core < fronts_.size(), core);
+  FB_ASSERT((fronts_[core] == nullptr) != (front == nullptr), core);
+  fronts_[core] = front;
+}
+
 Task<Result<std::unique_ptr<BlobStore>>> BlobStore::open(Env& env, BlobStoreOptions options) {
   FB_ASSERT(options.shard_count > 0 && options.shard_count <= kShardCountMax, options.shard_count);
   FB_ASSERT(options.writes_in_flight > 0 && options.writes_in_flight <= kWritesInFlightMax,

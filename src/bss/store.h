@@ -24,9 +24,19 @@ class BlobStore {
   const Superblock& superblock() const { return superblock_; }
   // Shards are dealt to the cores of this start, whatever their number was before.
   unsigned core_of(uint32_t shard) const { return shard % core_count_; }
+  unsigned core_count() const { return core_count_; }
+
+  // A front says where it is when it is made, and again, null, when it is destroyed. Between opening the last
+  // front and closing the first one nothing changes, and every core may ask.
+  void set_front(unsigned core, BlobFront* front);
+  BlobFront& front(unsigned core) const { return *fronts_[core]; }
+  // The owner's: from now on other cores may read the shard, and not any more.
+  void publish(uint32_t number, Shard& shard) { shards_[number].store(&shard, std::memory_order_release); }
+  void retract(uint32_t number) { shards_[number].store(nullptr, std::memory_order_relaxed); }
+  // Any core's; null if it is not open yet.
+  Shard* shard_to_read(uint32_t number) const { return shards_[number].load(std::memory_order_acquire); }
 
  private:
-  friend class BlobFront;
   BlobStore(BlobStoreOptions options, unsigned core_count)
       : options_(std::move(options)), core_count_(core_count), fronts_(core_count, nullptr) {}
   static Task<Result<void>> create(Env& env, const BlobStoreOptions& options, const std::string& path);
@@ -89,10 +99,6 @@ class BlobFront final : public BlobClient {
   }
   Shard& shard(uint32_t number) { return *shards_[number]; }
   Task<Result<void>> put_here(PutArguments arguments);
-  // Any core's; null where it is not open yet.
-  Shard* shard_to_read(uint32_t number) const {
-    return store_.shards_[number].load(std::memory_order_acquire);
-  }
   Task<Result<void>> erase_here(std::span<const BlobExtent> extents);
   BlobSpace space_here() const;
   static Task<void> open_shard(Shard& shard, std::optional<Error>* error);
