@@ -132,9 +132,7 @@ class BlobIndex {
 
   struct Found : IndexEntry {
     explicit operator bool() const { return place != 0; }
-
-   private:
-    friend class BlobIndex;
+    // Its slot, until the next insert or erase. Only BlobIndex asks.
     uint32_t table = 0;
     uint32_t slot = 0;
   };
