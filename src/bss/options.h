@@ -58,6 +58,12 @@ struct BlobUsage {
   void add(const BlobUsage& other);
 };
 
+// Of the scrubber.
+struct ScrubCounts {
+  uint64_t passes = 0;  // of whole shards
+  uint64_t payloads = 0, bytes = 0, damaged = 0;
+};
+
 // Per core, without locks; summed when scraped.
 struct BlobStats {
   uint64_t puts = 0, put_bytes = 0;
@@ -73,8 +79,7 @@ struct BlobStats {
   uint64_t checkpoints_lost = 0;  // damaged or missing at start: every descriptor was read instead
   uint64_t compacted_segments = 0, compacted_bytes = 0;
   uint64_t puts_refused_full = 0;
-  uint64_t scrubs = 0;  // of whole shards
-  uint64_t scrub_payloads = 0, scrub_bytes = 0, scrub_damaged = 0;
+  ScrubCounts scrub;
 };
 
 }  // namespace fb::bss

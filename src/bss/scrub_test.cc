@@ -79,7 +79,7 @@ TEST(Scrub, FindsWhatRottedAndNothingElse) {
         if (file->synced_sector(at / sim::kSectorSize)) file->flip_bit(at, world.random() % 8);
       }
       report = co_await front.scrub();
-      EXPECT_EQ(front.stats().scrub_damaged,
+      EXPECT_EQ(front.stats().scrub.damaged,
                 report.damaged + report.tables_damaged + report.headers_damaged + report.descriptors_damaged);
       for (const auto& [key, bytes] : world.model.live) {
         const auto got = co_await get_bytes(front, key, 0, static_cast<uint32_t>(bytes.size()));
@@ -118,10 +118,10 @@ TEST(Scrub, ByTheClockAndThroughRestarts) {
     const Duration step = payloads_max == UINT64_MAX ? Duration::minutes(1) : Duration::milliseconds(1);
     world.run(day, [&, time, payloads_max, step](Env& env, BlobFront& front) -> Task<void> {
       const Instant end = env.now() + time;
-      while (env.now() < end && front.stats().scrub_payloads < payloads_max)
+      while (env.now() < end && front.stats().scrub.payloads < payloads_max)
         (void)co_await sleep_for(env, step);
-      payloads += front.stats().scrub_payloads;
-      passes += front.stats().scrubs;
+      payloads += front.stats().scrub.payloads;
+      passes += front.stats().scrub.passes;
     });
   };
   live_for(Duration::minutes(23 * 60), UINT64_MAX);

@@ -86,7 +86,7 @@ Task<void> Scrubber::pass(uint64_t from, unsigned percent, ScrubReport& report, 
 }
 
 void Scrubber::report_pass(const ScrubReport& report, Instant begun) const {
-  ++context_.stats().scrubs;
+  ++context_.stats().scrub.passes;
   fb::log(context_.env(), report.sound() ? LogLevel::info : LogLevel::error,
           report.sound() ? "scrubbed: everything is as it was put" : "scrubbed: damage was found",
           {{"shard", context_.number()},
@@ -122,7 +122,7 @@ Task<void> Scrubber::scrub_segment(Segment& segment, unsigned percent, ScrubRepo
   --segment.readers;
   if (!headers_intact) {
     ++report.headers_damaged;
-    ++context_.stats().scrub_damaged;
+    ++context_.stats().scrub.damaged;
     context_.log(fmt::format("segment {}: a copy of its header is damaged", segment.number));
   }
   if (!scanned) co_return;
@@ -180,7 +180,7 @@ Task<void> Scrubber::scrub_undescribed(Segment& segment, const std::vector<Index
   }
   if (undescribed.empty()) co_return;
   ++report.descriptors_damaged;
-  ++context_.stats().scrub_damaged;
+  ++context_.stats().scrub.damaged;
   context_.log(fmt::format("segment {}: descriptors of {} blobs are damaged; the index has them",
                            segment.number, undescribed.size()));
   for (const IndexEntry& entry : undescribed) co_await scrub_payload(segment, entry, report);
@@ -199,13 +199,13 @@ Task<void> Scrubber::scrub_payload(Segment& segment, const IndexEntry& described
     verdict = co_await check_payload(context_.pool(), segment, entry.offset_bytes(), length, entry.checksum);
     --segment.readers;
     report.bytes += attempt == 0 ? length : 0;
-    context_.stats().scrub_bytes += length;
+    context_.stats().scrub.bytes += length;
   }
   if (!indexed_as(wanted)) co_return;
   ++report.payloads;
-  ++context_.stats().scrub_payloads;
+  ++context_.stats().scrub.payloads;
   if (verdict == Verdict::intact) co_return;
-  ++context_.stats().scrub_damaged;
+  ++context_.stats().scrub.damaged;
   if (verdict == Verdict::table_damaged) {
     ++report.tables_damaged;
     context_.log(fmt::format("damaged checksums of pieces: incarnation {} number {} block {}",
