@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "bss/blob/test_store.h"
 #include "bss/device_test_world.h"
 #include "bss/page_file_test_world.h"
-#include "bss/test_store.h"
 #include "bss/test_world.h"
 #include "io/sim/thinning.h"
 

@@ -5,12 +5,12 @@
 
 #include "bss/blob/batch.h"
 #include "bss/blob/batch_order.h"
+#include "bss/blob/index.h"
 #include "bss/blob/segment_table.h"
 #include "bss/blob/shard_context.h"
 #include "bss/blob/shard_reader.h"
 #include "bss/blob/shard_signals.h"
 #include "bss/blob/space_state.h"
-#include "bss/index.h"
 
 namespace fb::bss {
 

@@ -9,9 +9,9 @@
 #include "bss/blob/batch_order.h"
 #include "bss/blob/batch_scan.h"
 #include "bss/blob/batch_wiper.h"
+#include "bss/blob/index.h"
 #include "bss/blob/payload_check.h"
 #include "bss/blob/shard_context.h"
-#include "bss/index.h"
 
 namespace fb::bss {
 

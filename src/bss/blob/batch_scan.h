@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "bss/blob/format.h"
 #include "bss/blob/segment.h"
 #include "bss/blob/shard_context.h"
-#include "bss/format.h"
 
 namespace fb::bss {
 

@@ -4,8 +4,8 @@
 #include <optional>
 #include <vector>
 
+#include "bss/blob/index.h"
 #include "bss/blob/shard_context.h"
-#include "bss/index.h"
 
 namespace fb::bss {
 

@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "bss/blob/batch_order.h"
+#include "bss/blob/index.h"
 #include "bss/blob/segment_table.h"
 #include "bss/blob/shard_context.h"
 #include "bss/blob/shard_signals.h"
-#include "bss/index.h"
 
 namespace fb::bss {
 

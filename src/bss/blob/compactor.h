@@ -8,13 +8,13 @@
 
 #include "bss/blob/batch_scan.h"
 #include "bss/blob/batch_writer.h"
+#include "bss/blob/index.h"
 #include "bss/blob/segment_maker.h"
 #include "bss/blob/segment_table.h"
 #include "bss/blob/shard_context.h"
 #include "bss/blob/shard_signals.h"
 #include "bss/blob/space_state.h"
 #include "bss/blob/write_queue.h"
-#include "bss/index.h"
 
 namespace fb::bss {
 

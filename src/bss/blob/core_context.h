@@ -3,9 +3,9 @@
 
 #include <cstdint>
 
-#include "bss/cache.h"
-#include "bss/format.h"
-#include "bss/options.h"
+#include "bss/blob/cache.h"
+#include "bss/blob/format.h"
+#include "bss/blob/options.h"
 #include "io/buffer_pool.h"
 #include "io/env.h"
 #include "io/sync.h"

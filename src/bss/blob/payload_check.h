@@ -5,8 +5,8 @@
 #include <span>
 
 #include "bss/blob/core_context.h"
+#include "bss/blob/index.h"
 #include "bss/blob/segment.h"
-#include "bss/index.h"
 #include "client/blob_client.h"
 
 // Whether a payload on the medium is what was put. Functions without state: reads, scrubbing and recovery

@@ -11,10 +11,10 @@
 #include "bss/blob/batch_scan.h"
 #include "bss/blob/checkpoint_reader.h"
 #include "bss/blob/checkpointer.h"
+#include "bss/blob/index.h"
 #include "bss/blob/segment_table.h"
 #include "bss/blob/shard_context.h"
 #include "bss/blob/space_state.h"
-#include "bss/index.h"
 
 namespace fb::bss {
 

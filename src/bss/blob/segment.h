@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "bss/format.h"
+#include "bss/blob/format.h"
 #include "io/file.h"
 
 namespace fb::bss {

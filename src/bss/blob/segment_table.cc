@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "bss/index.h"
+#include "bss/blob/index.h"
 
 namespace fb::bss {
 

@@ -9,11 +9,11 @@
 #include <span>
 #include <vector>
 
+#include "bss/blob/index.h"
 #include "bss/blob/segment.h"
+#include "bss/blob/segment_holds.h"
 #include "bss/blob/shard_context.h"
 #include "bss/blob/shard_signals.h"
-#include "bss/index.h"
-#include "bss/segment_holds.h"
 
 namespace fb::bss {
 

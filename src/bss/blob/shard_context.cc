@@ -4,7 +4,7 @@
 #include <fmt/core.h>
 
 #include "base/assert.h"
-#include "bss/placement.h"
+#include "bss/blob/placement.h"
 #include "io/log.h"
 
 namespace fb::bss {

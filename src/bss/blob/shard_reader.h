@@ -7,9 +7,9 @@
 #include <memory>
 
 #include "bss/blob/core_context.h"
+#include "bss/blob/index.h"
 #include "bss/blob/segment_table.h"
 #include "bss/blob/shard_context.h"
-#include "bss/index.h"
 #include "client/blob_client.h"
 
 namespace fb::bss {

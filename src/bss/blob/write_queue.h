@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
-#include "bss/format.h"
+#include "bss/blob/format.h"
 #include "io/env.h"
 
 namespace fb::bss {

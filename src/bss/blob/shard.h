@@ -10,6 +10,7 @@
 #include "bss/blob/batch_writer.h"
 #include "bss/blob/checkpointer.h"
 #include "bss/blob/compactor.h"
+#include "bss/blob/index.h"
 #include "bss/blob/scrubber.h"
 #include "bss/blob/segment_chooser.h"
 #include "bss/blob/segment_maker.h"
@@ -21,7 +22,6 @@
 #include "bss/blob/space_state.h"
 #include "bss/blob/write_queue.h"
 #include "bss/blob/zeroer.h"
-#include "bss/index.h"
 #include "client/blob_client.h"
 #include "io/scope.h"
 

@@ -11,7 +11,7 @@
 #include <optional>
 #include <string_view>
 
-#include "bss/test_store.h"
+#include "bss/blob/test_store.h"
 #include "bss/test_world.h"
 #include "io/runtime.h"
 #include "io/sim/thinning.h"

@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "bss/shard.h"
+#include "bss/blob/shard.h"
 #include "client/blob_client.h"
 
 namespace fb::bss {

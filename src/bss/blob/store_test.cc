@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "bss/test_store.h"
+#include "bss/blob/test_store.h"
 #include "io/runtime.h"
 
 namespace fb::bss {

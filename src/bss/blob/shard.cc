@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bss/shard.h"
+#include "bss/blob/shard.h"
 
 #include <algorithm>
 #include <cstring>

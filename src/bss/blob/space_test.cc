@@ -3,7 +3,7 @@
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
-#include "bss/test_store.h"
+#include "bss/blob/test_store.h"
 #include "io/sim/simulation.h"
 #include "io/sim/thinning.h"
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "bss/format.h"
+#include "bss/blob/format.h"
 #include "client/types.h"
 
 namespace fb::bss {

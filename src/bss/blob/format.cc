@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bss/format.h"
+#include "bss/blob/format.h"
 
 #include <algorithm>
 #include <cstring>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bss/cache.h"
+#include "bss/blob/cache.h"
 
 #include <gtest/gtest.h>
 

@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "bss/placement.h"
-#include "bss/store.h"
+#include "bss/blob/placement.h"
+#include "bss/blob/store.h"
 #include "client/outcome.h"
 #include "io/env_test_suite.h"
 

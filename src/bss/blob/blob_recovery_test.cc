@@ -3,8 +3,8 @@
 // payloads that are not as they were, starts that were refused.
 #include <fmt/core.h>
 
+#include "bss/blob/test_store.h"
 #include "bss/failed_change_test_world.h"
-#include "bss/test_store.h"
 
 namespace fb::bss {
 namespace {

@@ -6,7 +6,7 @@
 #include <span>
 #include <string_view>
 
-#include "bss/format.h"
+#include "bss/blob/format.h"
 
 namespace fb::bss {
 

@@ -3,8 +3,8 @@
 #include <tuple>
 
 #include "base/assert.h"
-#include "bss/placement.h"
-#include "bss/store.h"
+#include "bss/blob/placement.h"
+#include "bss/blob/store.h"
 #include "io/call_on.h"
 
 namespace fb::bss {

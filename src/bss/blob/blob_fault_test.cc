@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The blob engine when one change of the disk fails: of every kind, at every place, done all the same or not,
 // with a power loss after it or not.
+#include "bss/blob/test_store.h"
 #include "bss/failed_change_test_world.h"
-#include "bss/test_store.h"
 
 namespace fb::bss {
 namespace {

@@ -26,8 +26,8 @@
 #include <array>
 #include <bit>
 
+#include "bss/blob/test_store.h"
 #include "bss/failed_change_test_world.h"
-#include "bss/test_store.h"
 #include "io/sim/simulation.h"
 #include "io/sim/thinning.h"
 

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "bss/reader_epochs.h"
+#include "bss/blob/reader_epochs.h"
 
 namespace fb::bss {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bss/store.h"
+#include "bss/blob/store.h"
 
 #include <fmt/core.h>
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bss/segment_dump.h"
+#include "bss/blob/segment_dump.h"
 
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
-#include "bss/test_store.h"
+#include "bss/blob/test_store.h"
 #include "io/sim/simulation.h"
 
 namespace fb::bss {

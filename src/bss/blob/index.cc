@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bss/index.h"
+#include "bss/blob/index.h"
 
 #include <xxhash.h>
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bss/reader_epochs.h"
+#include "bss/blob/reader_epochs.h"
 
 #include <gtest/gtest.h>
 
 #include <optional>
 
-#include "bss/segment_holds.h"
+#include "bss/blob/segment_holds.h"
 
 namespace fb::bss {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bss/reader_epochs.h"
+#include "bss/blob/reader_epochs.h"
 
 #include <algorithm>
 #include <utility>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bss/segment_dump.h"
+#include "bss/blob/segment_dump.h"
 
 #include <fmt/format.h>
 

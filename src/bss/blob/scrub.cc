@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bss/scrub.h"
+#include "bss/blob/scrub.h"
 
 #include <fmt/format.h>
 

@@ -7,8 +7,8 @@
 #include <memory>
 #include <vector>
 
-#include "bss/change_version.h"
-#include "bss/reader_epochs.h"
+#include "bss/blob/change_version.h"
+#include "bss/blob/reader_epochs.h"
 #include "client/types.h"
 #include "io/env.h"
 
