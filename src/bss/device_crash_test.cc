@@ -5,7 +5,7 @@
 
 #include "bss/blob/test_store.h"
 #include "bss/device_test_world.h"
-#include "bss/page_file_test_world.h"
+#include "bss/page/page_file_test_world.h"
 #include "bss/test_world.h"
 #include "io/sim/thinning.h"
 

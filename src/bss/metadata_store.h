@@ -6,7 +6,7 @@
 
 #include "bss/blob/scrub.h"
 #include "bss/journal_file.h"
-#include "bss/page_file.h"
+#include "bss/page/page_file.h"
 #include "bss/record_file.h"
 #include "client/checkpoint_client.h"
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bss/page_file.h"
+#include "bss/page/page_file.h"
 
 #include <gtest/gtest.h>
 
 #include "base/checksum.h"
-#include "bss/page_file_test_world.h"
+#include "bss/page/page_file_test_world.h"
 #include "io/sim/thinning.h"
 
 namespace fb {

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "bss/page_file_log.h"
-#include "bss/page_file_table.h"
+#include "bss/page/page_file_log.h"
+#include "bss/page/page_file_table.h"
 #include "client/page_client.h"
 #include "io/file.h"
 #include "io/scope.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "bss/page_file.h"
+#include "bss/page/page_file.h"
 
 namespace fb {
 

@@ -7,7 +7,7 @@
 #include <random>
 #include <set>
 
-#include "bss/page_file.h"
+#include "bss/page/page_file.h"
 #include "bss/test_world.h"
 
 // For the tests of the page store: pages whose bytes follow from id and version, a model of what must be

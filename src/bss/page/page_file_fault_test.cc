@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page store and the record file under failed operations and crashes together.
 #include "bss/failed_change_test_world.h"
-#include "bss/page_file_test_world.h"
+#include "bss/page/page_file_test_world.h"
 #include "bss/record_file.h"
 
 namespace fb {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "bss/page_file.h"
+#include "bss/page/page_file.h"
 #include "io/log.h"
 
 namespace fb {

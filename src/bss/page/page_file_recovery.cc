@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "base/safeguard.h"
-#include "bss/page_file.h"
+#include "bss/page/page_file.h"
 #include "io/claim.h"
 #include "io/log.h"
 

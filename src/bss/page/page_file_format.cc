@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bss/page_file_format.h"
+#include "bss/page/page_file_format.h"
 
 #include <cstring>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reading, listing, and the life of a page store.
-#include "bss/page_file.h"
+#include "bss/page/page_file.h"
 
 #include <fmt/format.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page store on the simulated disk: crashes at every change, flushes left out, media faults.
-#include "bss/page_file_test_world.h"
+#include "bss/page/page_file_test_world.h"
 
 #include <gtest/gtest.h>
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "bss/aligned_bytes.h"
-#include "bss/page_file_format.h"
+#include "bss/page/page_file_format.h"
 #include "io/file.h"
 
 namespace fb {

@@ -7,7 +7,7 @@
 #include <optional>
 #include <vector>
 
-#include "bss/page_file_format.h"
+#include "bss/page/page_file_format.h"
 
 namespace fb {
 
