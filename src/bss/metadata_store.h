@@ -5,7 +5,7 @@
 #include <string>
 
 #include "bss/blob/scrub.h"
-#include "bss/journal_file.h"
+#include "bss/journal/journal_file.h"
 #include "bss/page/page_file.h"
 #include "bss/record_file.h"
 #include "client/checkpoint_client.h"

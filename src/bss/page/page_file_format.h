@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "base/units.h"
-#include "bss/journal_format.h"
+#include "bss/journal/journal_format.h"
 #include "client/page_client.h"
 
 // Bytes of a page store; docs/formats/page_store.md. Encoding and checking only. The log's segments have the

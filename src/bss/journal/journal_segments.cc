@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/safeguard.h"
-#include "bss/journal_file.h"
+#include "bss/journal/journal_file.h"
 #include "io/claim.h"
 #include "io/error.h"
 #include "io/log.h"

@@ -4,7 +4,7 @@
 #include <random>
 
 #include "bss/failed_change_test_world.h"
-#include "bss/journal_file.h"
+#include "bss/journal/journal_file.h"
 
 namespace fb {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bss/journal_format.h"
+#include "bss/journal/journal_format.h"
 
 #include <xxhash.h>
 

@@ -8,7 +8,7 @@
 #include <cstring>
 
 #include "base/safeguard.h"
-#include "bss/journal_file.h"
+#include "bss/journal/journal_file.h"
 #include "io/claim.h"
 #include "io/log.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bss/journal_file.h"
+#include "bss/journal/journal_file.h"
 
 #include <gtest/gtest.h>
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "bss/aligned_bytes.h"
-#include "bss/journal_format.h"
+#include "bss/journal/journal_format.h"
 #include "client/journal_client.h"
 #include "io/file.h"
 #include "io/scope.h"
