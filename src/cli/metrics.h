@@ -6,7 +6,7 @@
 
 #include "api/metrics.h"
 #include "bss/blob/options.h"
-#include "bss/device.h"
+#include "bss/device/device.h"
 #include "bss/metadata_store.h"
 #include "cli/admission_metrics.h"
 #include "cli/usage.h"

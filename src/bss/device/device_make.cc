@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bss/device_make.h"
+#include "bss/device/device_make.h"
 
 #include <fmt/format.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bss/device.h"
+#include "bss/device/device.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@
 #include <random>
 
 #include "bss/aligned_bytes.h"
-#include "bss/device_test_world.h"
+#include "bss/device/device_test_world.h"
 #include "bss/test_world.h"
 #include "io/scope.h"
 #include "io/sim/thinning.h"

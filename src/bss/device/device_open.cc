@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "bss/aligned_bytes.h"
-#include "bss/device.h"
+#include "bss/device/device.h"
 #include "io/claim.h"
 #include "io/error.h"
 #include "io/log.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bss/device_format.h"
+#include "bss/device/device_format.h"
 
 #include <algorithm>
 #include <bit>

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bss/device_format.h"
+#include "bss/device/device_format.h"
 
 #include <gtest/gtest.h>
 
 #include <cstring>
 #include <random>
 
-#include "bss/device_make.h"
+#include "bss/device/device_make.h"
 
 namespace fb::bss {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "bss/device_format.h"
+#include "bss/device/device_format.h"
 #include "io/file.h"
 #include "io/sync.h"
 

@@ -4,7 +4,7 @@
 #include <functional>
 #include <string>
 
-#include "bss/device_format.h"
+#include "bss/device/device_format.h"
 #include "io/env.h"
 
 namespace fb::bss {

@@ -4,8 +4,8 @@
 #include <memory>
 #include <string>
 
-#include "bss/device.h"
-#include "bss/device_make.h"
+#include "bss/device/device.h"
+#include "bss/device/device_make.h"
 
 // For tests of stores on devices: a device in a file of a simulated machine.
 

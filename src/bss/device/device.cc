@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bss/device.h"
+#include "bss/device/device.h"
 
 #include <fmt/format.h>
 
