@@ -25,7 +25,7 @@ struct Batch {
   bool withdrawn = false;  // if its write failed: nothing of it is on the medium
 };
 
-// What is remembered of a batch that has ended.
+// The place of a batch that has ended.
 struct EndedBatch {
   Segment* segment;
   uint64_t sequence;

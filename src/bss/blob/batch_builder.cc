@@ -20,7 +20,7 @@ constexpr uint64_t kLargePayloadBytes = 128 * kKiB;
 
 }  // namespace
 
-// What makes a batch worth its descriptor.
+// A batch with so much is worth its descriptor.
 BatchBuilder::Share BatchBuilder::share_min() const {
   const uint64_t entries = space_.is_scarce() ? kShareEntriesScarce : kShareEntriesMin;
   return {.entries = entries, .bytes = entries * kBlockBytes};

@@ -16,8 +16,8 @@ namespace fb::bss {
 // owns it; its core only; nothing here suspends.
 class BatchOrder {
  public:
-  // Numbers the next batch, and says up to which one recovery believes every descriptor that it finds: that
-  // of a batch which was durable, and never one of a batch whose write failed.
+  // Recovery believes every descriptor up to this sequence that it finds: it is of a batch that was durable,
+  // and never of one whose write failed.
   uint64_t durable_sequence() const;
   uint64_t take_sequence() { return next_sequence_++; }
   uint64_t next_sequence() const { return next_sequence_; }
@@ -30,9 +30,10 @@ class BatchOrder {
   bool may_begin() const;
   // Every batch up to it has ended, well or badly.
   uint64_t ended_sequence() const;
-  // Where the first of the segment's batches that are in flight begins.
+  // The offset of the segment's first batch in flight.
   std::optional<uint64_t> first_in_flight(const Segment& segment) const;
-  // The same of those that no checkpoint contains now: in flight, or ended before an older one did.
+  // The offset of its first batch that no checkpoint contains now: in flight, or ended before an older one
+  // did.
   std::optional<uint64_t> first_uncontained(const Segment& segment) const;
 
   // Batches whose write failed and whose descriptors are not wiped yet: no later batch says that they have
@@ -41,7 +42,7 @@ class BatchOrder {
   void doubt(const EndedBatch& batch) { doubted_.push_back(batch); }
   bool is_doubted(uint64_t sequence) const;
   void wiped(uint64_t sequence);
-  // Those of a segment that was recycled are gone with its generation.
+  // The segment was recycled: its doubted batches are gone with its generation.
   void forget_doubts(const Segment& segment);
   std::vector<EndedBatch> take_doubted();
 

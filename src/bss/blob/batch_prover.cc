@@ -30,7 +30,7 @@ Task<void> BatchProver::wipe_or_doubt(const EndedBatch& batch) {
 }
 
 // Whether an entry counts although its payload is not as it should be: then reading it reports the damage.
-// That is so where it is known that it was acknowledged: the checkpoint has it, or it is a copy of what is
+// That is so if it is known that it was acknowledged: the checkpoint has it, or it is a copy of what is
 // nowhere else. A put that cannot be read is damage, too, since tearing leaves sectors readable as a rule. A
 // copy never takes the place of what it was made from.
 bool BatchProver::counts_unverified(const DescriptorEntry& entry, uint64_t place, Verdict verdict) const {

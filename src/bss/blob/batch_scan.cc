@@ -22,7 +22,7 @@ class SegmentWindow {
       : pool_(pool), segment_(segment), end_(end) {}
 
   // The bytes at `at`, as many as a descriptor may have or `reads`, if that is less and the segment has them;
-  // empty where they are unreadable. What is not there yet is read, `reads` bytes of it.
+  // empty if they are unreadable. Bytes that are not in memory yet are read, `reads` of them.
   Task<std::span<const std::byte>> at(uint64_t at, uint64_t reads) {
     const uint64_t wanted = std::min<uint64_t>({kDescriptorBytesMax, reads, end_ - at});
     if (at >= begin_ && at + wanted <= begin_ + length_) co_return window(at);

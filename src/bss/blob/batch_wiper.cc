@@ -30,7 +30,7 @@ Task<bool> BatchWiper::wipe(Segment& segment, uint64_t offset, int attempts) {
   co_return wiped;
 }
 
-// Those whose segment has been recycled meanwhile are gone with its generation.
+// A batch whose segment has been recycled meanwhile is gone with its generation.
 Task<void> BatchWiper::wipe_doubted(int attempts) {
   const std::vector<EndedBatch> doubted(order_.doubted().begin(), order_.doubted().end());
   for (const EndedBatch& batch : doubted) {

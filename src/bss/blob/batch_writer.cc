@@ -114,7 +114,7 @@ void BatchWriter::complete_ops(const Batch& batch) {
   }
 }
 
-// The batch may be on disk all the same, where it could not be wiped or the wipe was lost: erases write
+// The batch may be on disk all the same, if it could not be wiped or the wipe was lost: erases write
 // tombstones even for what the index does not know, and none are dropped that might hide it.
 void BatchWriter::fail_ops(const Batch& batch, const Result<size_t>& written) {
   const bool no_space = written.has_value() || written.error().is(IoError::no_space);

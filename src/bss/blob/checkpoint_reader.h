@@ -9,7 +9,7 @@
 
 namespace fb::bss {
 
-// What a checkpoint says beside the index.
+// The contents of a checkpoint, without the index.
 struct Checkpoint {
   CheckpointHeader header;
   std::vector<CheckpointSegment> segments;

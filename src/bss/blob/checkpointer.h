@@ -30,7 +30,7 @@ class Checkpointer {
   Task<Result<void>> write();
   // So much was written to segments; wakes the worker when it is enough for a checkpoint.
   void note_written(uint64_t bytes);
-  // Of the last one written in this life.
+  // The size of the last checkpoint written in this life.
   uint64_t bytes() const { return bytes_; }
 
  private:

@@ -122,8 +122,8 @@ Task<void> Compactor::run(Compactor& self) {
   }
 }
 
-// The batches that begin in the next bytes of a victim; where to go on. In a hurry the turns are for moves
-// only: the next victim is looked through while others are moved.
+// Finds the batches that begin in the next bytes of a victim, and says where to go on. In a hurry the turns
+// are for moves only: the next victim is looked through while others are moved.
 Task<Result<uint64_t>> Compactor::scan_step(Segment& victim, uint64_t from, std::vector<ScannedBatch>& out) {
   const bool hurried = space_.is_getting_short();
   Semaphore::Units turn;

@@ -15,8 +15,9 @@ namespace fb::bss {
 // Pieces that the shards of a core move at the same time, if puts use up space; half as many otherwise.
 inline constexpr uint64_t kCompactionTurns = 4;
 
-// What the shards of one core share. BlobFront owns all of it, and it outlives the shards. A core reads
-// another core's shard with its own context: its ring, its memory, its cache.
+// The environment, memory and turns that the shards of one core share. BlobFront owns all of it, and it
+// outlives the shards. A core reads another core's shard with its own context: its ring, its memory, its
+// cache.
 struct CoreContext {
   Env& env;
   const BlobStoreOptions& options;

@@ -160,8 +160,8 @@ Task<Result<void>> Recovery::scan_segments() {
   co_return Result<void>();
 }
 
-// Those that an earlier life could not wipe, and the checkpoint names: not believed, whatever their payloads
-// say. A segment takes no more as long as a checkpoint names a place in it.
+// Batches that an earlier life could not wipe, and that the checkpoint names, are not believed, whatever
+// their payloads say. A segment takes no more as long as a checkpoint names a place in it.
 Task<void> Recovery::drop_doubted_batches() {
   const std::vector<EndedBatch> doubted = order_.take_doubted();
   for (const EndedBatch& each : doubted) {
@@ -258,7 +258,7 @@ void Recovery::count_missing() {
   }
 }
 
-// Sets where each segment ends.
+// Sets the end of each segment.
 std::vector<Recovery::Written> Recovery::note_ends() {
   std::vector<Written> written(table_.size());
   for (const auto& segment : table_.all()) {

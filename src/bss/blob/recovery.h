@@ -58,7 +58,7 @@ class Recovery {
   Task<Result<void>> run();
 
  private:
-  // What the checkpoint says of a segment.
+  // A segment as the checkpoint has it.
   struct Inherited {
     bool known = false;  // the checkpoint holds this generation
     bool sealed = false;

@@ -70,7 +70,7 @@ Task<ScrubReport> Scrubber::run_once() {
   co_return report;
 }
 
-// From segment `from` on. `state`, where given, is moved on and kept after each segment.
+// From segment `from` on. `state`, if given, is moved on and kept after each segment.
 Task<void> Scrubber::pass(uint64_t from, unsigned percent, ScrubReport& report, ScrubState* state) {
   const Instant begun = context_.env().now();
   for (uint64_t number = from; number < table_.size() && !stopping(); ++number) {
@@ -149,14 +149,14 @@ Task<void> Scrubber::scrub_segment(Segment& segment, unsigned percent, ScrubRepo
   if (stays()) co_await scrub_undescribed(segment, found, settled_end, report);
 }
 
-// The index's entry, where it is as described and at that place.
+// The index's entry, if it is as described and at that place.
 BlobIndex::Found Scrubber::indexed_as(const IndexEntry& described) const {
   const BlobIndex::Found entry = index_.find(described.number, described.incarnation, described.block);
   return entry && entry.readable() && entry.location() == described.place ? entry : BlobIndex::Found();
 }
 
-// What the index has in the segment and no descriptor names: its descriptor is lost. Seldom, so the index is
-// walked only where the live bytes do not come out.
+// Finds blobs that the index has in the segment and no descriptor names: their descriptor is lost. That is
+// rare, so the index is walked only if the live bytes do not come out.
 Task<void> Scrubber::scrub_undescribed(Segment& segment, const std::vector<IndexEntry>& found,
                                        uint64_t settled_end, ScrubReport& report) {
   uint64_t live_bytes = 0;
@@ -186,11 +186,11 @@ Task<void> Scrubber::scrub_undescribed(Segment& segment, const std::vector<Index
   for (const IndexEntry& entry : undescribed) co_await scrub_payload(segment, entry, report);
 }
 
-// Where the index has it at this place, and still has when it was read.
+// Counts only if the index has the payload at this place, and still has when it was read.
 Task<void> Scrubber::scrub_payload(Segment& segment, const IndexEntry& described, ScrubReport& report) {
   const IndexEntry wanted = described;
   Verdict verdict = Verdict::unreadable;
-  // Once more where it seems damaged: a misdirected read may be right the next time.
+  // Once more if it seems damaged: a misdirected read may be right the next time.
   for (int attempt = 0; attempt < 2 && verdict != Verdict::intact; ++attempt) {
     const BlobIndex::Found entry = indexed_as(wanted);
     if (!entry) co_return;

@@ -67,7 +67,7 @@ void SegmentPreparer::refuse_blocked() {
       finish_op(context_.env(), queue->pop(), Error(full ? BlobError::full : BlobError::unavailable));
     }
   }
-  signals_.work.notify_all();  // what may go after all: erases, where nothing else is left to do
+  signals_.work.notify_all();  // erases may go after all, if nothing else is left to do
 }
 
 }  // namespace fb::bss

@@ -63,7 +63,7 @@ class SegmentTable {
   void seal_if_active(Segment& segment, bool cut_short = false);
   // The segment of moves takes puts from now on.
   void give_moves_to_puts();
-  // Of puts: how many segments have been filled.
+  // How many segments have been filled with puts.
   uint64_t segments_sealed() const { return segments_sealed_; }
   // Puts keep out of a segment that erases took from the reserve, until the reserve is whole again.
   bool puts_allowed() const { return !active_from_reserve_ || free_.size() >= kReservedSegments; }

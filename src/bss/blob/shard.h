@@ -51,7 +51,7 @@ class Shard {
   Task<Result<void>> finish();
 
   uint32_t number() const { return context_.number(); }
-  // Of puts: how many segments have been filled.
+  // How many segments have been filled with puts.
   uint64_t segments_sealed() const { return table_.segments_sealed(); }
   uint64_t live_bytes() const { return table_.live_bytes(); }
   const SpaceState& space() const { return space_; }

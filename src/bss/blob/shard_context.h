@@ -35,7 +35,7 @@ class ShardContext {
   BlobStats& stats() const { return core_.stats; }
 
   uint32_t number() const { return number_; }
-  // Of a file of the shard; of its folder, if the name is empty.
+  // The path of a file of the shard; the path of its folder, if the name is empty.
   std::string path(std::string_view name) const;
   void log(std::string_view text) const;
   BlobKey key_of(uint64_t number, uint32_t incarnation, uint32_t block) const;
@@ -44,7 +44,7 @@ class ShardContext {
   uint64_t segment_room() const { return segment_bytes() - kSegmentDataOffset; }
   // As it stands on the medium for the segment's generation.
   SegmentHeader header_of(const Segment& segment) const;
-  // Of a descriptor of the segment's generation.
+  // The place of a descriptor of the segment's generation.
   DescriptorPlace place_of(const Segment& segment, uint64_t offset) const;
 
   ShardPhase phase() const { return phase_; }

@@ -42,7 +42,7 @@ class ShardReader::Hold {
  public:
   Hold(ShardReader& reader, CoreContext& core) : reader_(reader), core_(core) {}
   Hold(const Hold&) = delete;
-  // Where a simulated crash tears down the process the shard may be gone before another core's reads.
+  // If a simulated crash tears down the process, the shard may be gone before another core's reads.
   ~Hold() {
     if (!core_.env.abandoned()) give_back();
   }
@@ -90,7 +90,8 @@ void ShardReader::note_erase(const BlobKey& key) {
   count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_release);
 }
 
-// Seen by `core`, the owner or another one; where it is there and `hold` is given, with its segment held.
+// Looks the blob up for `core`, the owner or another one. If it is there and `hold` is given, its segment is
+// held.
 ShardReader::Sight ShardReader::look(CoreContext& core, const BlobKey& key, IndexEntry& found, Hold* hold) {
   if (owned_by(core)) {
     found = index_.find(key);

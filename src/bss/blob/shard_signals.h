@@ -5,8 +5,8 @@
 
 namespace fb::bss {
 
-// What wakes the workers of one shard. A worker waits for its own signal and looks at its condition again
-// after it; the parts of the shard give a signal when they may have changed that condition.
+// The signals that wake the workers of one shard. A worker waits for its own signal and looks at its
+// condition again after it; the parts of the shard give a signal when they may have changed that condition.
 struct ShardSignals {
   explicit ShardSignals(Env& env)
       : work(env), prepare(env), zero(env), compact(env), checkpoint(env), wipe(env), expire(env) {}

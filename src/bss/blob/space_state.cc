@@ -12,8 +12,8 @@ namespace {
 constexpr Duration kCreationRetry = Duration::milliseconds(200);
 constexpr size_t kFreeWanted = 2;  // segments that puts may take: compaction hurries if there are fewer
 constexpr unsigned kCompactionFailuresMax = 5;
-// Of puts that have their names and are not in a batch yet: they all go to the segment of the shard they are
-// named in.
+// Bytes of puts that have their names and are not in a batch yet: they all go to the segment of the shard
+// they are named in.
 constexpr uint64_t kUnderWayBytes = 512 * kKiB;
 
 }  // namespace

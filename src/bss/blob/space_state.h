@@ -49,7 +49,8 @@ class SpaceState {
   void note_segment_is_free();
   // The last attempt to make a segment.
   void note_creation(const Result<void>& created);
-  // What waits for a segment waits for space, and not for something else that kept one from being made.
+  // Operations that wait for a segment wait for space, and not for something else that kept one from being
+  // made.
   bool is_full() const;
 
   bool compacting() const { return compacting_; }

@@ -58,7 +58,7 @@ class WriteQueue {
   void push(WriteOp& op);
   void push_front(WriteOp& op);
   WriteOp& pop();
-  // Those whose deadline has come, taken out, as a list.
+  // Takes out the operations whose deadline has come, as a list.
   WriteOp* take_expired(Instant now);
 
  private:
@@ -69,8 +69,8 @@ class WriteQueue {
   uint64_t stored_ = 0;
 };
 
-// What waits for a batch in one shard, by kind. The shard owns it; the batch writer fills and empties it, and
-// the workers that make room look at what waits.
+// The operations of one shard that wait for a batch, by kind. The shard owns it; the batch writer fills and
+// empties it, and the workers that make room look at what waits there.
 struct WriteQueues {
   WriteQueue puts;
   WriteQueue erases;

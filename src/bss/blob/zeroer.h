@@ -20,7 +20,7 @@ class Zeroer {
   // The worker.
   static Task<void> run(Zeroer& self);
   bool busy() const { return zeroing_ != nullptr; }
-  // Up to where batches may go in the segment now.
+  // Batches may go up to this offset of the segment now.
   uint64_t limit_of(const Segment& segment) const {
     return zeroing_ == &segment ? zeroing_from_ : context_.segment_bytes();
   }
@@ -39,8 +39,8 @@ class Zeroer {
   Segment* zeroing_ = nullptr;  // zeros are being written there from zeroing_from_ on
   uint64_t zeroing_from_ = 0;
   bool long_run_ = false;
-  // Of late, in payloads of either size: if the large ones prevail, zeros ahead of them cost more than they
-  // give.
+  // Bytes put of late, in payloads of either size. If the large ones prevail, zeros ahead of them cost more
+  // than they give.
   uint64_t small_bytes_lately_ = 0;
   uint64_t large_bytes_lately_ = 0;
 };
