@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "bss/store.h"
+#include "bss/blob/store.h"
 #include "io/runtime.h"
 #include "io/scope.h"
 

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "bss/store.h"
+#include "bss/blob/store.h"
 #include "fio.h"
 #include "io/runtime.h"
 #include "io/scope.h"

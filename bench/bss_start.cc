@@ -6,7 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "bss/format.h"
+#include "bss/blob/format.h"
 #include "bss_load.h"
 
 namespace fb::bench {

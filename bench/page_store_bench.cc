@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "bss/page_file.h"
+#include "bss/page/page_file.h"
 #include "io/runtime.h"
 #include "io/scope.h"
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/assert.h"
-#include "bss/format.h"
+#include "bss/blob/format.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace fb::bss;

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/assert.h"
-#include "bss/page_file_table.h"
+#include "bss/page/page_file_table.h"
 
 namespace fb {
 namespace {

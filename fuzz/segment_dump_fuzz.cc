@@ -5,7 +5,7 @@
 #include <cstring>
 #include <vector>
 
-#include "bss/segment_dump.h"
+#include "bss/blob/segment_dump.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace fb::bss;

@@ -4,8 +4,8 @@
 #include <array>
 #include <memory>
 
-#include "bss/device.h"
-#include "bss/device_make.h"
+#include "bss/device/device.h"
+#include "bss/device/device_make.h"
 #include "cli/server.h"
 #include "world.h"
 

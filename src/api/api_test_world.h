@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "api/api_server.h"
-#include "bss/store.h"
+#include "bss/blob/store.h"
 #include "http/cut_stream.h"
 #include "http/http_client.h"
 #include "http/http_server.h"

@@ -4,10 +4,10 @@
 #include <memory>
 #include <string>
 
-#include "bss/journal_file.h"
-#include "bss/page_file.h"
+#include "bss/blob/scrub.h"
+#include "bss/journal/journal_file.h"
+#include "bss/page/page_file.h"
 #include "bss/record_file.h"
-#include "bss/scrub.h"
 #include "client/checkpoint_client.h"
 
 namespace fb::bss {

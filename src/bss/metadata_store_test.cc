@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "bss/device_test_world.h"
-#include "bss/page_file_test_world.h"
+#include "bss/device/device_test_world.h"
+#include "bss/page/page_file_test_world.h"
 #include "bss/test_world.h"
 
 namespace fb::bss {

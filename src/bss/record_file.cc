@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "base/checksum.h"
-#include "bss/page_file_log.h"
+#include "bss/page/page_file_log.h"
 #include "io/claim.h"
 #include "io/log.h"
 

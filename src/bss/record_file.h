@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "bss/aligned_bytes.h"
-#include "bss/journal_format.h"
+#include "bss/journal/journal_format.h"
 #include "client/checkpoint_client.h"
 #include "io/file.h"
 #include "io/sync.h"

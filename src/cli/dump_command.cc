@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "bss/aligned_bytes.h"
-#include "bss/device.h"
-#include "bss/segment_dump.h"
+#include "bss/blob/segment_dump.h"
+#include "bss/device/device.h"
 #include "cli/process.h"
 #include "cli/store_place.h"
 #include "io/file.h"

@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "base/units.h"
-#include "bss/device_make.h"
+#include "bss/device/device_make.h"
 #include "cli/process.h"
 #include "io/file.h"
 

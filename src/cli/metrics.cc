@@ -84,10 +84,10 @@ void add(bss::BlobStats& to, const bss::BlobStats& from) {
   to.compacted_segments += from.compacted_segments;
   to.compacted_bytes += from.compacted_bytes;
   to.puts_refused_full += from.puts_refused_full;
-  to.scrubs += from.scrubs;
-  to.scrub_payloads += from.scrub_payloads;
-  to.scrub_bytes += from.scrub_bytes;
-  to.scrub_damaged += from.scrub_damaged;
+  to.scrub.passes += from.scrub.passes;
+  to.scrub.payloads += from.scrub.payloads;
+  to.scrub.bytes += from.scrub.bytes;
+  to.scrub.damaged += from.scrub.damaged;
 }
 
 void write_io(Page& page, const EnvStats& io) {
@@ -140,11 +140,11 @@ void write_blobs(Page& page, const bss::BlobStats& blobs) {
   page.counter("blob_checkpoints_total", "Index checkpoints written.", blobs.checkpoints);
   page.counter("blob_compacted_bytes_total", "Live bytes moved by compaction.", blobs.compacted_bytes);
   page.counter("blob_puts_refused_total", "Blobs refused for want of space.", blobs.puts_refused_full);
-  page.counter("blob_scrubs_total", "Shards read from end to end by the scrubber.", blobs.scrubs);
-  page.counter("blob_scrub_payloads_total", "Blobs that the scrubber verified.", blobs.scrub_payloads);
-  page.counter("blob_scrub_bytes_total", "Bytes that the scrubber read.", blobs.scrub_bytes);
+  page.counter("blob_scrubs_total", "Shards read from end to end by the scrubber.", blobs.scrub.passes);
+  page.counter("blob_scrub_payloads_total", "Blobs that the scrubber verified.", blobs.scrub.payloads);
+  page.counter("blob_scrub_bytes_total", "Bytes that the scrubber read.", blobs.scrub.bytes);
   page.counter("blob_scrub_damaged_total", "Things that the scrubber found damaged, each time it found them.",
-               blobs.scrub_damaged);
+               blobs.scrub.damaged);
 }
 
 void write_names(Page& page, const Partition::Statistics& names) {

@@ -5,9 +5,9 @@
 #include <string>
 
 #include "api/metrics.h"
-#include "bss/device.h"
+#include "bss/blob/options.h"
+#include "bss/device/device.h"
 #include "bss/metadata_store.h"
-#include "bss/options.h"
 #include "cli/admission_metrics.h"
 #include "cli/usage.h"
 #include "http/http_stats.h"

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "api/api_server.h"
+#include "bss/blob/store.h"
 #include "bss/metadata_store.h"
-#include "bss/store.h"
 #include "cli/data_directory.h"
 #include "cli/descriptors.h"
 #include "cli/fsck.h"

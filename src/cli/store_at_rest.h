@@ -6,8 +6,8 @@
 #include <optional>
 #include <string>
 
+#include "bss/blob/store.h"
 #include "bss/metadata_store.h"
-#include "bss/store.h"
 #include "cli/data_directory.h"
 #include "cli/store_place.h"
 #include "cli/store_tuning.h"

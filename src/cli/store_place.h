@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/config.h"
-#include "bss/device.h"
+#include "bss/device/device.h"
 #include "cli/data_directory.h"
 
 namespace fb {

@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
+#include "bss/blob/store.h"
 #include "bss/metadata_store.h"
-#include "bss/store.h"
 
 namespace fb {
 

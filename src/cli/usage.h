@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "bss/blob/options.h"
 #include "bss/metadata_store.h"
-#include "bss/options.h"
 
 namespace fb {
 

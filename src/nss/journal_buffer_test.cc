@@ -7,7 +7,7 @@
 #include <random>
 
 #include "base/checksum.h"
-#include "bss/journal_file.h"
+#include "bss/journal/journal_file.h"
 #include "io/runtime.h"
 #include "io/sim/simulation.h"
 #include "nss/nss_test_world.h"

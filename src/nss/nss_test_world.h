@@ -7,7 +7,7 @@
 #include <map>
 #include <set>
 
-#include "bss/device_test_world.h"
+#include "bss/device/device_test_world.h"
 #include "bss/metadata_store.h"
 #include "bss/test_world.h"
 #include "client/blob_client.h"

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// The page store and the record file under failed operations and crashes together.
+#include "bss/failed_change_test_world.h"
+#include "bss/page/page_file_test_world.h"
+#include "bss/record_file.h"
+
+namespace fb {
+namespace {
+
+constexpr uint64_t kSeedsToNotice = 200;
+
+struct Life {
+  World& world;
+  PageModel& model;
+  std::mt19937_64& random;
+  uint64_t epoch = 1;
+  int operations = 0;
+  bool fails = false;
+  bool power_loss = false;
+
+  Task<void> run(Env& env) {
+    auto opened = co_await PageFile::open(env, small_pages());
+    if (!opened) {
+      if (!fails) model.problem("not opened: " + opened.error().to_string());
+      co_return;
+    }
+    co_await settle_pages(**opened, model, false);
+    PageWorkload workload{.env = env,
+                          .store = **opened,
+                          .model = model,
+                          .random = random,
+                          .epoch = epoch,
+                          .checkpoint_percent = 6};
+    co_await workload.run(operations);
+    if (power_loss) co_await lose_power(world, env);
+    const Result<void> closed = co_await (*opened)->close();
+    if (!closed && !fails) model.problem("not closed: " + closed.error().to_string());
+  }
+};
+
+void expect_no_problems(const PageModel& model, const std::string& where, const World& world) {
+  for (const std::string& problem : model.problems) ADD_FAILURE() << where << ": " << problem;
+  if (!model.problems.empty()) ADD_FAILURE() << world.log();
+}
+
+bool fail_and_check(const FailedChange& change, uint64_t seed) {
+  World world(seed);
+  PageModel model;
+  std::mt19937_64 random(seed);
+  world.node.fail_at(change.kind, change.n, change.happens);
+  Life life{.world = world,
+            .model = model,
+            .random = random,
+            .operations = 60,
+            .fails = true,
+            .power_loss = change.power_loss};
+  world.run([&](Env& env) { return life.run(env); });
+  const bool reached = world.node.failed_as_planned();
+  world.node.forget_planned_failure();
+  life.fails = life.power_loss = false;
+  life.operations = 20;
+  for (life.epoch = 2; life.epoch < 4; ++life.epoch) {
+    world.run([&](Env& env) { return life.run(env); });
+    life.operations = 0;
+  }
+  expect_no_problems(model, change.name(), world);
+  return reached;
+}
+
+TEST(PageFaults, EveryFailedChangeLosesNothing) {
+  const uint64_t count = for_every_failed_change(
+      {IoKind::write, IoKind::sync, IoKind::allocate, IoKind::truncate, IoKind::rename, IoKind::open},
+      [](const FailedChange& change) { return fail_and_check(change, change.n); });
+  GTEST_LOG_(INFO) << count << " failed changes";
+  EXPECT_GT(count, 200U);
+}
+
+// Lives that crash by the seed, on a disk on which writes and syncs fail by the seed, then one on a disk that
+// works.
+void run_seed(uint64_t seed, uint32_t error_ppm) {
+  World world(seed);
+  PageModel model;
+  std::mt19937_64 random(seed);
+  sim::DiskFaults& faults = world.node.disk().faults();
+  Life life{.world = world, .model = model, .random = random};
+  for (life.epoch = 1; life.epoch < 9; ++life.epoch) {
+    const bool last = life.epoch == 8;
+    faults.write_error_ppm = !last && random() % 2 == 0 ? error_ppm : 0;
+    faults.sync_error_ppm = !last && random() % 2 == 0 ? error_ppm : 0;
+    life.fails = faults.write_error_ppm + faults.sync_error_ppm != 0;
+    life.operations = 40;
+    const auto point =
+        random() % 2 == 0 ? sim::SimNode::CrashPoint::io_before : sim::SimNode::CrashPoint::io_after;
+    const auto kind = random() % 2 == 0 ? sim::CrashKind::power_loss : sim::CrashKind::kill;
+    if (!last) world.node.crash_at(point, 1 + random() % 60, kind);
+    world.run([&](Env& env) { return life.run(env); });
+    world.node.forget_planned_crash();
+  }
+  expect_no_problems(model, "seed " + std::to_string(seed), world);
+}
+
+TEST(PageFaults, CrashesAloneLoseNothing) {
+  for (uint64_t seed = 1; seed <= sim::thinned(100) && !HasFailure(); ++seed) run_seed(seed, 0);
+}
+
+TEST(PageFaults, FailedWritesAndSyncsWithCrashesLoseNothing) {
+  for (uint64_t seed = 1; seed <= sim::thinned(100) && !HasFailure(); ++seed) run_seed(seed, 20'000);
+}
+
+// A sync of the slots' file fails for the grower, and takes what a writer wrote with it.
+TEST(PageFaults, AFailedSyncOfAnotherThatIsNotHeededIsNoticed) {
+  expect_noticed(Safeguard::heed_syncs_of_others, kSeedsToNotice, [](uint64_t seed) {
+    (void)fail_and_check({.kind = IoKind::sync, .n = 1 + seed % 40, .power_loss = true}, seed);
+  });
+}
+
+TEST(PageFaults, AHeadThatIsBelievedUnwrittenIsNoticed) {
+  expect_noticed(Safeguard::rewrite_table_head, kSeedsToNotice,
+                 [](uint64_t seed) { run_seed(seed, 20'000); });
+}
+
+// --- the record ---
+
+struct Records {
+  uint64_t written = 0;
+  uint64_t tried = 0;
+};
+
+std::string record_of(uint64_t version) {
+  return std::string(1200 * (version % 70), static_cast<char>(version));
+}
+
+Task<void> record_life(World& world, Env& env, Records& records, bool fails, bool power_loss) {
+  auto opened = co_await RecordFile::open(env, "/", {9});
+  if (!opened) {
+    if (!fails) ADD_FAILURE() << "not opened: " << opened.error().to_string();
+    co_return;
+  }
+  RecordFile& file = **opened;
+  const uint64_t found = file.newest() ? file.newest()->version : 0;
+  EXPECT_GE(found, records.written);
+  EXPECT_LE(found, records.tried);
+  if (file.newest()) EXPECT_EQ(file.newest()->bytes, record_of(found));
+  records.written = found;
+  for (int i = 0; i < 12; ++i) {
+    ++records.tried;
+    const Result<void> done = co_await file.write(records.tried, record_of(records.tried));
+    if (!done && !fails) ADD_FAILURE() << done.error().to_string();
+    if (done) records.written = records.tried;
+    // What a start would find is what it says.
+    if (file.newest()) EXPECT_EQ(file.newest()->bytes, record_of(file.newest()->version));
+  }
+  if (power_loss) co_await lose_power(world, env);
+  (void)co_await file.close();
+}
+
+// In a file that is made, or found at a start; then it is opened again and again.
+TEST(RecordFaults, EveryFailedChangeLosesNothing) {
+  for (const bool is_new : {true, false}) {
+    const uint64_t count = for_every_failed_change(
+        {IoKind::write, IoKind::sync, IoKind::allocate, IoKind::open}, [is_new](const FailedChange& change) {
+          World world(change.n);
+          Records records;
+          const auto live = [&](bool fails, bool power_loss) {
+            world.run([&](Env& env) { return record_life(world, env, records, fails, power_loss); });
+          };
+          if (!is_new) live(false, false);
+          world.node.fail_at(change.kind, change.n, change.happens);
+          live(true, change.power_loss);
+          const bool reached = world.node.failed_as_planned();
+          world.node.forget_planned_failure();
+          for (int life = 0; life < 3; ++life) live(false, life == 1);
+          EXPECT_FALSE(testing::Test::HasFailure()) << change.name() << (is_new ? ", new" : "");
+          return reached;
+        });
+    GTEST_LOG_(INFO) << count << " failed changes";
+    EXPECT_GT(count, 40U);
+  }
+}
+
+}  // namespace
+}  // namespace fb
