@@ -10,7 +10,7 @@ namespace fb::api {
 namespace {
 
 std::string_view operation_name(size_t index) {
-  return index < size_t{s3::kOperationCount} ? s3::kOperations[index].name : std::string_view("Unknown");
+  return index < size_t{s3::kOperationCount} ? s3::kOperations[index].name : s3::kUnknownOperation;
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ namespace fb::api {
 
 Task<S3Result<void>> put_object(Call& call) {
   FB_CO_TRY(const s3::PutObjectRequest request, s3::parse_put_object(parse_context(call)));
-  FB_CO_TRY(const s3::PayloadPlan plan, plan_payload(call, s3::PayloadUse::object));
+  FB_CO_TRY(const s3::PayloadPlan plan, plan_payload(call));
   RequestBody body(call, plan);
   FB_CO_CHECK(co_await check_condition_early(call, request.condition, request.key));
   FB_CO_TRY(StoredContent content,

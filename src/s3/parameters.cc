@@ -21,6 +21,15 @@ class OperationSet {
   constexpr OperationSet(std::initializer_list<Operation> operations) {
     for (const Operation operation : operations) word(operation) |= bit(operation);
   }
+  // The operations whose rows fulfil it.
+  template <class Predicate>
+  static constexpr OperationSet where(Predicate predicate) {
+    OperationSet set;
+    for (const OperationInfo& row : kOperations) {
+      if (predicate(row)) set.word(row.operation) |= bit(row.operation);
+    }
+    return set;
+  }
   constexpr bool has(Operation operation) const {
     return (words_[index(operation) / kBits] & bit(operation)) != 0;
   }
@@ -35,11 +44,12 @@ class OperationSet {
 };
 
 constexpr OperationSet kReads = {GetObject, HeadObject};
-constexpr OperationSet kCopies = {CopyObject, UploadPartCopy};
+constexpr OperationSet kCopies = OperationSet::where(
+    [](const OperationInfo& row) { return row.right && row.right->source == Source::copied; });
 constexpr OperationSet kCreators = {PutObject, CopyObject, CreateMultipartUpload};
 // Operations whose body is verified against what its headers declare.
-constexpr OperationSet kBodies = {PutObject, UploadPart, CompleteMultipartUpload, DeleteObjects,
-                                  CreateBucket};
+constexpr OperationSet kBodies =
+    OperationSet::where([](const OperationInfo& row) { return row.body != PayloadUse::none; });
 constexpr OperationSet kLists = {ListBuckets, ListObjects, ListObjectsV2, ListMultipartUploads, ListParts};
 
 // Becomes of a parameter in an operation that does not take it.

@@ -9,6 +9,7 @@
 #include "s3/checksum_headers.h"
 #include "s3/error.h"
 #include "s3/hash.h"
+#include "s3/operation.h"
 #include "s3/sigv4.h"
 
 // One decision about a request's body, made from its head before any byte of the body is read: how it is
@@ -16,15 +17,6 @@
 // docs/payloads.md, in the order in which they are applied here: the first that is broken gives the answer.
 
 namespace fb::s3 {
-
-// Who reads the body.
-enum class PayloadUse : uint8_t {
-  object,      // PutObject: must have a length; gets CRC64NVME where the client sends no checksum
-  part,        // UploadPart: likewise, and fits its upload
-  document,    // the XML of CreateBucket
-  deletion,    // the XML of DeleteObjects: must have a digest
-  completion,  // the XML of CompleteMultipartUpload: a checksum in a header is the object's, not the body's
-};
 
 // As CreateMultipartUpload made the upload.
 struct UploadChecksum {

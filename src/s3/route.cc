@@ -263,8 +263,7 @@ S3Result<Route> route(const RequestHead& head, std::string_view host, std::span<
   result.query = QueryView(head.query);
   result.virtual_host = names.virtual_host;
   FB_TRY(result.operation, find_operation(head, names.target, result.query));
-  if (result.operation_info().state != OperationState::built)
-    return not_implemented(to_string(result.operation));
+  if (!result.operation_info().is_built()) return not_implemented(to_string(result.operation));
   if (result.operation == Operation::ListObjectsV2) {
     const std::string_view type = *result.query.get("list-type");
     if (type == "1") {
@@ -314,7 +313,7 @@ NamesForLog names_for_log(const RequestHead& head, std::string_view host,
 std::string_view operation_name(const RequestHead& head, std::string_view host,
                                 std::span<const std::string> domains) {
   const auto operation = operation_of(head, host, domains);
-  return operation ? to_string(*operation) : "Unknown";
+  return operation ? to_string(*operation) : kUnknownOperation;
 }
 
 }  // namespace fb::s3

@@ -65,7 +65,7 @@ TEST_F(RouteTest, EveryOperationIsRecognised) {
     }
     const auto result = run(std::string(to_string(entry.method)), target, headers);
     EXPECT_EQ(operation_name(request_.head(), "", {}), entry.name);
-    if (entry.state == OperationState::built) {
+    if (entry.is_built()) {
       ASSERT_TRUE(result) << result.error().text();
       EXPECT_EQ(result->operation, entry.operation);
       EXPECT_EQ(result->bucket, entry.target == Target::service ? "" : "bucket");
