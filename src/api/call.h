@@ -7,9 +7,10 @@
 #include <string_view>
 #include <vector>
 
-#include "api/content.h"
 #include "api/failures.h"
 #include "api/md5_batch.h"
+#include "api/services.h"
+#include "client/record.h"
 #include "client/root_client.h"
 #include "http/exchange.h"
 #include "s3/requests.h"
@@ -20,6 +21,7 @@ namespace fb::api {
 
 using s3::S3Error;
 using s3::S3Failure;
+using s3::S3Result;
 
 struct ApiOptions {
   std::vector<std::string> domains;  // virtual-host style, lower case

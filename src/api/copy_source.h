@@ -2,6 +2,8 @@
 #pragma once
 
 #include "api/call.h"
+#include "api/store_limits.h"
+#include "api/stored_content.h"
 #include "client/record.h"
 #include "s3/checksum.h"
 #include "s3/condition.h"

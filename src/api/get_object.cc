@@ -3,6 +3,9 @@
 // checksum is verified before any byte of it is sent; where one is found damaged after the head has left, the
 // connection is cut, so that no client takes a short or wrong body for the object.
 
+#include "api/content_cloud.h"
+#include "api/content_cursor.h"
+#include "api/content_reader.h"
 #include "api/object_response.h"
 #include "api/operations.h"
 #include "io/scope.h"

@@ -2,6 +2,7 @@
 // PutObject: the body goes into blobs as it arrives, is verified at its end, and only then gets its name. Two
 // durable writes one after the other: the blobs, then the record, which decides the request's condition.
 
+#include "api/content_store.h"
 #include "api/object_response.h"
 #include "api/operations.h"
 #include "api/request_body.h"

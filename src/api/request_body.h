@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "api/call.h"
+#include "api/content_source.h"
 #include "s3/checksum.h"
 #include "s3/chunked.h"
 #include "s3/hash.h"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
+#include "api/content_store.h"
 #include "api/object_response.h"
 #include "api/operations.h"
 #include "api/request_body.h"
