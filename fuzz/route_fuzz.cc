@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <vector>
 
-#include "s3/requests.h"
+#include "s3/request/requests.h"
 
 // Input: "METHOD target" and then lines "Name: value". The request is routed, and where that succeeds parsed
 // as the operation it names, exactly as the server does before it touches anything.

@@ -7,12 +7,12 @@
 #include "api/operations.h"
 #include "http/error.h"
 #include "io/log.h"
-#include "s3/auth_details.h"
-#include "s3/effective_head.h"
-#include "s3/parameters.h"
-#include "s3/preflight.h"
-#include "s3/request_auth.h"
-#include "s3/sigv2.h"
+#include "s3/auth/auth_details.h"
+#include "s3/auth/request_auth.h"
+#include "s3/auth/sigv2.h"
+#include "s3/request/effective_head.h"
+#include "s3/request/parameters.h"
+#include "s3/request/preflight.h"
 #include "s3/time.h"
 
 namespace fb::api {

@@ -18,7 +18,7 @@
 #include "api/request_body.h"
 #include "api/upload.h"
 #include "api/write_condition.h"
-#include "s3/multipart_checksum.h"
+#include "s3/checksum/multipart_checksum.h"
 
 namespace fb::api {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "api/content_cursor.h"
 #include "api/services.h"
-#include "s3/error.h"
+#include "s3/response/error.h"
 
 namespace fb::api {
 

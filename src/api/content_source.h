@@ -6,7 +6,7 @@
 #include <span>
 
 #include "io/env.h"
-#include "s3/error.h"
+#include "s3/response/error.h"
 
 namespace fb::api {
 

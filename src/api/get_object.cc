@@ -9,8 +9,8 @@
 #include "api/object_response.h"
 #include "api/operations.h"
 #include "io/scope.h"
-#include "s3/browser_content.h"
-#include "s3/requests.h"
+#include "s3/request/requests.h"
+#include "s3/response/browser_content.h"
 
 namespace fb::api {
 namespace {

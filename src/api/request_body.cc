@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "s3/requests.h"
+#include "s3/request/requests.h"
 
 namespace fb::api {
 namespace {

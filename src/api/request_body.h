@@ -9,10 +9,10 @@
 
 #include "api/call.h"
 #include "api/content_source.h"
-#include "s3/checksum.h"
-#include "s3/chunked.h"
-#include "s3/hash.h"
-#include "s3/payload.h"
+#include "s3/checksum/checksum.h"
+#include "s3/checksum/hash.h"
+#include "s3/request/chunked.h"
+#include "s3/request/payload.h"
 
 namespace fb::api {
 
