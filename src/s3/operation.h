@@ -9,8 +9,8 @@
 
 #include "s3/action.h"
 
-// Every operation of the S3 API, one row each. Routing, the checks of a request, authorisation, dispatch,
-// logs and metrics read these rows and have no list of their own.
+// Every operation of the S3 API, one row each. Routing, the checks of bodies, dispatch, logs and metrics read
+// these rows and have no list of their own; authorisation will. Parameters stand in request/parameters.cc.
 //
 //   BUILT(name, method, target, sub-resource, also, body, action, resource, source, handler)
 //   KNOWN(name, method, target, sub-resource, also)
