@@ -31,9 +31,9 @@
 #include "io/runtime.h"
 #include "io/scope.h"
 #include "io/stream.h"
+#include "s3/auth/signer.h"
+#include "s3/checksum/hash.h"
 #include "s3/encoding.h"
-#include "s3/hash.h"
-#include "s3/signer.h"
 #include "s3/time.h"
 
 namespace fb {

@@ -5,12 +5,12 @@
 #include <string>
 #include <vector>
 
-#include "s3/checksum.h"
-#include "s3/chunked.h"
-#include "s3/chunked_encoder.h"
-#include "s3/md5_lanes.h"
-#include "s3/signer.h"
-#include "s3/sigv4.h"
+#include "s3/auth/signer.h"
+#include "s3/auth/sigv4.h"
+#include "s3/checksum/checksum.h"
+#include "s3/checksum/md5_lanes.h"
+#include "s3/request/chunked.h"
+#include "s3/request/chunked_encoder.h"
 #include "s3/test_request.h"
 
 namespace {

@@ -6,8 +6,8 @@
 #include <string>
 
 #include "base/assert.h"
-#include "s3/chunked.h"
-#include "s3/chunked_encoder.h"
+#include "s3/request/chunked.h"
+#include "s3/request/chunked_encoder.h"
 
 // The first byte of the input picks the kind, the second seeds the splits; the rest is fed as a framed body,
 // whole and in pieces, which must come to the same end, and is framed and decoded again, which must give it

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <vector>
 
-#include "s3/requests.h"
+#include "s3/request/requests.h"
 
 // Input: "METHOD target" and then lines "Name: value". The request is routed, and where that succeeds parsed
 // as the operation it names, exactly as the server does before it touches anything.
@@ -133,7 +133,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   FB_ASSERT(!operation_name(input.head, host, kDomains).empty());
   if (routed) {
     const OperationInfo& entry = routed->operation_info();
-    FB_ASSERT(entry.state == OperationState::built);
+    FB_ASSERT(entry.is_built());
     FB_ASSERT((entry.target != Target::service) == is_valid_bucket_name(routed->bucket));
     FB_ASSERT((entry.target == Target::object) == check_key(routed->key).has_value());
     parse({input.head, *routed, "123456789012", 1'767'323'045});

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <string>
 
-#include "s3/effective_head.h"
-#include "s3/request_auth.h"
+#include "s3/auth/request_auth.h"
+#include "s3/request/effective_head.h"
 #include "sigv4_fuzz.h"
 
 namespace {

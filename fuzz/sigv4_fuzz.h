@@ -5,9 +5,9 @@
 #include <string_view>
 
 #include "base/assert.h"
-#include "s3/signer.h"
-#include "s3/sigv2.h"
-#include "s3/sigv4.h"
+#include "s3/auth/signer.h"
+#include "s3/auth/sigv2.h"
+#include "s3/auth/sigv4.h"
 #include "s3/test_request.h"
 
 // What both SigV4 targets check of a request that a fuzzer made: it may be refused, but parsing and verifying

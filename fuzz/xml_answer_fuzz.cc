@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include "s3/request/xml_body.h"
+#include "s3/response/xml.h"
 #include "s3/uri.h"
-#include "s3/xml.h"
-#include "s3/xml_body.h"
 
 // Any bytes as each of the answers that a cloud may give: nothing crashes, and what is accepted keeps its
 // promises. A listing that was accepted is written and read again unchanged.

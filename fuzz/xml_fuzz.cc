@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "s3/responses.h"
-#include "s3/xml.h"
-#include "s3/xml_body.h"
+#include "s3/request/xml_body.h"
+#include "s3/response/responses.h"
+#include "s3/response/xml.h"
 
 // Any bytes as each of the XML bodies: nothing crashes, and what is accepted keeps its promises. What was
 // accepted as a key is written and read again unchanged.

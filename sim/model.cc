@@ -7,8 +7,8 @@
 
 #include "base/assert.h"
 #include "io/sim/random.h"
-#include "s3/etag.h"
-#include "s3/hash.h"
+#include "s3/checksum/hash.h"
+#include "s3/response/etag.h"
 
 namespace fb::sim {
 namespace {

@@ -8,10 +8,10 @@
 #include "base/ascii.h"
 #include "http/cut_stream.h"
 #include "io/error.h"
-#include "s3/checksum.h"
-#include "s3/chunked_encoder.h"
-#include "s3/hash.h"
-#include "s3/signer.h"
+#include "s3/auth/signer.h"
+#include "s3/checksum/checksum.h"
+#include "s3/checksum/hash.h"
+#include "s3/request/chunked_encoder.h"
 #include "s3/time.h"
 
 namespace fb::sim {

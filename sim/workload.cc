@@ -8,7 +8,7 @@
 #include <array>
 #include <pugixml.hpp>
 
-#include "s3/checksum.h"
+#include "s3/checksum/checksum.h"
 #include "s3/uri.h"
 
 namespace fb::sim {

@@ -7,12 +7,12 @@
 #include "api/operations.h"
 #include "http/error.h"
 #include "io/log.h"
-#include "s3/auth_details.h"
-#include "s3/effective_head.h"
-#include "s3/parameters.h"
-#include "s3/preflight.h"
-#include "s3/request_auth.h"
-#include "s3/sigv2.h"
+#include "s3/auth/auth_details.h"
+#include "s3/auth/request_auth.h"
+#include "s3/auth/sigv2.h"
+#include "s3/request/effective_head.h"
+#include "s3/request/parameters.h"
+#include "s3/request/preflight.h"
 #include "s3/time.h"
 
 namespace fb::api {
@@ -32,21 +32,6 @@ RequestId make_request_id(Env& env) {
     number >>= 4;
   }
   return id;
-}
-
-// The body of these is read and verified by the operation; the others have none worth the name.
-bool takes_body(s3::Operation operation) {
-  using enum s3::Operation;
-  switch (operation) {
-    case PutObject:
-    case UploadPart:
-    case CreateBucket:
-    case DeleteObjects:
-    case CompleteMultipartUpload:
-      return true;
-    default:
-      return false;
-  }
 }
 
 // Answers that say more about this server than about the request.
@@ -195,8 +180,9 @@ Task<S3Result<void>> ApiServer::process(Call& call, const Result<s3::AuthRequest
   if (!head_problem) co_return head_problem.error();
   if (!routed) co_return routed.error();
   FB_CO_CHECK(s3::check_parameters(parse_context(call)));
-  if (!takes_body(call.route.operation) && call.auth.payload == s3::PayloadKind::hash &&
-      call.exchange.content_length() == 0 && call.auth.body_sha256 != s3::sha256("")) {
+  const bool has_body = call.route.operation_info().body != s3::PayloadUse::none;
+  if (!has_body && call.auth.payload == s3::PayloadKind::hash && call.exchange.content_length() == 0 &&
+      call.auth.body_sha256 != s3::sha256("")) {
     co_return S3Error::XAmzContentSHA256Mismatch;
   }
   FB_CO_CHECK(co_await find_bucket(call));
@@ -243,8 +229,7 @@ Task<S3Result<void>> ApiServer::authenticate(Call& call, const Result<s3::AuthRe
 }
 
 Task<S3Result<void>> ApiServer::find_bucket(Call& call) {
-  if (call.route.bucket.empty() || call.route.operation == s3::Operation::CreateBucket)
-    co_return S3Result<void>();
+  if (!s3::is_in_bucket(call.route.operation_info().right->resource)) co_return S3Result<void>();
   if (const BucketInfo* bucket = roots_.cached_bucket(call.route.bucket)) {
     call.bucket = bucket->id;
     co_return S3Result<void>();
@@ -261,52 +246,9 @@ Task<S3Result<void>> ApiServer::find_bucket(Call& call) {
 }
 
 Task<S3Result<void>> ApiServer::run(Call& call) {
-  using enum s3::Operation;
-  switch (call.route.operation) {
-    case GetObject:
-    case HeadObject:
-      return get_object(call);
-    case PutObject:
-      return put_object(call);
-    case DeleteObject:
-      return delete_object(call);
-    case ListBuckets:
-      return list_buckets(call);
-    case CreateBucket:
-      return create_bucket(call);
-    case DeleteBucket:
-      return delete_bucket(call);
-    case HeadBucket:
-      return head_bucket(call);
-    case GetBucketLocation:
-      return get_bucket_location(call);
-    case ListObjects:
-      return list_objects(call);
-    case ListObjectsV2:
-      return list_objects_v2(call);
-    case DeleteObjects:
-      return delete_objects(call);
-    case CopyObject:
-      return copy_object(call);
-    case RenameObject:
-      return rename_object(call);
-    case CreateMultipartUpload:
-      return create_multipart_upload(call);
-    case UploadPart:
-      return upload_part(call);
-    case UploadPartCopy:
-      return upload_part_copy(call);
-    case CompleteMultipartUpload:
-      return complete_multipart_upload(call);
-    case AbortMultipartUpload:
-      return abort_multipart_upload(call);
-    case ListParts:
-      return list_parts(call);
-    case ListMultipartUploads:
-      return list_multipart_uploads(call);
-    default:
-      FB_UNREACHABLE();  // route() gives built operations only
-  }
+  const Handler handler = kHandlers[static_cast<size_t>(call.route.operation)];
+  FB_ASSERT(handler != nullptr, to_string(call.route.operation));  // route() gives built operations only
+  return handler(call);
 }
 
 void ApiServer::add_request_ids(Call& call) {

@@ -3,7 +3,7 @@
 
 #include "api/call.h"
 #include "api/metrics.h"
-#include "s3/virtual_host.h"
+#include "s3/request/virtual_host.h"
 
 namespace fb::api {
 

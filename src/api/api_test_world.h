@@ -19,9 +19,9 @@
 #include "io/sim/simulation.h"
 #include "nss/partition_front.h"
 #include "rss/embedded_registry.h"
-#include "s3/checksum.h"
-#include "s3/chunked_encoder.h"
-#include "s3/sigv4.h"
+#include "s3/auth/sigv4.h"
+#include "s3/checksum/checksum.h"
+#include "s3/request/chunked_encoder.h"
 
 // For the tests of this folder: the real server (HTTP, API, namespace, blobs, registry) on one core of a
 // simulated machine, and a client that signs and sends requests in every way there is.

@@ -11,12 +11,12 @@
 #include "base/ascii.h"
 #include "bss/metadata_store.h"
 #include "client/record.h"
+#include "s3/auth/signer.h"
+#include "s3/auth/sigv2.h"
 #include "s3/encoding.h"
-#include "s3/signer.h"
-#include "s3/sigv2.h"
+#include "s3/request/virtual_host.h"
 #include "s3/time.h"
 #include "s3/uri.h"
-#include "s3/virtual_host.h"
 
 namespace fb::api {
 namespace {
@@ -100,7 +100,7 @@ std::string Reply::element(const std::string& name) const {
   return all.empty() ? std::string() : all.front();
 }
 
-// Signature version 2, see s3/sigv2.h.
+// Signature version 2, see s3/auth/sigv2.h.
 TestClient::Prepared TestClient::prepare_v2(const Req& request) {
   const Auth auth = request.auth;
   const bool in_query = auth == Auth::v2_presigned ||

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "api/api_test_world.h"
-#include "s3/virtual_host.h"
+#include "s3/request/virtual_host.h"
 
 namespace fb::api {
 namespace {

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace fb::api {
 namespace {
 
@@ -114,6 +116,20 @@ Task<std::pair<std::string, std::string>> prepare(TestServer& server) {
   co_return std::pair(upload_id, part.header("etag"));
 }
 
+// A row without a request here would never be tried without a signature.
+TEST(ApiAuthMatrix, HoldsEveryRowThatIsBuilt) {
+  const std::vector<Operation> operations = all_operations("upload", "etag");
+  size_t built = 0;
+  for (const s3::OperationInfo& row : s3::kOperations) {
+    if (!row.is_built()) continue;
+    ++built;
+    const auto found = std::ranges::find(operations, row.name, &Operation::name);
+    ASSERT_NE(found, operations.end()) << row.name;
+    EXPECT_EQ(found->has_body, row.body != s3::PayloadUse::none) << row.name;
+  }
+  EXPECT_EQ(built, operations.size());
+}
+
 TEST(ApiAuthMatrix, RefusedMeansNothingChanged) {
   run_world([](TestServer& server) -> Task<void> {
     const auto [upload_id, etag] = co_await prepare(server);
@@ -162,6 +178,9 @@ TEST(ApiAuthMatrix, EveryFormIsAccepted) {
                              : !is_covered(operation, auth)           ? 403
                                                                       : operation.status;
         EXPECT_EQ(reply.status, expected) << operation.name << " " << static_cast<int>(auth) << reply.body;
+        const auto row = std::ranges::find(s3::kOperations, operation.name, &s3::OperationInfo::name);
+        EXPECT_NE(server.api.metrics().operations[static_cast<size_t>(row->operation)].requests, 0u)
+            << operation.name << " was counted as another operation";
       }
       co_await server.check_blobs();
     });

@@ -7,19 +7,21 @@
 #include <string_view>
 #include <vector>
 
-#include "api/content.h"
 #include "api/failures.h"
 #include "api/md5_batch.h"
+#include "api/services.h"
+#include "client/record.h"
 #include "client/root_client.h"
 #include "http/exchange.h"
-#include "s3/requests.h"
-#include "s3/route.h"
-#include "s3/sigv4.h"
+#include "s3/auth/sigv4.h"
+#include "s3/request/requests.h"
+#include "s3/request/route.h"
 
 namespace fb::api {
 
 using s3::S3Error;
 using s3::S3Failure;
+using s3::S3Result;
 
 struct ApiOptions {
   std::vector<std::string> domains;  // virtual-host style, lower case
@@ -41,7 +43,7 @@ struct Call {
   RootClient& roots;
   HttpExchange& exchange;
   const ApiOptions& options;
-  const RequestHead& head;  // with the x-amz-* items of the query as headers: see s3/effective_head.h
+  const RequestHead& head;  // with the x-amz-* items of the query as headers: see s3/request/effective_head.h
   std::string_view request_id;
   std::string_view host;  // the name it was signed for; the Host header where it was refused
   s3::Route route;        // by `host`

@@ -18,7 +18,7 @@
 #include "api/request_body.h"
 #include "api/upload.h"
 #include "api/write_condition.h"
-#include "s3/multipart_checksum.h"
+#include "s3/checksum/multipart_checksum.h"
 
 namespace fb::api {
 namespace {
@@ -231,8 +231,7 @@ Task<S3Result<std::vector<MutationResult>>> commit(Call& call,
 Task<S3Result<void>> complete_multipart_upload(Call& call) {
   FB_CO_TRY(const s3::CompleteMultipartUploadRequest request,
             s3::parse_complete_multipart_upload(parse_context(call)));
-  FB_CO_TRY(const SmallBody body,
-            co_await read_small_body(call, s3::PayloadUse::completion, s3::kCompleteBodySizeMax));
+  FB_CO_TRY(const SmallBody body, co_await read_small_body(call, s3::kCompleteBodySizeMax));
   FB_CO_TRY(const std::vector<s3::CompletedPart> wanted, s3::parse_complete_body(body.text()));
 
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "api/api_test_world.h"
+#include "api/content_store.h"
 #include "io/scope.h"
 
 namespace fb::api {

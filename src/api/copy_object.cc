@@ -6,6 +6,7 @@
 // If-Match and If-None-Match concern the destination: decided at commit for another key, and for a copy onto
 // itself on the very version that it replaces.
 
+#include "api/content_cloud.h"
 #include "api/copy_source.h"
 #include "api/object_response.h"
 #include "api/operations.h"

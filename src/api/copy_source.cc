@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/copy_source.h"
+#include "api/content_store.h"
+#include "api/object_source.h"
 
 #include "api/request_body.h"
 

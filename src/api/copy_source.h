@@ -2,10 +2,12 @@
 #pragma once
 
 #include "api/call.h"
+#include "api/store_limits.h"
+#include "api/stored_content.h"
 #include "client/record.h"
-#include "s3/checksum.h"
-#include "s3/condition.h"
-#include "s3/copy_source.h"
+#include "s3/checksum/checksum.h"
+#include "s3/request/condition.h"
+#include "s3/request/copy_source.h"
 
 namespace fb::api {
 

@@ -29,8 +29,7 @@ Task<S3Result<void>> create_or_find(Call& call, std::string_view bucket) {
 
 Task<S3Result<void>> create_bucket(Call& call) {
   FB_CO_TRY(const s3::BucketRequest request, s3::parse_bucket_request(parse_context(call)));
-  FB_CO_TRY(const SmallBody body,
-            co_await read_small_body(call, s3::PayloadUse::document, s3::kCreateBucketBodySizeMax));
+  FB_CO_TRY(const SmallBody body, co_await read_small_body(call, s3::kCreateBucketBodySizeMax));
   FB_CO_CHECK(s3::parse_create_bucket_body(body.text()));
   FB_CO_CHECK(co_await create_or_find(call, request.bucket));
   call.exchange.headers().add("Location", "/" + std::string(request.bucket));

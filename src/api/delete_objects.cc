@@ -52,8 +52,7 @@ Task<S3Result<void>> erase(Call& call, s3::DeleteBody& body) {
 
 Task<S3Result<void>> delete_objects(Call& call) {
   FB_CO_CHECK(s3::parse_delete_objects(parse_context(call)));
-  FB_CO_TRY(const SmallBody received,
-            co_await read_small_body(call, s3::PayloadUse::deletion, s3::kDeleteBodySizeMax));
+  FB_CO_TRY(const SmallBody received, co_await read_small_body(call, s3::kDeleteBodySizeMax));
   FB_CO_TRY(s3::DeleteBody body, s3::parse_delete_body(received.text()));
   FB_CO_CHECK(co_await erase(call, body));
   std::vector<s3::DeletedKey> keys;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/result.h"
-#include "s3/error.h"
+#include "s3/response/error.h"
 
 namespace fb::api {
 

@@ -3,11 +3,14 @@
 // checksum is verified before any byte of it is sent; where one is found damaged after the head has left, the
 // connection is cut, so that no client takes a short or wrong body for the object.
 
+#include "api/content_cloud.h"
+#include "api/content_cursor.h"
+#include "api/content_reader.h"
 #include "api/object_response.h"
 #include "api/operations.h"
 #include "io/scope.h"
-#include "s3/browser_content.h"
-#include "s3/requests.h"
+#include "s3/request/requests.h"
+#include "s3/response/browser_content.h"
 
 namespace fb::api {
 namespace {
@@ -179,6 +182,29 @@ void add_checksum_headers(Call& call, const ObjectRecord& record, const Selectio
   }
 }
 
+// The headers of a response with content, or of one to HeadObject.
+S3Result<void> add_headers(Call& call, const s3::GetObjectRequest& request, const ObjectRecord& record,
+                           const Selection& selection) {
+  HeaderWriter& headers = call.exchange.headers();
+  add_object_identity(call, record);
+  headers.add_lines("Accept-Ranges: bytes\r\n");
+  if (selection.status == 206) {
+    headers.add("Content-Range",
+                s3::content_range(
+                    {.kind = s3::RangeKind::partial, .offset = selection.offset, .size = selection.length},
+                    record.size_bytes));
+  }
+  if (request.with_checksums) add_checksum_headers(call, record, selection);
+  const bool intact =
+      s3::emit_object_headers(record.metadata, request.overrides, [&](std::string_view name, auto value) {
+        headers.add(name, value);
+        const bool is_type = name == s3::kSystemHeaders[0].name;
+        if (is_type && s3::may_run_in_browser(value)) headers.add_lines(s3::kSandboxLine);
+      });
+  if (!intact) return S3Failure(S3Error::InternalError, "The object's metadata is damaged.");
+  return {};
+}
+
 }  // namespace
 
 Task<S3Result<void>> get_object(Call& call) {
@@ -205,24 +231,7 @@ Task<S3Result<void>> get_object(Call& call) {
       co_return as_s3(co_await call.exchange.respond_without_body(304, std::nullopt));
   }
   FB_CO_TRY(const Selection selection, select(call, request, record, etag));
-
-  HeaderWriter& headers = call.exchange.headers();
-  add_object_identity(call, record);
-  headers.add_lines("Accept-Ranges: bytes\r\n");
-  if (selection.status == 206) {
-    headers.add("Content-Range",
-                s3::content_range(
-                    {.kind = s3::RangeKind::partial, .offset = selection.offset, .size = selection.length},
-                    record.size_bytes));
-  }
-  if (request.with_checksums) add_checksum_headers(call, record, selection);
-  const bool intact =
-      s3::emit_object_headers(record.metadata, request.overrides, [&](std::string_view name, auto value) {
-        headers.add(name, value);
-        const bool is_type = name == s3::kSystemHeaders[0].name;
-        if (is_type && s3::may_run_in_browser(value)) headers.add_lines(s3::kSandboxLine);
-      });
-  if (!intact) co_return S3Failure(S3Error::InternalError, "The object's metadata is damaged.");
+  FB_CO_CHECK(add_headers(call, request, record, selection));
 
   if (call.is_head() || selection.length == 0) found->pin.reset();
   if (call.is_head()) {

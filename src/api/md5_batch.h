@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "io/env.h"
-#include "s3/md5_lanes.h"
+#include "s3/checksum/md5_lanes.h"
 
 namespace fb::api {
 

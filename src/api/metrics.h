@@ -5,8 +5,8 @@
 #include <cstdint>
 
 #include "base/time.h"
-#include "s3/error.h"
 #include "s3/operation.h"
+#include "s3/response/error.h"
 
 namespace fb::api {
 

@@ -5,8 +5,8 @@
 #include <gtest/gtest.h>
 
 #include "client/record.h"
-#include "s3/hash.h"
-#include "s3/object_metadata.h"
+#include "s3/checksum/hash.h"
+#include "s3/response/object_metadata.h"
 
 namespace fb::api {
 namespace {

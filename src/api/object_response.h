@@ -3,8 +3,8 @@
 
 #include "api/call.h"
 #include "client/record.h"
-#include "s3/requests.h"
-#include "s3/responses.h"
+#include "s3/request/requests.h"
+#include "s3/response/responses.h"
 
 namespace fb::api {
 

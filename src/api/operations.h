@@ -3,30 +3,29 @@
 
 #include "api/call.h"
 
-// One function an operation of S3, each in a file of its name. It sends the response itself; where it returns
-// a failure before the response has begun, the caller sends the error document.
+// The functions that do the operations of S3, each in a file of its name. The rows of s3/operation.h name
+// them, in the column `handler`; they are declared here from those rows. A function sends the response
+// itself; if it returns a failure before the response has begun, the caller sends the error document.
 
 namespace fb::api {
 
-Task<S3Result<void>> list_buckets(Call& call);
-Task<S3Result<void>> create_bucket(Call& call);
-Task<S3Result<void>> delete_bucket(Call& call);
-Task<S3Result<void>> head_bucket(Call& call);
-Task<S3Result<void>> get_bucket_location(Call& call);
-Task<S3Result<void>> list_objects(Call& call);
-Task<S3Result<void>> list_objects_v2(Call& call);
-Task<S3Result<void>> delete_objects(Call& call);
-Task<S3Result<void>> put_object(Call& call);
-Task<S3Result<void>> get_object(Call& call);  // and HeadObject
-Task<S3Result<void>> delete_object(Call& call);
-Task<S3Result<void>> copy_object(Call& call);
-Task<S3Result<void>> rename_object(Call& call);  // and directories
-Task<S3Result<void>> create_multipart_upload(Call& call);
-Task<S3Result<void>> upload_part(Call& call);
-Task<S3Result<void>> upload_part_copy(Call& call);
-Task<S3Result<void>> complete_multipart_upload(Call& call);
-Task<S3Result<void>> abort_multipart_upload(Call& call);
-Task<S3Result<void>> list_parts(Call& call);
-Task<S3Result<void>> list_multipart_uploads(Call& call);
+#define FB_API_DECLARE(name, method, target, sub_resource, also, body, action, resource, source, handler) \
+  Task<S3Result<void>> handler(Call& call);
+#define FB_API_NOTHING(...)
+FB_S3_OPERATIONS(FB_API_DECLARE, FB_API_NOTHING)
+#undef FB_API_DECLARE
+#undef FB_API_NOTHING
+
+using Handler = Task<S3Result<void>> (*)(Call& call);
+
+// In the order of the rows; null for operations that are not built, which route() refuses.
+inline constexpr std::array<Handler, s3::kOperationCount> kHandlers = {
+#define FB_API_HANDLER(name, method, target, sub_resource, also, body, action, resource, source, handler) \
+  handler,
+#define FB_API_NO_HANDLER(...) nullptr,
+    FB_S3_OPERATIONS(FB_API_HANDLER, FB_API_NO_HANDLER)
+#undef FB_API_HANDLER
+#undef FB_API_NO_HANDLER
+};
 
 }  // namespace fb::api

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The forms of a body through the whole server. src/s3/payload_test.cc goes through all combinations of what
-// a head says; here are those that are to be stored, and one of each kind that is to be refused.
+// The forms of a body through the whole server. src/s3/request/payload_test.cc goes through all combinations
+// of what a head says; here are those that are to be stored, and one of each kind that is to be refused.
 #include "api/api_test_world.h"
 #include "client/record.h"
 

@@ -2,6 +2,7 @@
 // PutObject: the body goes into blobs as it arrives, is verified at its end, and only then gets its name. Two
 // durable writes one after the other: the blobs, then the record, which decides the request's condition.
 
+#include "api/content_store.h"
 #include "api/object_response.h"
 #include "api/operations.h"
 #include "api/request_body.h"
@@ -11,7 +12,7 @@ namespace fb::api {
 
 Task<S3Result<void>> put_object(Call& call) {
   FB_CO_TRY(const s3::PutObjectRequest request, s3::parse_put_object(parse_context(call)));
-  FB_CO_TRY(const s3::PayloadPlan plan, plan_payload(call, s3::PayloadUse::object));
+  FB_CO_TRY(const s3::PayloadPlan plan, plan_payload(call));
   RequestBody body(call, plan);
   FB_CO_CHECK(co_await check_condition_early(call, request.condition, request.key));
   FB_CO_TRY(StoredContent content,

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "s3/requests.h"
+#include "s3/request/requests.h"
 
 namespace fb::api {
 namespace {
@@ -19,8 +19,9 @@ s3::Bytes octets(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-S3Result<s3::PayloadPlan> plan_payload(const Call& call, s3::PayloadUse use,
-                                       const s3::UploadChecksum& upload) {
+S3Result<s3::PayloadPlan> plan_payload(const Call& call, const s3::UploadChecksum& upload) {
+  const s3::PayloadUse use = call.route.operation_info().body;
+  FB_ASSERT(use != s3::PayloadUse::none, to_string(call.route.operation));
   return s3::plan_payload({.head = call.head,
                            .kind = call.auth.payload,
                            .content_length = call.exchange.content_length(),
@@ -199,8 +200,8 @@ Task<bool> take_memory(Call& call, size_t bytes, std::vector<BufferPool::Reserva
 }  // namespace
 
 // Room for the text doubles as it fills, and begins with what has come: a declared length is worth nothing.
-Task<S3Result<SmallBody>> read_small_body(Call& call, s3::PayloadUse use, size_t size_max_bytes) {
-  FB_CO_TRY(const s3::PayloadPlan plan, plan_payload(call, use));
+Task<S3Result<SmallBody>> read_small_body(Call& call, size_t size_max_bytes) {
+  FB_CO_TRY(const s3::PayloadPlan plan, plan_payload(call));
   RequestBody body(call, plan);
   if (body.size_bytes() && *body.size_bytes() > size_max_bytes) co_return S3Error::MaxMessageLengthExceeded;
   const size_t end = body.size_bytes().value_or(size_max_bytes) + 1;  // one more shows that it is too long

@@ -8,16 +8,16 @@
 #include <vector>
 
 #include "api/call.h"
-#include "s3/checksum.h"
-#include "s3/chunked.h"
-#include "s3/hash.h"
-#include "s3/payload.h"
+#include "api/content_source.h"
+#include "s3/checksum/checksum.h"
+#include "s3/checksum/hash.h"
+#include "s3/request/chunked.h"
+#include "s3/request/payload.h"
 
 namespace fb::api {
 
 // What the request's head says of its body, or why that is refused.
-S3Result<s3::PayloadPlan> plan_payload(const Call& call, s3::PayloadUse use,
-                                       const s3::UploadChecksum& upload = {});
+S3Result<s3::PayloadPlan> plan_payload(const Call& call, const s3::UploadChecksum& upload = {});
 
 // The body of a request: transfer framing and aws-chunked removed, hashed in the pass that receives it.
 // Nothing of it may become visible before finish() has succeeded, which compares it with all that was
@@ -85,12 +85,12 @@ class SmallBody {
   std::string_view text() const { return text_; }
 
  private:
-  friend Task<S3Result<SmallBody>> read_small_body(Call& call, s3::PayloadUse use, size_t size_max_bytes);
+  friend Task<S3Result<SmallBody>> read_small_body(Call& call, size_t size_max_bytes);
   std::string text_;
   std::vector<BufferPool::Reservation> memory_;
 };
 // Verified; MaxMessageLengthExceeded above `size_max_bytes`, SlowDown where there is no memory for it.
-Task<S3Result<SmallBody>> read_small_body(Call& call, s3::PayloadUse use, size_t size_max_bytes);
+Task<S3Result<SmallBody>> read_small_body(Call& call, size_t size_max_bytes);
 
 RecordChecksum to_record(const s3::ChecksumValue& value);
 RecordChecksumAlgorithm to_record(s3::ChecksumKind kind);

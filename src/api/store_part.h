@@ -2,6 +2,7 @@
 #pragma once
 
 #include "api/call.h"
+#include "api/stored_content.h"
 #include "api/upload.h"
 #include "client/record.h"
 

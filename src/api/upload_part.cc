@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
+#include "api/content_store.h"
 #include "api/object_response.h"
 #include "api/operations.h"
 #include "api/request_body.h"
@@ -13,8 +14,7 @@ Task<S3Result<void>> upload_part(Call& call) {
   OpenUpload upload;
   FB_CO_CHECK(co_await open_upload(call, request.key, request.upload_id, upload));
 
-  FB_CO_TRY(const s3::PayloadPlan plan,
-            plan_payload(call, s3::PayloadUse::part, to_upload_checksum(upload.record)));
+  FB_CO_TRY(const s3::PayloadPlan plan, plan_payload(call, to_upload_checksum(upload.record)));
   RequestBody body(call, plan);
   const StoreLimits limits{.size_max_bytes = kPutSizeMax, .inline_sums_max = kInlineSumsOfPart};
   FB_CO_TRY(StoredContent content, co_await store_content(call.services, body, limits));

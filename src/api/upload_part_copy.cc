@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include "api/copy_source.h"
+#include "api/store_limits.h"
 
 #include "api/object_response.h"
 #include "api/operations.h"

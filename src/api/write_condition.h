@@ -4,7 +4,7 @@
 #include "api/call.h"
 #include "client/namespace_client.h"
 #include "client/record.h"
-#include "s3/write_condition.h"
+#include "s3/request/write_condition.h"
 
 // Conditional writes: the namespace decides them at commit; what is decided before only saves work.
 

@@ -15,8 +15,8 @@
 // namespace fb:
 //     inline const ErrorDomain& error_domain(IoError) { static constexpr ErrorDomain kDomain{"io", ...};
 //     return kDomain; } std::string_view to_string(IoError);
-// An Error then is made from a code alone and remembers where. `src/s3/error.h` maps (domain, code) to S3's
-// errors.
+// An Error then is made from a code alone and remembers where. `src/s3/response/error.h` maps (domain, code)
+// to S3's errors.
 //
 //   Result<File> open(...);            FB_TRY(File file, open(...));          returns the error to the caller
 //   Task<Result<void>> sync(...);      FB_CO_CHECK(co_await file.sync());     the same inside a coroutine

@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "base/ascii.h"
-#include "s3/request_auth.h"
+#include "s3/auth/request_auth.h"
 
 namespace fb {
 namespace {

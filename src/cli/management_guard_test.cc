@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "s3/signer.h"
+#include "s3/auth/signer.h"
 #include "s3/test_request.h"
 #include "s3/time.h"
 

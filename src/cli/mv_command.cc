@@ -14,7 +14,7 @@
 #include "http/error.h"
 #include "io/error.h"
 #include "s3/encoding.h"
-#include "s3/error.h"
+#include "s3/response/error.h"
 #include "s3/uri.h"
 
 namespace fb {

@@ -13,8 +13,8 @@
 #include "io/file.h"
 #include "io/scope.h"
 #include "io/sim/simulation.h"
-#include "s3/error.h"
-#include "s3/sigv4.h"
+#include "s3/auth/sigv4.h"
+#include "s3/response/error.h"
 
 namespace fb {
 namespace {

@@ -9,10 +9,10 @@
 #include "http/tls_stream.h"
 #include "io/error.h"
 #include "io/name_lookup.h"
-#include "s3/hash.h"
-#include "s3/signer.h"
+#include "s3/auth/signer.h"
+#include "s3/checksum/hash.h"
+#include "s3/request/xml_body.h"
 #include "s3/time.h"
-#include "s3/xml_body.h"
 
 namespace fb {
 namespace {

@@ -98,9 +98,8 @@ struct ObjectRecord {
   UnixTime last_modified;
   RecordEtag etag;
   RecordChecksum checksum;
-  std::string_view
-      metadata{};  // S3's system headers and user metadata as src/s3/object_headers.h serialises them
-  std::string_view owner{};          // canonical user id; empty: the bucket's owner
+  std::string_view metadata{};  // system headers and user metadata, encoded by s3/response/object_metadata.h
+  std::string_view owner{};     // canonical user id; empty: the bucket's owner
   std::string_view storage_class{};  // empty: STANDARD
   std::string_view upload_id{};      // of a multipart object: so that a repeated Complete is recognised
   Locator content;                   // single put; Kind::none where `parts` is not empty

@@ -5,12 +5,12 @@
 #include <new>
 #include <vector>
 
-#include "s3/chunked.h"
-#include "s3/chunked_encoder.h"
-#include "s3/payload.h"
-#include "s3/requests.h"
-#include "s3/signer.h"
-#include "s3/sigv4.h"
+#include "s3/auth/signer.h"
+#include "s3/auth/sigv4.h"
+#include "s3/request/chunked.h"
+#include "s3/request/chunked_encoder.h"
+#include "s3/request/payload.h"
+#include "s3/request/requests.h"
 #include "s3/test_request.h"
 
 // The hot path of objects does not allocate: routing and parsing of GetObject, HeadObject, DeleteObject, and

@@ -1,172 +1,236 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 
-// Every operation of the S3 API, whether it is built or not: what is known by name can be refused by name.
-// One line holds all that distinguishes an operation; route.cc works from this list alone.
+#include "s3/action.h"
+
+// Every operation of the S3 API, one row each. Routing, the checks of bodies, dispatch, logs and metrics read
+// these rows and have no list of their own; authorisation will. Parameters stand in request/parameters.cc.
 //
-//   name, method, target, sub-resource, also, state
+//   BUILT(name, method, target, sub-resource, also, body, action, resource, source, handler)
+//   KNOWN(name, method, target, sub-resource, also)
 //
-// A sub-resource is a query item whose presence selects the operation. `also` is a further requirement: a
-// query item
-// ("?id") or a header. Lines that differ in `also` alone stand together, the one without it last.
+// A KNOWN row is an operation that is not built: its requests are refused by name. Building one makes its row
+// BUILT, which does not compile without an action, and does not link without a handler.
+//
+//   name          AWS's, for messages, logs and metrics
+//   method        with target and sub-resource: which requests ask for the operation
+//   sub-resource  a query item whose presence selects the operation
+//   also          a further requirement: a query item ("?id") or a header. Rows that differ in it alone stand
+//                 together, the one without it last
+//   body          who reads the request's body (PayloadUse), or none
+//   action        what IAM calls the right to do this (Action), on
+//   resource      this kind of resource (Resource)
+//   source        the fate of a second object, which needs rights of its own (Source)
+//   handler       the function of src/api/operations.h that does it; only src/api looks at this column
 
 namespace fb::s3 {
 
 // clang-format off
-#define FB_S3_OPERATIONS(X) \
-  X(ListBuckets, get, service, "", "", built) \
+#define FB_S3_OPERATIONS(BUILT, KNOWN) \
+  BUILT(ListBuckets, get, service, "", "", none, ListAllMyBuckets, account, none, list_buckets) \
   \
-  X(CreateBucket, put, bucket, "", "", built) \
-  X(DeleteBucket, del, bucket, "", "", built) \
-  X(HeadBucket, head, bucket, "", "", built) \
-  X(ListObjects, get, bucket, "", "", built) \
-  X(ListObjectsV2, get, bucket, "list-type", "", built) \
-  X(ListObjectVersions, get, bucket, "versions", "", known) \
-  X(ListMultipartUploads, get, bucket, "uploads", "", built) \
-  X(DeleteObjects, post, bucket, "delete", "", built) \
-  X(GetBucketLocation, get, bucket, "location", "", built) \
-  X(WriteGetObjectResponse, post, bucket, "", "x-amz-request-route", known) \
-  X(PostObject, post, bucket, "", "", known) \
-  X(PreflightBucket, options, bucket, "", "", known) \
-  X(CreateSession, get, bucket, "session", "", known) \
-  X(GetBucketAbac, get, bucket, "abac", "", known) \
-  X(PutBucketAbac, put, bucket, "abac", "", known) \
-  X(GetBucketAccelerateConfiguration, get, bucket, "accelerate", "", known) \
-  X(PutBucketAccelerateConfiguration, put, bucket, "accelerate", "", known) \
-  X(GetBucketAcl, get, bucket, "acl", "", known) \
-  X(PutBucketAcl, put, bucket, "acl", "", known) \
-  X(GetBucketAnalyticsConfiguration, get, bucket, "analytics", "?id", known) \
-  X(ListBucketAnalyticsConfigurations, get, bucket, "analytics", "", known) \
-  X(PutBucketAnalyticsConfiguration, put, bucket, "analytics", "", known) \
-  X(DeleteBucketAnalyticsConfiguration, del, bucket, "analytics", "", known) \
-  X(GetBucketCors, get, bucket, "cors", "", known) \
-  X(PutBucketCors, put, bucket, "cors", "", known) \
-  X(DeleteBucketCors, del, bucket, "cors", "", known) \
-  X(GetBucketEncryption, get, bucket, "encryption", "", known) \
-  X(PutBucketEncryption, put, bucket, "encryption", "", known) \
-  X(DeleteBucketEncryption, del, bucket, "encryption", "", known) \
-  X(GetBucketIntelligentTieringConfiguration, get, bucket, "intelligent-tiering", "?id", known) \
-  X(ListBucketIntelligentTieringConfigurations, get, bucket, "intelligent-tiering", "", known) \
-  X(PutBucketIntelligentTieringConfiguration, put, bucket, "intelligent-tiering", "", known) \
-  X(DeleteBucketIntelligentTieringConfiguration, del, bucket, "intelligent-tiering", "", known) \
-  X(GetBucketInventoryConfiguration, get, bucket, "inventory", "?id", known) \
-  X(ListBucketInventoryConfigurations, get, bucket, "inventory", "", known) \
-  X(PutBucketInventoryConfiguration, put, bucket, "inventory", "", known) \
-  X(DeleteBucketInventoryConfiguration, del, bucket, "inventory", "", known) \
-  X(GetBucketLifecycleConfiguration, get, bucket, "lifecycle", "", known) \
-  X(PutBucketLifecycleConfiguration, put, bucket, "lifecycle", "", known) \
-  X(DeleteBucketLifecycle, del, bucket, "lifecycle", "", known) \
-  X(GetBucketLogging, get, bucket, "logging", "", known) \
-  X(PutBucketLogging, put, bucket, "logging", "", known) \
-  X(GetBucketMetadataConfiguration, get, bucket, "metadataConfiguration", "", known) \
-  X(CreateBucketMetadataConfiguration, post, bucket, "metadataConfiguration", "", known) \
-  X(DeleteBucketMetadataConfiguration, del, bucket, "metadataConfiguration", "", known) \
-  X(UpdateBucketMetadataInventoryTableConfiguration, put, bucket, "metadataInventoryTable", "", known) \
-  X(UpdateBucketMetadataJournalTableConfiguration, put, bucket, "metadataJournalTable", "", known) \
-  X(GetBucketMetadataTableConfiguration, get, bucket, "metadataTable", "", known) \
-  X(CreateBucketMetadataTableConfiguration, post, bucket, "metadataTable", "", known) \
-  X(DeleteBucketMetadataTableConfiguration, del, bucket, "metadataTable", "", known) \
-  X(GetBucketMetricsConfiguration, get, bucket, "metrics", "?id", known) \
-  X(ListBucketMetricsConfigurations, get, bucket, "metrics", "", known) \
-  X(PutBucketMetricsConfiguration, put, bucket, "metrics", "", known) \
-  X(DeleteBucketMetricsConfiguration, del, bucket, "metrics", "", known) \
-  X(GetBucketNotificationConfiguration, get, bucket, "notification", "", known) \
-  X(PutBucketNotificationConfiguration, put, bucket, "notification", "", known) \
-  X(GetObjectLockConfiguration, get, bucket, "object-lock", "", known) \
-  X(PutObjectLockConfiguration, put, bucket, "object-lock", "", known) \
-  X(GetBucketOwnershipControls, get, bucket, "ownershipControls", "", known) \
-  X(PutBucketOwnershipControls, put, bucket, "ownershipControls", "", known) \
-  X(DeleteBucketOwnershipControls, del, bucket, "ownershipControls", "", known) \
-  X(GetBucketPolicy, get, bucket, "policy", "", known) \
-  X(PutBucketPolicy, put, bucket, "policy", "", known) \
-  X(DeleteBucketPolicy, del, bucket, "policy", "", known) \
-  X(GetBucketPolicyStatus, get, bucket, "policyStatus", "", known) \
-  X(GetPublicAccessBlock, get, bucket, "publicAccessBlock", "", known) \
-  X(PutPublicAccessBlock, put, bucket, "publicAccessBlock", "", known) \
-  X(DeletePublicAccessBlock, del, bucket, "publicAccessBlock", "", known) \
-  X(GetBucketReplication, get, bucket, "replication", "", known) \
-  X(PutBucketReplication, put, bucket, "replication", "", known) \
-  X(DeleteBucketReplication, del, bucket, "replication", "", known) \
-  X(GetBucketRequestPayment, get, bucket, "requestPayment", "", known) \
-  X(PutBucketRequestPayment, put, bucket, "requestPayment", "", known) \
-  X(GetBucketTagging, get, bucket, "tagging", "", known) \
-  X(PutBucketTagging, put, bucket, "tagging", "", known) \
-  X(DeleteBucketTagging, del, bucket, "tagging", "", known) \
-  X(GetBucketVersioning, get, bucket, "versioning", "", known) \
-  X(PutBucketVersioning, put, bucket, "versioning", "", known) \
-  X(GetBucketWebsite, get, bucket, "website", "", known) \
-  X(PutBucketWebsite, put, bucket, "website", "", known) \
-  X(DeleteBucketWebsite, del, bucket, "website", "", known) \
+  BUILT(CreateBucket, put, bucket, "", "", document, CreateBucket, new_bucket, none, create_bucket) \
+  BUILT(DeleteBucket, del, bucket, "", "", none, DeleteBucket, bucket, none, delete_bucket) \
+  BUILT(HeadBucket, head, bucket, "", "", none, ListBucket, bucket, none, head_bucket) \
+  BUILT(ListObjects, get, bucket, "", "", none, ListBucket, bucket, none, list_objects) \
+  BUILT(ListObjectsV2, get, bucket, "list-type", "", none, ListBucket, bucket, none, list_objects_v2) \
+  KNOWN(ListObjectVersions, get, bucket, "versions", "") \
+  BUILT(ListMultipartUploads, get, bucket, "uploads", "", none, ListBucketMultipartUploads, bucket, none, list_multipart_uploads) \
+  BUILT(DeleteObjects, post, bucket, "delete", "", deletion, DeleteObject, listed_objects, none, delete_objects) \
+  BUILT(GetBucketLocation, get, bucket, "location", "", none, GetBucketLocation, bucket, none, get_bucket_location) \
+  KNOWN(WriteGetObjectResponse, post, bucket, "", "x-amz-request-route") \
+  KNOWN(PostObject, post, bucket, "", "") \
+  KNOWN(PreflightBucket, options, bucket, "", "") \
+  KNOWN(CreateSession, get, bucket, "session", "") \
+  KNOWN(GetBucketAbac, get, bucket, "abac", "") \
+  KNOWN(PutBucketAbac, put, bucket, "abac", "") \
+  KNOWN(GetBucketAccelerateConfiguration, get, bucket, "accelerate", "") \
+  KNOWN(PutBucketAccelerateConfiguration, put, bucket, "accelerate", "") \
+  KNOWN(GetBucketAcl, get, bucket, "acl", "") \
+  KNOWN(PutBucketAcl, put, bucket, "acl", "") \
+  KNOWN(GetBucketAnalyticsConfiguration, get, bucket, "analytics", "?id") \
+  KNOWN(ListBucketAnalyticsConfigurations, get, bucket, "analytics", "") \
+  KNOWN(PutBucketAnalyticsConfiguration, put, bucket, "analytics", "") \
+  KNOWN(DeleteBucketAnalyticsConfiguration, del, bucket, "analytics", "") \
+  KNOWN(GetBucketCors, get, bucket, "cors", "") \
+  KNOWN(PutBucketCors, put, bucket, "cors", "") \
+  KNOWN(DeleteBucketCors, del, bucket, "cors", "") \
+  KNOWN(GetBucketEncryption, get, bucket, "encryption", "") \
+  KNOWN(PutBucketEncryption, put, bucket, "encryption", "") \
+  KNOWN(DeleteBucketEncryption, del, bucket, "encryption", "") \
+  KNOWN(GetBucketIntelligentTieringConfiguration, get, bucket, "intelligent-tiering", "?id") \
+  KNOWN(ListBucketIntelligentTieringConfigurations, get, bucket, "intelligent-tiering", "") \
+  KNOWN(PutBucketIntelligentTieringConfiguration, put, bucket, "intelligent-tiering", "") \
+  KNOWN(DeleteBucketIntelligentTieringConfiguration, del, bucket, "intelligent-tiering", "") \
+  KNOWN(GetBucketInventoryConfiguration, get, bucket, "inventory", "?id") \
+  KNOWN(ListBucketInventoryConfigurations, get, bucket, "inventory", "") \
+  KNOWN(PutBucketInventoryConfiguration, put, bucket, "inventory", "") \
+  KNOWN(DeleteBucketInventoryConfiguration, del, bucket, "inventory", "") \
+  KNOWN(GetBucketLifecycleConfiguration, get, bucket, "lifecycle", "") \
+  KNOWN(PutBucketLifecycleConfiguration, put, bucket, "lifecycle", "") \
+  KNOWN(DeleteBucketLifecycle, del, bucket, "lifecycle", "") \
+  KNOWN(GetBucketLogging, get, bucket, "logging", "") \
+  KNOWN(PutBucketLogging, put, bucket, "logging", "") \
+  KNOWN(GetBucketMetadataConfiguration, get, bucket, "metadataConfiguration", "") \
+  KNOWN(CreateBucketMetadataConfiguration, post, bucket, "metadataConfiguration", "") \
+  KNOWN(DeleteBucketMetadataConfiguration, del, bucket, "metadataConfiguration", "") \
+  KNOWN(UpdateBucketMetadataInventoryTableConfiguration, put, bucket, "metadataInventoryTable", "") \
+  KNOWN(UpdateBucketMetadataJournalTableConfiguration, put, bucket, "metadataJournalTable", "") \
+  KNOWN(GetBucketMetadataTableConfiguration, get, bucket, "metadataTable", "") \
+  KNOWN(CreateBucketMetadataTableConfiguration, post, bucket, "metadataTable", "") \
+  KNOWN(DeleteBucketMetadataTableConfiguration, del, bucket, "metadataTable", "") \
+  KNOWN(GetBucketMetricsConfiguration, get, bucket, "metrics", "?id") \
+  KNOWN(ListBucketMetricsConfigurations, get, bucket, "metrics", "") \
+  KNOWN(PutBucketMetricsConfiguration, put, bucket, "metrics", "") \
+  KNOWN(DeleteBucketMetricsConfiguration, del, bucket, "metrics", "") \
+  KNOWN(GetBucketNotificationConfiguration, get, bucket, "notification", "") \
+  KNOWN(PutBucketNotificationConfiguration, put, bucket, "notification", "") \
+  KNOWN(GetObjectLockConfiguration, get, bucket, "object-lock", "") \
+  KNOWN(PutObjectLockConfiguration, put, bucket, "object-lock", "") \
+  KNOWN(GetBucketOwnershipControls, get, bucket, "ownershipControls", "") \
+  KNOWN(PutBucketOwnershipControls, put, bucket, "ownershipControls", "") \
+  KNOWN(DeleteBucketOwnershipControls, del, bucket, "ownershipControls", "") \
+  KNOWN(GetBucketPolicy, get, bucket, "policy", "") \
+  KNOWN(PutBucketPolicy, put, bucket, "policy", "") \
+  KNOWN(DeleteBucketPolicy, del, bucket, "policy", "") \
+  KNOWN(GetBucketPolicyStatus, get, bucket, "policyStatus", "") \
+  KNOWN(GetPublicAccessBlock, get, bucket, "publicAccessBlock", "") \
+  KNOWN(PutPublicAccessBlock, put, bucket, "publicAccessBlock", "") \
+  KNOWN(DeletePublicAccessBlock, del, bucket, "publicAccessBlock", "") \
+  KNOWN(GetBucketReplication, get, bucket, "replication", "") \
+  KNOWN(PutBucketReplication, put, bucket, "replication", "") \
+  KNOWN(DeleteBucketReplication, del, bucket, "replication", "") \
+  KNOWN(GetBucketRequestPayment, get, bucket, "requestPayment", "") \
+  KNOWN(PutBucketRequestPayment, put, bucket, "requestPayment", "") \
+  KNOWN(GetBucketTagging, get, bucket, "tagging", "") \
+  KNOWN(PutBucketTagging, put, bucket, "tagging", "") \
+  KNOWN(DeleteBucketTagging, del, bucket, "tagging", "") \
+  KNOWN(GetBucketVersioning, get, bucket, "versioning", "") \
+  KNOWN(PutBucketVersioning, put, bucket, "versioning", "") \
+  KNOWN(GetBucketWebsite, get, bucket, "website", "") \
+  KNOWN(PutBucketWebsite, put, bucket, "website", "") \
+  KNOWN(DeleteBucketWebsite, del, bucket, "website", "") \
   \
-  X(GetObject, get, object, "", "", built) \
-  X(HeadObject, head, object, "", "", built) \
-  X(CopyObject, put, object, "", "x-amz-copy-source", built) \
-  X(PutObject, put, object, "", "", built) \
-  X(DeleteObject, del, object, "", "", built) \
-  X(CreateMultipartUpload, post, object, "uploads", "", built) \
-  X(UploadPartCopy, put, object, "uploadId", "x-amz-copy-source", built) \
-  X(UploadPart, put, object, "uploadId", "", built) \
-  X(CompleteMultipartUpload, post, object, "uploadId", "", built) \
-  X(AbortMultipartUpload, del, object, "uploadId", "", built) \
-  X(ListParts, get, object, "uploadId", "", built) \
-  X(RenameObject, put, object, "renameObject", "", built) \
-  X(PreflightObject, options, object, "", "", known) \
-  X(GetObjectAcl, get, object, "acl", "", known) \
-  X(PutObjectAcl, put, object, "acl", "", known) \
-  X(GetObjectAttributes, get, object, "attributes", "", known) \
-  X(UpdateObjectEncryption, put, object, "encryption", "", known) \
-  X(GetObjectLegalHold, get, object, "legal-hold", "", known) \
-  X(PutObjectLegalHold, put, object, "legal-hold", "", known) \
-  X(RestoreObject, post, object, "restore", "", known) \
-  X(GetObjectRetention, get, object, "retention", "", known) \
-  X(PutObjectRetention, put, object, "retention", "", known) \
-  X(SelectObjectContent, post, object, "select", "", known) \
-  X(GetObjectTagging, get, object, "tagging", "", known) \
-  X(PutObjectTagging, put, object, "tagging", "", known) \
-  X(DeleteObjectTagging, del, object, "tagging", "", known) \
-  X(GetObjectTorrent, get, object, "torrent", "", known)
+  BUILT(GetObject, get, object, "", "", none, GetObject, object, none, get_object) \
+  BUILT(HeadObject, head, object, "", "", none, GetObject, object, none, get_object) \
+  BUILT(CopyObject, put, object, "", "x-amz-copy-source", none, PutObject, object, copied, copy_object) \
+  BUILT(PutObject, put, object, "", "", object, PutObject, object, none, put_object) \
+  BUILT(DeleteObject, del, object, "", "", none, DeleteObject, object, none, delete_object) \
+  BUILT(CreateMultipartUpload, post, object, "uploads", "", none, PutObject, object, none, create_multipart_upload) \
+  BUILT(UploadPartCopy, put, object, "uploadId", "x-amz-copy-source", none, PutObject, object, copied, upload_part_copy) \
+  BUILT(UploadPart, put, object, "uploadId", "", part, PutObject, object, none, upload_part) \
+  BUILT(CompleteMultipartUpload, post, object, "uploadId", "", completion, PutObject, object, none, complete_multipart_upload) \
+  BUILT(AbortMultipartUpload, del, object, "uploadId", "", none, AbortMultipartUpload, object, none, abort_multipart_upload) \
+  BUILT(ListParts, get, object, "uploadId", "", none, ListMultipartUploadParts, object, none, list_parts) \
+  BUILT(RenameObject, put, object, "renameObject", "", none, PutObject, object, moved, rename_object) \
+  KNOWN(PreflightObject, options, object, "", "") \
+  KNOWN(GetObjectAcl, get, object, "acl", "") \
+  KNOWN(PutObjectAcl, put, object, "acl", "") \
+  KNOWN(GetObjectAttributes, get, object, "attributes", "") \
+  KNOWN(UpdateObjectEncryption, put, object, "encryption", "") \
+  KNOWN(GetObjectLegalHold, get, object, "legal-hold", "") \
+  KNOWN(PutObjectLegalHold, put, object, "legal-hold", "") \
+  KNOWN(RestoreObject, post, object, "restore", "") \
+  KNOWN(GetObjectRetention, get, object, "retention", "") \
+  KNOWN(PutObjectRetention, put, object, "retention", "") \
+  KNOWN(SelectObjectContent, post, object, "select", "") \
+  KNOWN(GetObjectTagging, get, object, "tagging", "") \
+  KNOWN(PutObjectTagging, put, object, "tagging", "") \
+  KNOWN(DeleteObjectTagging, del, object, "tagging", "") \
+  KNOWN(GetObjectTorrent, get, object, "torrent", "")
 // clang-format on
 
-enum class Operation : uint8_t {
-#define FB_S3_ENUMERATOR(name, method, target, sub_resource, also, state) name,
-  FB_S3_OPERATIONS(FB_S3_ENUMERATOR)
+#define FB_S3_ENUMERATOR(name, ...) name,
+enum class Operation : uint8_t { FB_S3_OPERATIONS(FB_S3_ENUMERATOR, FB_S3_ENUMERATOR) };
 #undef FB_S3_ENUMERATOR
-};
 
-#define FB_S3_COUNT(name, method, target, sub_resource, also, state) +1
-constexpr int kOperationCount = 0 FB_S3_OPERATIONS(FB_S3_COUNT);
+#define FB_S3_COUNT(name, ...) +1
+constexpr int kOperationCount = 0 FB_S3_OPERATIONS(FB_S3_COUNT, FB_S3_COUNT);
 #undef FB_S3_COUNT
 
 enum class Method : uint8_t { get, head, put, post, del, options };
 constexpr int kMethodCount = 6;
 enum class Target : uint8_t { service, bucket, object };
 constexpr int kTargetCount = 3;
-enum class OperationState : uint8_t { built, known };
+
+// Who reads the body of a request.
+enum class PayloadUse : uint8_t {
+  none,        // nobody: the operation has no body
+  object,      // PutObject: must have a length; gets CRC64NVME where the client sends no checksum
+  part,        // UploadPart: likewise, and fits its upload
+  document,    // the XML of CreateBucket
+  deletion,    // the XML of DeleteObjects: must have a digest
+  completion,  // the XML of CompleteMultipartUpload: a checksum in a header is the object's, not the body's
+};
+
+// The resource on which an operation's action must be allowed.
+enum class Resource : uint8_t {
+  account,         // all buckets of who asks
+  new_bucket,      // the bucket of the request, which need not exist
+  bucket,          // the bucket of the request
+  object,          // the key of the request; in a rename of a directory, all keys below it
+  listed_objects,  // each key that the body names
+};
+
+// The bucket of the request must exist.
+constexpr bool is_in_bucket(Resource resource) {
+  return resource != Resource::account && resource != Resource::new_bucket;
+}
+
+// A second object, which a header of the request names, and its fate.
+enum class Source : uint8_t {
+  none,    // there is none
+  copied,  // the source is read
+  moved,   // the source is read and is gone afterwards; all keys below it, if it is a directory
+};
+// The actions that must be allowed on the source.
+std::span<const Action> source_actions(Source source);
+
+// The right to an operation, for authorisation.
+struct Right {
+  Action action;
+  Resource resource;
+  Source source;
+};
 
 struct OperationInfo {
   Operation operation;
-  std::string_view name;  // AWS's, for logs and metrics
+  std::string_view name;
   Method method;
   Target target;
   std::string_view sub_resource;
   std::string_view also;
-  OperationState state;
+  PayloadUse body = PayloadUse::none;
+  std::optional<Right> right{};  // every operation that is built has one
+
+  constexpr bool is_built() const { return right.has_value(); }
 };
 
 // In the order of the enumeration.
-inline constexpr OperationInfo kOperations[] = {
-#define FB_S3_INFO(name, method, target, sub_resource, also, state) \
-  {Operation::name, #name, Method::method, Target::target, sub_resource, also, OperationState::state},
-    FB_S3_OPERATIONS(FB_S3_INFO)
-#undef FB_S3_INFO
-};
+inline constexpr std::array<OperationInfo, kOperationCount> kOperations = {{
+#define FB_S3_BUILT(name, method, target, sub_resource, also, body, action, resource, source, handler) \
+  {Operation::name, #name, Method::method,   Target::target,                                           \
+   sub_resource,    also,  PayloadUse::body, Right{Action::action, Resource::resource, Source::source}},
+#define FB_S3_KNOWN(name, method, target, sub_resource, also) \
+  {Operation::name, #name, Method::method, Target::target, sub_resource, also},
+    FB_S3_OPERATIONS(FB_S3_BUILT, FB_S3_KNOWN)
+#undef FB_S3_BUILT
+#undef FB_S3_KNOWN
+}};
 
-constexpr const OperationInfo& info(Operation operation) { return kOperations[static_cast<int>(operation)]; }
+constexpr const OperationInfo& info(Operation operation) {
+  return kOperations[static_cast<size_t>(operation)];
+}
 constexpr std::string_view to_string(Operation operation) { return info(operation).name; }
+// The name of a request's operation in logs and metrics, if the request asks for none of these.
+inline constexpr std::string_view kUnknownOperation = "Unknown";
+
 std::string_view to_string(Method method);
 // Methods are case-sensitive; those S3 never uses are nothing.
 std::optional<Method> parse_method(std::string_view text);

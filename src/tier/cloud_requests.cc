@@ -10,11 +10,11 @@
 #include "http/retry.h"
 #include "io/error.h"
 #include "io/log.h"
-#include "s3/hash.h"
-#include "s3/signer.h"
+#include "s3/auth/signer.h"
+#include "s3/checksum/hash.h"
+#include "s3/request/xml_body.h"
 #include "s3/time.h"
 #include "s3/uri.h"
-#include "s3/xml_body.h"
 
 namespace fb::tier {
 namespace {

@@ -8,8 +8,8 @@
 
 #include "client/blob_writer.h"
 #include "http/retry.h"
+#include "s3/request/xml_body.h"
 #include "s3/uri.h"
-#include "s3/xml_body.h"
 #include "tier/cloud_reader.h"
 #include "tier/cloud_upload.h"
 #include "tier/keys.h"

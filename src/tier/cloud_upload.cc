@@ -10,9 +10,9 @@
 #include "http/retry.h"
 #include "io/log.h"
 #include "s3/encoding.h"
+#include "s3/request/xml_body.h"
+#include "s3/response/xml.h"
 #include "s3/uri.h"
-#include "s3/xml.h"
-#include "s3/xml_body.h"
 
 namespace fb::tier {
 namespace {

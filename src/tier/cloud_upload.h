@@ -9,8 +9,8 @@
 #include "client/cloud_client.h"
 #include "io/scope.h"
 #include "io/sync.h"
-#include "s3/checksum.h"
-#include "s3/hash.h"
+#include "s3/checksum/checksum.h"
+#include "s3/checksum/hash.h"
 #include "tier/cloud_requests.h"
 #include "tier/upload_budget.h"
 

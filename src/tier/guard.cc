@@ -11,11 +11,11 @@
 #include "io/error.h"
 #include "io/file.h"
 #include "io/log.h"
-#include "s3/checksum.h"
+#include "s3/checksum/checksum.h"
+#include "s3/checksum/hash.h"
 #include "s3/encoding.h"
-#include "s3/hash.h"
+#include "s3/request/xml_body.h"
 #include "s3/uri.h"
-#include "s3/xml_body.h"
 #include "tier/keys.h"
 
 namespace fb::tier {

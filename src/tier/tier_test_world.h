@@ -13,10 +13,10 @@
 #include "http/http_server.h"
 #include "io/scope.h"
 #include "io/sim/simulation.h"
-#include "s3/checksum.h"
+#include "s3/auth/sigv4.h"
+#include "s3/checksum/checksum.h"
+#include "s3/checksum/hash.h"
 #include "s3/encoding.h"
-#include "s3/hash.h"
-#include "s3/sigv4.h"
 #include "s3/uri.h"
 #include "tier/tier.h"
 

@@ -5,8 +5,8 @@
 
 #include "io/log.h"
 #include "io/scope.h"
+#include "s3/request/xml_body.h"
 #include "s3/uri.h"
-#include "s3/xml_body.h"
 #include "tier/keys.h"
 
 namespace fb::tier {
