@@ -11,7 +11,7 @@
 namespace fb::api {
 
 // Content that is durable but named by no record yet. Unless a record names it, or may do so, as settle()
-// decides, its blobs are handed to the namespace to be freed.
+// decides, its blobs are erased in the background.
 class StoredContent {
  public:
   StoredContent(Services services, Locator locator) : services_(services), locator_(locator) {}

@@ -10,10 +10,9 @@
 
 namespace fb::art {
 
-// One change of several pages in the making: frames that are latched, what is to be done to each, and copies
-// on which it has been done already. Nothing is seen of it until `commit`, which appends one record and puts
-// the copies in place; until then `abandon` leaves no trace. One for each tree handle; its memory is used
-// again.
+// One change of several pages in the making: latched frames, the operations on each, and copies to which they
+// are already applied. Nobody sees the change before `commit`, which appends one record and puts the copies
+// in place; until then `abandon` leaves no trace. One for each tree handle; its memory is reused.
 template <PageSource Source>
 class ChangeSet {
  public:
@@ -32,14 +31,14 @@ class ChangeSet {
     return true;
   }
 
-  // The page as it is with what was done so far.
+  // The page with the operations applied so far.
   PageView view(Frame* frame) const {
     const Entry* entry = find(frame);
     FB_ASSERT(entry != nullptr);
     return entry->edited ? PageView(entry->copy.get(), frame->page_bytes) : PageView(*frame);
   }
 
-  // On a latched frame. An error leaves everything as it was.
+  // Applies an operation to a latched frame. An error leaves everything as it was.
   Result<void> apply(Frame* frame, const PageOp& op) {
     Entry* entry = find(frame);
     FB_ASSERT(entry != nullptr);
@@ -63,14 +62,14 @@ class ChangeSet {
     Entry& entry = take(frame);
     entry.action = ChangePage::Action::create;
     PageOp{.kind = PageOp::Kind::image, .body = image_body(image)}.encode(entry.operations);
-    // As the operation does it, without the doubts it has about bytes from elsewhere. Nobody can see the
+    // This does what the operation does, but without its checks of bytes from elsewhere. Nobody can see the
     // frame yet.
     const auto made = PageEditor(*frame).set_image(image);
     FB_ASSERT(made.has_value());
     return frame;
   }
 
-  // The page has become empty, and nothing leads to it any more.
+  // Called if the page has become empty, and nothing links to it any more.
   void retire(Frame* frame) {
     Entry* entry = find(frame);
     FB_ASSERT(entry != nullptr);
@@ -78,7 +77,7 @@ class ChangeSet {
     entry->operations.clear();
   }
 
-  // Frames that are latched, in the order in which they were.
+  // The latched frames, in the order of latching.
   size_t size() const { return used_; }
   Frame* frame(size_t i) const { return entries_[i].frame; }
   bool changes(size_t i) const {

@@ -13,12 +13,13 @@
 namespace fb::art {
 
 // Walks over the keys of a tree in byte order while others change it. It holds no latch between calls: it
-// remembers the versions of the pages it stands in, and where one has moved it looks its key up again. Every
-// key that is there throughout is seen, and none twice. All that is seen between begin() and the end lies on
-// one side of every rename: Outcome::renamed tells that one came between, and what was seen is to be dropped.
+// remembers the versions of the pages it stands in, and if one has changed, it looks its key up again. Every
+// key that exists during the whole walk is seen, and none twice. All keys seen between begin() and the end
+// lie on one side of every rename. If a rename came between, the answer is Outcome::renamed, and the caller
+// must drop the keys seen.
 //
-// Key and value are copies of the current ones; nothing else is held. One core; not across changes of the
-// source.
+// Key and value are copies of the current ones; nothing else is held. One core; not valid across changes of
+// the source.
 template <PageSource Source>
 class Cursor {
  public:
@@ -42,7 +43,7 @@ class Cursor {
     goal_.push_back('\0');
     return finish(advance());
   }
-  // The first key behind all those that begin with so many bytes of the current key, however many they are.
+  // The first key behind all keys that share their first `prefix_bytes` bytes with the current key.
   Answer skip(uint32_t prefix_bytes) {
     FB_ASSERT(prefix_bytes <= key_bytes_, prefix_bytes, key_bytes_);
     goal_.assign(key().substr(0, prefix_bytes));
@@ -55,7 +56,7 @@ class Cursor {
     while (!levels_.empty() && levels_.back().key_bytes >= prefix_bytes) levels_.pop_back();
     return finish(advance());
   }
-  // What was asked for last, once more.
+  // Repeats the last request.
   Answer again() { return finish(look_up()); }
 
   std::string_view key() const { return {key_.data(), key_bytes_}; }
@@ -72,7 +73,7 @@ class Cursor {
     Frame* frame;
     uint64_t version;
     uint32_t offset;
-    uint32_t key_bytes;  // with the node's label
+    uint32_t key_bytes;  // the node's label included
     uint32_t next;
   };
 
@@ -114,7 +115,7 @@ class Cursor {
     lsn_ = std::max(lsn_, view.lsn());
   }
 
-  // From a page to the one behind a link, whose latch `read` holds then.
+  // Goes from a page to the one behind a link; `read` is then a read of that page.
   Move follow_link(Frame*& frame, OptimisticRead& read, const LinkInfo& link) {
     if (!read.valid()) return Move::restart;
     if (levels_.size() > kPathPagesMax) return Move::damaged;
@@ -124,7 +125,7 @@ class Cursor {
     const Found found = follow(source_, frame, read, link, child, below, page_);
     if (found == Found::missing) return Move::missing;
     if (found != Found::arrived) return Move::restart;
-    // Swizzling the link has moved the version on.
+    // Swizzling the link has advanced the version.
     for (size_t i = levels_.size(); i-- > 0 && levels_[i].frame == frame && levels_[i].version == before;) {
       levels_[i].version = read.version();
     }
@@ -162,7 +163,7 @@ class Cursor {
   }
   Move bad(const OptimisticRead& read) const { return read.valid() ? Move::damaged : Move::restart; }
 
-  // Onwards from where the levels stand.
+  // Goes on from the position in `levels_`.
   Move advance() {
     while (!levels_.empty()) {
       Level& top = levels_.back();
@@ -203,7 +204,7 @@ class Cursor {
     return Move::end;
   }
 
-  // Straight to the first key not below the goal.
+  // Goes straight to the first key not below the goal.
   Move look_up() {
     levels_.clear();
     key_bytes_ = 0;
@@ -221,7 +222,7 @@ class Cursor {
       const uint32_t same =
           block.label_bytes == 0 ? 0 : common_prefix_bytes(block.label().data(), rest.data(), most);
       if (same < block.label_bytes) {
-        // All beneath lies behind the goal, or all before it.
+        // All keys beneath lie behind the goal, or all before it.
         const bool behind = same == rest.size() ||
                             static_cast<uint8_t>(block.label()[same]) > static_cast<uint8_t>(rest[same]);
         if (!read.valid()) return Move::restart;
@@ -271,7 +272,7 @@ class Cursor {
     return read.valid() ? lsn : Lsn{};
   }
 
-  // `on`: the key is none of this block; the levels know what comes next.
+  // `on`: the key is not in this block; `levels_` says what comes next.
   Move from_here(Move move, OptimisticRead& read) {
     if (move != Move::on) return move;
     read.end();

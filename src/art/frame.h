@@ -11,11 +11,10 @@
 namespace fb::art {
 
 // A page in memory. Its owner (the buffer manager) derives from it. Frames are never unmapped while the tree
-// is in use: a reader may still look at one that was given to another page, and finds out by its version.
+// is in use: a reader may still look at a frame that was given to another page, and notices by its version.
 struct Frame {
   VersionLatch latch;
-  // The page whose link is a pointer to this frame; null where no link is. Changed under the latches of
-  // both.
+  // The page whose link is a pointer to this frame; null if no link is. Changed under the latches of both.
   std::atomic<Frame*> parent{nullptr};
   std::atomic<PageId> page_id{};
   std::byte* bytes = nullptr;
@@ -34,13 +33,13 @@ class LinkWord {
   bool is_frame() const { return (word_ & kFrameBit) != 0; }
   Frame* frame() const { return reinterpret_cast<Frame*>(word_ & ~kFrameBit); }
   uint64_t word() const { return word_; }
-  // Only of a word that was read under the page's latch, or validated: it may follow the pointer.
+  // Only for a word that was read under the page's latch, or validated: this may follow the pointer.
   PageId page_id() const {
     return is_frame() ? frame()->page_id.load(std::memory_order_relaxed) : PageId{word_};
   }
 
   static constexpr uint64_t kFrameBit = uint64_t{1} << 63;
-  // Page ids are below.
+  // Page ids are at most this.
   static constexpr uint64_t kPageIdMax = (uint64_t{1} << 62) - 1;
 
  private:

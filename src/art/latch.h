@@ -6,17 +6,17 @@
 
 #include "base/assert.h"
 
-// The latch of a page. Readers are optimistic: they note the version, read, and check that it has not moved.
-// Writers are exclusive, and never wait: a latch that is not free at once makes the operation start again, so
-// there is no order that could deadlock.
+// The latch of a page. Readers are optimistic: they note the version, read, and check that it has not
+// changed. Writers are exclusive, and never wait: a latch that is not free at once makes the operation start
+// again, so there is no order that could deadlock.
 //
 // ORDER. Several latches are only ever tried (try_upgrade, try_exclusive), from the pages of an operation's
-// own path; on failure all are released. The rename gate is closed after the pages are latched, and those it
-// waits for hold a slot only over a section that tries and never waits. Nothing is latched across a
+// own path; on failure all are released. The rename gate is closed after the pages are latched. The writers
+// it waits for hold a slot only during a section that tries and never waits. Nothing is latched across a
 // suspension.
 //
-// A build with ThreadSanitizer takes optimistic reads as shared latches, so that it sees every order there
-// is: OptimisticRead then holds a share until it ends.
+// A build with ThreadSanitizer makes optimistic reads shared latches, so that the sanitizer sees their order:
+// OptimisticRead then holds a share until it ends.
 
 namespace fb::art {
 
@@ -45,7 +45,7 @@ class VersionLatch {
   bool try_upgrade(uint64_t version) {
     if (is_exclusive(version)) return false;
     if (!word_.compare_exchange_strong(version, version | 1, std::memory_order_acquire)) return false;
-    // What the holder writes must not be seen before the word is odd.
+    // The holder's writes must not be seen before the word is odd.
     std::atomic_thread_fence(std::memory_order_release);
     if constexpr (kSharedReads) {
       if (readers_.load(std::memory_order_seq_cst) != 0) {
@@ -57,7 +57,7 @@ class VersionLatch {
   }
   bool try_exclusive() { return try_upgrade(version()); }
   bool held_exclusively() const { return is_exclusive(version()); }
-  // Ends an exclusive hold; `changed` moves the version on. Returns the version that readers see now.
+  // Ends an exclusive hold; `changed` advances the version. Returns the version that readers see now.
   uint64_t release(bool changed = true) {
     const uint64_t held = word_.load(std::memory_order_relaxed);
     FB_ASSERT(is_exclusive(held), held);
@@ -77,17 +77,18 @@ class VersionLatch {
 
  private:
   std::atomic<uint64_t> word_{0};
-  // Counted only where kSharedReads.
+  // Counted only if kSharedReads.
   std::atomic<uint32_t> readers_{0};
 };
 
-// One optimistic look at what a latch protects. Everything read is worthless until `valid()` has said so.
+// One optimistic read of the data that a latch protects. The bytes read count only once `valid()` has
+// returned true.
 class OptimisticRead {
  public:
   OptimisticRead() = default;
-  // Reads whatever is there now; `started()` is false while a writer is at it.
+  // Reads whatever is there now; `started()` is false if a writer holds the latch.
   explicit OptimisticRead(VersionLatch& latch) : OptimisticRead(latch, latch.version()) {}
-  // Takes up again what was read at `version`.
+  // Goes on with a read that began at `version`.
   OptimisticRead(VersionLatch& latch, uint64_t version) : version_(version) {
     if (VersionLatch::is_exclusive(version)) return;
     if constexpr (kSharedReads) {

@@ -20,7 +20,7 @@ class MemorySource {
  public:
   static constexpr bool kSwizzles = Swizzles;
 
-  // `ready_pages` are allocated and touched at once, as a buffer manager's are.
+  // `ready_pages` are allocated and touched at once, like those of a buffer manager.
   explicit MemorySource(uint32_t page_bytes, size_t ready_pages = 0) : page_bytes_(page_bytes) {
     ready_count_ = ready_pages;
     ready_bytes_ = std::make_unique<std::byte[]>(ready_pages * page_bytes);

@@ -24,8 +24,8 @@ void take_interval(const Block& range, uint32_t offset, std::string_view rest, N
   out.rest = rest;
 }
 
-// In the subtree at `offset`, to which out.path leads. As deep as a key is long at most: each step adds a
-// byte.
+// Searches the subtree at `offset`, to which out.path leads. Recurses at most as deep as a key is long: each
+// step adds a byte.
 bool find_below(const PageView& page, uint32_t offset, std::string_view rest, NextLink& out) {
   const Block block = page.block(offset);
   if (!block.ok() || out.path.size() + block.label_bytes > kKeyBytesMax) return false;
@@ -35,7 +35,7 @@ bool find_below(const PageView& page, uint32_t offset, std::string_view rest, Ne
   if (same == label.size()) {
     rest.remove_prefix(same);
   } else if (same == rest.size() || static_cast<uint8_t>(label[same]) > static_cast<uint8_t>(rest[same])) {
-    rest = {};  // all of it lies behind
+    rest = {};  // the whole subtree lies behind `from`
   } else {
     return false;
   }

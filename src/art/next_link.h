@@ -8,18 +8,18 @@
 
 namespace fb::art {
 
-// A link of a page with the keys that may lie behind it.
+// A link of a page, and the keys that may lie behind it.
 struct NextLink {
   LinkInfo link;
   bool by_range = false;
-  // From this page's root to the child's; a range consumes nothing, its interval begins at `first`.
+  // The path from this page's root to the child's; a range consumes no byte, its interval begins at `first`.
   std::string path;
   uint8_t first = 0;
-  bool is_first = false;  // of the range's intervals: keys that end at the range would lie there
-  bool has_end = false;   // the interval ends before the byte `end`; the last one, and a link, with the path
+  bool is_first = false;  // the range's first interval: keys that end at the range would lie there
+  bool has_end = false;   // the interval ends before byte `end`; else it (or the link) ends with `path`
   uint8_t end = 0;
-  std::string_view rest;  // of what was sought, behind `path`; empty: all behind the link is at or behind it
-  // Of the intervals beside it; zero: none.
+  std::string_view rest;  // rest of `from` behind `path`; empty: no key behind the link is below `from`
+  // The links of the neighbouring intervals; zero: none.
   LinkWord before;
   LinkWord behind;
 };

@@ -3,7 +3,7 @@
 
 #include "art/page_format.h"
 
-// A node of any number of children: offsets[256], zero where there is none.
+// A node of any number of children: offsets[256], zero if there is none.
 
 namespace fb::art::node256 {
 

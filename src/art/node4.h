@@ -6,9 +6,9 @@
 
 #include "art/page_format.h"
 
-// A node of up to 4 children: sorted keys[4], offsets[4]. Also the node of none (a page's empty root) and of
-// one. Functions take the block's first byte. Readers may meet a block in the middle of a change: counts are
-// clamped.
+// A node of up to 4 children: sorted keys[4], offsets[4]. Also used for no child (a page's empty root) and
+// for one child. Functions take the block's first byte. Readers may meet a block in the middle of a change:
+// counts are clamped.
 
 namespace fb::art::node4 {
 
@@ -22,7 +22,7 @@ inline uint32_t count(const std::byte* node) {
 }
 
 inline uint16_t find(const std::byte* node, uint8_t byte) {
-  // The lowest byte that is zero after the exclusive or; where it is none of those in use, no other one is.
+  // Finds the lowest byte that is zero after the exclusive or. If it is not in use, no higher one is.
   const uint32_t differs = load32(node + kKeys) ^ (0x01010101u * byte);
   const uint32_t zeros = (differs - 0x01010101u) & ~differs & 0x80808080u;
   const auto i = static_cast<uint32_t>(std::countr_zero(zeros)) / 8;

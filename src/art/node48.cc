@@ -17,7 +17,7 @@ ChildSlot next(const std::byte* node, uint32_t from) {
     if (places == 0) continue;
     const uint32_t byte = at + static_cast<uint32_t>(std::countr_zero(places)) / 8;
     const uint16_t slot = find(node, static_cast<uint8_t>(byte));
-    // A reader in the middle of a change sees what it must not use, and finds out when it validates.
+    // A reader in the middle of a change may get a wrong slot here; it notices when it validates.
     return {static_cast<uint16_t>(byte), slot};
   }
   return {};

@@ -49,7 +49,7 @@ TEST(Nodes, AreMapsOfBytes) {
     std::vector<std::byte> node(1024);
     std::map<uint32_t, uint16_t> model;
     for (uint32_t i = 0; i < 3000; ++i) {
-      // Zero and 255 come often: they are what unused places and signs are mistaken for.
+      // Zero and 255 come often: a wrong node mistakes unused places and signs for them.
       const uint32_t byte = random() % 4 == 0 ? random() % 2 * 255 : random() % 256;
       if (model.contains(byte)) {
         kind.erase(node.data(), static_cast<uint8_t>(byte));

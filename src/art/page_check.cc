@@ -138,7 +138,7 @@ class Verifier {
   uint32_t entries_ = 0;
 };
 
-// Pointers are not followed: the bytes may be anybody's.
+// Pointers are not followed: the bytes may come from anywhere.
 std::string link_text(LinkWord word, uint8_t bound, uint8_t flags) {
   const std::string target = word.is_frame() ? "a frame" : fmt::format("page {}", word.word());
   return fmt::format("-> {}, suffixes to {} bytes{}", target, bound * kBoundStep,
@@ -254,7 +254,6 @@ void for_each_link_below(const PageView& page, uint32_t top,
   }
 }
 
-// Garbage goes as zeros: it may hold pointers, and what users have deleted.
 uint32_t longest_value_path(const PageView& page) {
   uint32_t longest = 0;
   std::vector<std::pair<uint32_t, uint32_t>> open{{page.root(), 0}};
@@ -274,6 +273,7 @@ uint32_t longest_value_path(const PageView& page) {
   return longest;
 }
 
+// Garbage becomes zeros: it may hold pointers, and data that users have deleted.
 void write_page_image(const PageView& page, std::byte* to) {
   std::memset(to, 0, page.page_bytes());
   std::memcpy(to, page.bytes(), kHeaderBytes);

@@ -6,15 +6,15 @@
 
 #include "art/page_view.h"
 
-// What people and other layers need of a page besides its tree: checking all its invariants, showing it, its
-// links, and the form in which it goes to disk.
+// Functions on a page, besides its tree, for people and other layers: they check its invariants, show it,
+// list its links, and convert it to and from its form on disk.
 
 namespace fb::art {
 
-// Empty if every invariant of the page holds, or what does not. Takes any bytes.
+// Empty if every invariant of the page holds, otherwise the broken one. Takes any bytes.
 std::string verify_page(const PageView& page);
 
-// The page as an indented tree, for people. Takes any bytes; what makes no sense is shown as such.
+// The page as an indented tree, for people. Takes any bytes; senseless parts are shown as such.
 std::string page_to_string(const PageView& page);
 
 // One line: id, LSN, fill.
@@ -30,21 +30,22 @@ struct FoundLink {
 };
 // All links of a page that is latched, in no particular order.
 void for_each_link(const PageView& page, const std::function<void(const FoundLink&)>& visit);
-// Only those beneath a block; depths without its label.
+// Only the links beneath a block; depths without its label.
 void for_each_link_below(const PageView& page, uint32_t offset,
                          const std::function<void(const FoundLink&)>& visit);
 
-// The longest path from the page's root to a value in the page; 0 where there is none.
+// The longest path from the page's root to a value in the page; 0 if there is none.
 uint32_t longest_value_path(const PageView& page);
 
-// Copies a latched page to where it is written from: page ids in its links, zeros behind its heap, the
+// Copies a latched page to the buffer that is written: page ids in its links, zeros behind its heap, the
 // checksum set.
 void write_page_image(const PageView& page, std::byte* to);
 
-// A page as it was read from disk: its checksum, its format and whether it is the one that was asked for.
+// Checks a page as it was read from disk: its checksum, its format and whether it is the expected page. Empty
+// if all is right.
 std::string check_page_image(const PageView& page, PageId expected);
 
-// Bytes as a person reads them.
+// Bytes in a form that a person can read.
 std::string printable(std::string_view bytes);
 
 }  // namespace fb::art

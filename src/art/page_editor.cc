@@ -73,7 +73,7 @@ Result<void> PageEditor::compact(bool normalize) { return lay_out(normalize, 0);
 
 namespace {
 
-// Nodes take about an eighth of what a page's new keys take. A gap too small for a node is none.
+// Nodes take about an eighth of the room that a page's new keys take. A gap too small for a node is left out.
 uint32_t gap_bytes_for(uint32_t free_bytes, uint32_t needed_bytes) {
   const uint32_t gap = std::min(free_bytes / 8, free_bytes - needed_bytes);
   return gap < node4::kFixed ? 0 : gap;
@@ -82,7 +82,7 @@ uint32_t gap_bytes_for(uint32_t free_bytes, uint32_t needed_bytes) {
 }  // namespace
 
 Result<void> PageEditor::lay_out(bool normalize, uint32_t bytes) {
-  // What is not written here is not copied back.
+  // Bytes that are not written here are not copied back.
   const auto scratch = std::make_unique_for_overwrite<std::byte[]>(page_bytes_);
   PageEditor to(scratch.get(), page_bytes_);
   to.header() = header();
@@ -105,7 +105,7 @@ Result<void> PageEditor::lay_out(bool normalize, uint32_t bytes) {
   return {};
 }
 
-// In a page that has none: what lies behind the nodes moves.
+// Opens a gap in a page that has none: all blocks behind the nodes move.
 void PageEditor::open_gap() {
   const uint32_t begin = header().gap_begin;
   const uint32_t gap = gap_bytes_for(free_bytes(), 0);
@@ -152,14 +152,14 @@ Result<void> PageEditor::extract(const PageView& from, uint32_t offset, uint8_t 
   return {};
 }
 
-// Copies nodes in order of their distance from the root, and behind them all leaves and links: a search then
-// reads little more than the page's first lines and one leaf. Copied nodes still hold the offsets of their
-// children in the source, until the scan comes to them. It needs no stack, and ends even if the source is a
-// tangle, because every step takes room.
+// Copies nodes in order of their distance from the root, and all leaves and links behind them: a search then
+// reads little more than the page's first cache lines and one leaf. Copied nodes still hold the offsets of
+// their children in the source, until the scan comes to them. It needs no stack, and it ends even if the
+// source's offsets form cycles, because every step uses up room.
 uint32_t PageEditor::copy_tree(const PageView& from, uint32_t offset, std::string_view label,
                                CopyOptions options) {
   const PageHeader before = header();
-  std::vector<uint16_t> later;  // slots of what comes behind the nodes
+  std::vector<uint16_t> later;  // slots of leaves and links, which come behind the nodes
   const uint32_t top = copy_block(from, offset, &label, options, options.keep_root);
   bool ok = top != 0 && ((options.first == 0 && options.last == 255) ||
                          keep_of_last_block(top, options.first, options.last));
@@ -201,7 +201,7 @@ uint32_t PageEditor::copy_tree(const PageView& from, uint32_t offset, std::strin
   return top;
 }
 
-// Leaves of a node that was copied last only the children of these bytes. False: there are none.
+// Keeps only the children of these bytes in the node that was copied last. False: there are none.
 bool PageEditor::keep_of_last_block(uint32_t offset, uint8_t first, uint8_t last) {
   const Block node = view().block(offset);
   if (!node.node()) return false;
@@ -382,7 +382,7 @@ void PageEditor::shrink_node(uint32_t offset) {
   discard(old.fixed_bytes - fixed);
 }
 
-// A leaf that gets children: a node takes its label, the leaf becomes the node's value.
+// Makes room for children at a leaf: a node takes its label, and the leaf becomes the node's value.
 void PageEditor::leaf_to_node(uint32_t slot) {
   const Block leaf = block_at_slot(slot);
   const uint32_t offset = new_node4(leaf.label());
@@ -413,8 +413,8 @@ uint32_t PageEditor::tail_bytes(uint32_t rest, const Payload& payload) const {
   }
 }
 
-// A chain of nodes where the rest of a path is longer than a label may be; then the payload. 0 where an image
-// is damaged.
+// Builds a chain of nodes if the rest of a path is longer than a label may be, then the payload. 0 if an
+// image is damaged.
 uint32_t PageEditor::build_tail(std::string_view rest, const Payload& payload) {
   const uint32_t most = label_bytes_max(page_bytes_);
   if (rest.size() > most) {
@@ -503,7 +503,7 @@ Result<void> PageEditor::insert_at(std::string_view path, const Payload& payload
       add_child(trace.slot(), static_cast<uint8_t>(path[stop.consumed]), tail);
       return {};
     }
-    // The edge is cut in two: what agrees stays above, with a new node between.
+    // The edge is cut in two: the common part stays above, with a new node in between.
     const uint32_t cut = stop.consumed + stop.matched;
     const uint32_t node = new_node4(block.label().substr(0, stop.matched));
     if (cut == size) {
@@ -601,7 +601,7 @@ Result<void> PageEditor::tidy(uint32_t slot, bool root) {
   const uint32_t label = node.label_bytes + below.label_bytes + (chain ? 1 : 0);
   if (label > label_bytes_max(page_bytes_)) return {};
   const uint32_t bytes = below.bytes - below.label_bytes + label;
-  // Where the room is in pieces the same happens while they are joined.
+  // If the free room is in pieces, compacting joins them and does the same.
   if (bytes > free_bytes()) return compact(true);
   const uint32_t offset = below.node() ? allocate_node(bytes) : allocate(bytes);
   std::byte* to = at(offset);
@@ -683,7 +683,7 @@ Result<void> PageEditor::erase_subtree(std::string_view path) {
 
 namespace {
 
-// A link beneath counts for what it is said to lead to: `step` bytes for each step of its bound.
+// A link beneath counts with the length that its bound states: `step` bytes for each step of the bound.
 uint32_t longest(const PageView& page, uint32_t top_offset, uint32_t step) {
   struct Open {
     uint32_t offset;

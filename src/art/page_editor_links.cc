@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The half of PageEditor that deals with other pages: links, ranges, and content that comes and goes.
+// The half of PageEditor that deals with other pages: links, ranges, and content that moves between pages.
 #include "art/page_editor_parts.h"
 
 namespace fb::art {
@@ -50,7 +50,7 @@ void PageEditor::write_range(uint32_t offset, std::string_view label, uint16_t v
   store16(node + kNodeValue, value);
   for (uint32_t i = 0; i < count; ++i) {
     range_node::Entry entry = range_node::unpack(intervals, i);
-    if (i == 0) entry.first = 0;  // it also holds what is below
+    if (i == 0) entry.first = 0;  // it also holds the bytes below
     range_node::store(node, count, i, entry);
   }
   if (!label.empty()) std::memcpy(node + fixed, label.data(), label.size());
@@ -169,7 +169,7 @@ Result<void> PageEditor::erase_link(std::string_view path, int byte) {
   }
   discard(block.bytes);
   if (block.value_offset() == 0) return unhook(trace);
-  // Only the value is left: its leaf takes the place, with the label.
+  // Only the value is left: its leaf takes the block's place and label.
   const Block value = view().block(block.value_offset());
   if (value.kind != BlockKind::leaf) return OpError::damaged;
   const uint32_t bytes = value.bytes + block.label_bytes;
@@ -185,7 +185,7 @@ Result<void> PageEditor::erase_link(std::string_view path, int byte) {
     header().garbage_bytes -= bytes;
     return {};
   }
-  // The leaf moves to the front of where the larger of both lay, or to free room; compacting makes it.
+  // The leaf does not fit into the block's place: it moves to free room, which compacting makes if needed.
   const std::string label(block.label());
   const std::string text(value.value());
   const uint8_t flags = value.value_flags();
@@ -358,7 +358,7 @@ Result<void> PageEditor::keep_children(uint8_t first, uint8_t last) {
     }
   }
   shrink_node(root.offset);
-  // Compacting counts anew what is left.
+  // Compacting counts the remaining blocks anew.
   return compact(true);
 }
 

@@ -6,7 +6,7 @@
 #include "art/page_editor.h"
 #include "base/assert.h"
 
-// What the two halves of PageEditor share; nobody else's.
+// Shared by the two halves of PageEditor; for no other code.
 
 namespace fb::art {
 
@@ -30,7 +30,7 @@ constexpr BlockKind kind_for(uint32_t count) {
   if (count <= node16::kCapacity) return BlockKind::node16;
   return count <= node48::kCapacity ? BlockKind::node48 : BlockKind::node256;
 }
-// Smaller kinds are taken up again with some distance to the count at which they were left.
+// A node returns to a smaller kind only some children below the count at which it outgrew that kind.
 constexpr BlockKind shrunk_kind(BlockKind kind, uint32_t count) {
   constexpr uint32_t kTo4 = 3;
   constexpr uint32_t kTo16 = 12;
@@ -56,7 +56,7 @@ struct PageEditor::Trace {
   bool at_root() const { return size == 1; }
 };
 
-// What comes to stand at the end of a path.
+// The content to be put at the end of a path.
 struct PageEditor::Payload {
   BlockKind kind = BlockKind::leaf;  // leaf, link, or none: an image
   uint8_t value_flags = 0;

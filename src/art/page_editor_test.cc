@@ -11,7 +11,7 @@
 namespace fb::art {
 namespace {
 
-// Keys that agree in much, end inside one another, and use all bytes.
+// Keys that have much in common, end inside one another, and use all bytes.
 std::string random_key(std::mt19937_64& random, uint32_t bytes_max) {
   static constexpr std::string_view kWords[] = {"a", "ab",      "abc",  "dir/",          "x",
                                                 "0", "ordner/", "\xff", "datasets/image"};
@@ -80,8 +80,8 @@ TEST(PageEditor, EveryByteIsAChild) {
   }
 }
 
-// Nodes that come after a page was laid out stand with the others, before all leaves; the room kept for them
-// is nobody else's, and given up when the page is full.
+// Nodes that are added after a page was laid out lie with the others, before all leaves. The gap is kept for
+// them alone, and given up when the page is full.
 TEST(PageEditor, NodesStayTogether) {
   TestPage page(4096);
   for (const char* key : {"a/1", "a/2", "b/1", "b/2"}) ASSERT_TRUE(page.editor().set_value(key, 0, key));
@@ -99,7 +99,7 @@ TEST(PageEditor, NodesStayTogether) {
   std::vector<std::byte> broken = page.bytes();
   PageEditor(broken.data(), 4096).header().gap_begin -= node4::kFixed;
   EXPECT_NE(verify_page({broken.data(), 4096}), "");
-  // As an image it gets a gap of its own; full, it has none left.
+  // A page made from an image gets a gap of its own; a full page has none left.
   TestPage image(4096);
   ASSERT_TRUE(image.editor().extract(page.view(), page.view().root()));
   EXPECT_EQ(image.view().gap_bytes(), 0u);
@@ -114,7 +114,7 @@ TEST(PageEditor, NodesStayTogether) {
   EXPECT_GT(other.view().live_bytes(), other.view().capacity_bytes() - 200);
 }
 
-// What a split copies: some children, and no value.
+// A split copies some children, and no value.
 TEST_P(PageSizes, SomeChildrenAreExtracted) {
   std::mt19937_64 random(GetParam() + 1);
   for (uint32_t round = 0; round < 200; ++round) {
@@ -293,7 +293,7 @@ TEST(PageCheck, ImagesAreSummed) {
   EXPECT_EQ(check_page_image({image.data(), 512}, {1}), "checksum");
 }
 
-// Any bytes in place of a page: showing, walking and verifying end.
+// With any bytes in place of a page, showing, walking and verifying end.
 TEST(PageView, TornBytesAreHarmless) {
   std::mt19937_64 random(5);
   TestPage page(1024);

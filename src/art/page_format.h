@@ -13,8 +13,8 @@
 //     0        64              gap begin    gap end                   heap end   page size
 //     | header | node | node | | free       | leaf | link | node | ..  | free      |
 //
-// Where a page is laid out anew, its nodes come first, with room behind them for those to come, so that a
-// search reads neighbouring lines. Some of the blocks are garbage.
+// When a page is laid out anew, its nodes come first, with room behind them for new nodes, so that a search
+// reads neighbouring cache lines. Some of the blocks are garbage.
 //
 // All blocks begin with the same two bytes, so that the next one can be sized without knowing who points to
 // it:
@@ -30,9 +30,9 @@
 
 namespace fb::art {
 
-inline constexpr uint32_t kPageBytesMin = 256;  // what tests use; 4 KiB is the least for a store
+inline constexpr uint32_t kPageBytesMin = 256;  // for tests; 4 KiB is the least for a store
 inline constexpr uint32_t kPageBytesMax = 64 * 1024;
-// Keys with what their owners put before and behind a path of 1024 bytes.
+// Keys are a path of 1024 bytes, with the bytes that their owners put before and behind it.
 inline constexpr uint32_t kKeyBytesMax = 1088;
 inline constexpr uint32_t kBoundStep = 32;
 static_assert(kKeyBytesMax / kBoundStep <= 255);
@@ -56,7 +56,7 @@ static_assert(sizeof(PageHeader) == 64);
 inline constexpr uint32_t kHeaderBytes = sizeof(PageHeader);
 inline constexpr uint32_t kPageMagic = 0x31504146;  // "FAP1": the kind of page and the version of its format
 
-// What a label, a value and the unshared end of a new key may take in one page.
+// The largest label, value and unshared end of a new key in one page.
 constexpr uint32_t label_bytes_max(uint32_t page_bytes) {
   return page_bytes / 8 < 255 ? page_bytes / 8 : 255;
 }
@@ -81,7 +81,7 @@ enum class BlockKind : uint8_t {
 constexpr bool is_node(BlockKind kind) { return kind >= BlockKind::node4 && kind <= BlockKind::range; }
 
 // The high half of a leaf's first byte.
-inline constexpr uint8_t kValueSpilled = 1;  // the value is a reference to where the real one lies
+inline constexpr uint8_t kValueSpilled = 1;  // the value is a reference to the place of the real one
 inline constexpr uint8_t kValueFlagsMask = 0x0f;
 
 inline constexpr uint32_t kLeafFixed = 4;
@@ -116,8 +116,8 @@ inline void store16(std::byte* at, uint32_t value) {
 }
 inline void store64(std::byte* at, uint64_t value) { std::memcpy(at, &value, sizeof(value)); }
 
-// A child found in a node: the byte that selects it and where in the node's block its offset stands. slot 0:
-// none.
+// A child found in a node: the byte that selects it, and the position of its offset in the node's block
+// (slot). slot 0: none.
 struct ChildSlot {
   uint16_t byte = 0;
   uint16_t slot = 0;

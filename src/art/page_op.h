@@ -8,13 +8,13 @@
 #include "art/page_editor.h"
 #include "base/result.h"
 
-// Page operations: the only way in which the tree changes a page, and what its journal holds. The tree
+// Page operations: the only way in which the tree changes a page, and the content of its journal. The tree
 // encodes an operation and applies it; replaying the journal applies the same bytes again to an older copy of
-// the page: do and redo are one function. An operation reads no page but its own; what comes from another
-// page comes in it.
+// the page: do and redo are one function. An operation reads no page but its own; content from another page
+// is part of the operation.
 //
-// Encoded: kind (1 byte), path (varint length, bytes), then by kind what the table in page_op.cc says. Links
-// are page ids.
+// Encoded: kind (1 byte), path (varint length, bytes), then the fields of its kind, see the table in
+// page_op.cc. Links are page ids.
 
 namespace fb::art {
 
@@ -40,7 +40,7 @@ struct PageOp {
 
   Kind kind = Kind::set_value;
   std::string_view path;
-  // set_value; make_range where value_given
+  // set_value; make_range if value_given
   bool value_given = false;
   uint8_t value_flags = 0;
   std::string_view value;
@@ -58,21 +58,21 @@ struct PageOp {
   std::string_view body;
 
   void encode(std::string& out) const;
-  // What `encode` will write of a set_value or erase_value.
+  // The size of a set_value or erase_value as `encode` writes it.
   size_t encoded_value_bytes() const;
   // Takes the first operation off `bytes`; its views point into them.
   static Result<PageOp> parse(std::string_view& bytes);
   std::string to_string() const;
 };
 
-// The bytes a graft or image carries of a page made by `extract`.
+// The bytes of a page made by `extract` that a graft or image carries.
 std::string_view image_body(const PageView& page);
 
-// Does what `op` says. Any operation, however senseless, ends in a sound page or in an error and the page as
-// it was.
+// Applies `op`. Any operation, however senseless, ends in a sound page, or in an error with the page
+// unchanged.
 Result<void> apply(PageEditor page, const PageOp& op);
 
-// One change of the tree as the journal holds it: for each page it names all that is needed to redo that page
+// One change of the tree as the journal holds it: for each page it holds all that is needed to redo that page
 // alone.
 //
 //     version (1 byte), then for each page: page id (varint), action (1 byte), size of operations (varint),
@@ -86,7 +86,7 @@ struct ChangePage {
 inline constexpr uint8_t kChangeVersion = 1;
 
 void begin_change(std::string& out);
-// All of a change of one page before its operations, which must take so many bytes.
+// Writes the head of one page's change; its operations, of exactly `operations_bytes` bytes, must follow.
 void begin_page_change(std::string& out, PageId page, size_t operations_bytes);
 void append_change(std::string& out, const ChangePage& page);
 // Reads what begin_change and append_change wrote.
@@ -102,8 +102,8 @@ class ChangeReader {
   bool ok_ = true;
 };
 
-// Redoes one record's part in a page that was read from disk, or is all zeros (create). A page that is as new
-// as the record stays as it is.
+// Redoes one record's part in a page that was read from disk, or is all zeros (create). A page as new as the
+// record, or newer, stays as it is.
 Result<void> redo(PageEditor page, const ChangePage& change, Lsn lsn);
 
 }  // namespace fb::art

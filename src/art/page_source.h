@@ -8,42 +8,43 @@
 
 namespace fb::art {
 
-// What the tree needs of whoever keeps its pages in memory. The tree is a template over it: on the way of a
-// read there is no virtual call, and a swizzled link is followed without asking.
+// The interface that the tree needs of the keeper of its pages in memory. The tree is a template over it: a
+// read makes no virtual call, and follows a swizzled link without asking.
 template <class S>
 concept PageSource = requires(S& source, Frame& frame, PageId id, const char* name) {
   // The tree's root page, which stays in memory.
   { source.root() } -> std::same_as<Frame*>;
   // The frame of a page that is in memory, else null; then the caller of the operation loads it.
   { source.find(id) } -> std::same_as<Frame*>;
-  // A new page: a frame latched exclusively, with an id that was never used, formatted empty. Null: there is
-  // no frame to be had now.
+  // A new page: a frame latched exclusively, with an id that was never used, formatted empty. Null: no frame
+  // is free now.
   { source.create() } -> std::same_as<Frame*>;
-  // Takes a page back that was created and not used after all; still latched.
+  // Takes back a page that was created and not used; still latched.
   source.discard(frame);
   // The page has left the tree with the record that was just appended; its frame is still latched. Readers
   // may look at the frame a little longer.
   source.retire(frame);
   // The page has just been changed (its LSN is set); still latched.
   source.changed(frame);
-  // Between two attempts: lets others go on. Every spin calls it.
+  // Every spin calls it between two attempts: lets others go on.
   source.pause();
-  // A name for a place between two steps that others may come between: the simulator lets them. On the way of
-  // every look-up, so next to nothing elsewhere.
+  // A named place between two steps where other cores may run: the simulator lets them. Every look-up calls
+  // it, so it costs next to nothing elsewhere.
   source.point(name);
   // Whether links in pages may hold pointers to frames.
   { S::kSwizzles } -> std::convertible_to<bool>;
 };
 
-// Where records go. Appending neither suspends nor fails: the caller has reserved the space before. One that
-// has durable() says up to where it is, so that reads need not name renames that lie behind that.
+// The destination of records. Appending neither suspends nor fails: the caller has reserved the space before.
+// A sink with durable() returns the position up to which it is durable; reads then need not depend on renames
+// up to there.
 template <class J>
 concept JournalSink = requires(J& journal, std::string_view record) {
   { journal.append(record) } -> std::same_as<Lsn>;
 };
 
-// The record that carries an operation's decision, as against splits and merges on its way: a sink that wants
-// to tell them apart has append_decided(), too.
+// Appends the record that carries an operation's decision, as opposed to splits and merges on its way. A sink
+// that distinguishes them also has append_decided().
 template <JournalSink J>
 Lsn append_decided(J& journal, std::string_view record) {
   if constexpr (requires { journal.append_decided(record); }) {
@@ -52,7 +53,7 @@ Lsn append_decided(J& journal, std::string_view record) {
     return journal.append(record);
   }
 }
-// Whether a sink that knows a bound has room for what may be appended and need not be: another merge.
+// Whether a sink with a bound has room for an optional record, such as another merge.
 template <JournalSink J>
 bool may_append_more(const J& journal) {
   if constexpr (requires { journal.may_append_more(); }) {
@@ -71,15 +72,16 @@ class DecidedSink {
   J& journal_;
 };
 
-// How an operation of the tree ended. Those that meet a page that is not in memory have changed nothing.
+// How an operation of the tree ended. An operation that meets a page that is not in memory has changed
+// nothing.
 enum class Outcome : uint8_t {
   done,
   absent,                // no value at the key
   kept,                  // the decision was to change nothing
   missing,               // Answer::page is not in memory: load it and start again
   no_frames,             // no frame for a new page: make some free and start again
-  too_large,             // a key or value over its limit (a value is to be spilled by the caller), or more
-                         // in one commit than the page has room for that it goes to
+  too_large,             // a key or value over its limit (a value is to be spilled by the caller), or a
+                         // commit with more than fits into one page
   source_missing,        // rename: nothing at the source
   destination_occupied,  // rename of a prefix: something lies under the destination
   into_itself,           // rename: the destination begins with the source
@@ -92,8 +94,8 @@ std::string_view to_string(Outcome outcome);
 struct Answer {
   Outcome outcome = Outcome::done;
   PageId page;
-  // What the answer depends on: the journal must be durable up to here before it is given to anyone. Of a
-  // change: its record.
+  // The answer depends on this: the journal must be durable up to here before anyone gets the answer. For a
+  // change, its record.
   Lsn lsn;
 };
 

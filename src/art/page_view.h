@@ -12,8 +12,8 @@
 #include "art/page_format.h"
 #include "art/range_node.h"
 
-// Reading a page. A reader may look at bytes that a writer is changing under its eyes: everything here stays
-// inside the page and ends, whatever the bytes are, and what it answers counts only once the latch has been
+// Reading a page. A reader may look at bytes that a writer is changing at the same time. Everything here
+// stays inside the page and ends, whatever the bytes are; its answers count only once the latch has been
 // validated.
 
 namespace fb::art {
@@ -27,27 +27,27 @@ struct Block {
   const std::byte* at = nullptr;
   uint32_t offset = 0;
   BlockKind kind = BlockKind::none;
-  uint32_t fixed_bytes = 0;  // what stands before the label
+  uint32_t fixed_bytes = 0;  // bytes before the label
   uint32_t label_bytes = 0;
   uint32_t bytes = 0;
 
   bool ok() const { return kind != BlockKind::none; }
   bool node() const { return is_node(kind); }
   std::string_view label() const { return as_text(at + fixed_bytes, label_bytes); }
-  // Of a leaf.
+  // For leaves.
   uint8_t value_flags() const { return load8(at) >> 4; }
   std::string_view value() const {
     return as_text(at + fixed_bytes + label_bytes, bytes - fixed_bytes - label_bytes);
   }
-  // Of a link.
+  // For links.
   LinkWord link() const { return LinkWord::raw(load64(at + kLinkWord)); }
   uint8_t link_bound() const { return load8(at + kLinkBound); }
   uint8_t link_flags() const { return load8(at + kLinkFlags); }
-  // Of a node.
+  // For nodes.
   uint32_t count() const { return load16(at + kNodeCount); }
   uint16_t value_offset() const { return load16(at + kNodeValue); }
 
-  // Where in the block the child for `byte` stands; 0: none. Not for ranges.
+  // The slot of the child for `byte` in the block; 0: none. Not for ranges.
   uint16_t find(uint8_t byte) const;
   // The first child whose byte is at least `from` (0..256). Not for ranges.
   ChildSlot next(uint32_t from) const;
@@ -69,12 +69,12 @@ class PageView {
   uint32_t entries() const { return header().entries; }
   uint32_t capacity_bytes() const { return page_bytes_ - kHeaderBytes; }
   uint32_t gap_bytes() const { return header().gap_end - header().gap_begin; }
-  // Of blocks in use.
+  // Bytes of blocks in use.
   uint32_t live_bytes() const {
     return header().heap_end - kHeaderBytes - header().garbage_bytes - gap_bytes();
   }
 
-  // kind none where the bytes at `offset` are no block inside the page.
+  // kind none if the bytes at `offset` are no block inside the page.
   Block block(uint32_t offset) const;
 
  private:
@@ -82,7 +82,7 @@ class PageView {
   uint32_t page_bytes_ = 0;
 };
 
-// A page that is about to be searched: where compaction puts its nodes.
+// The part of a page that is prefetched before a search: compaction puts the nodes there.
 inline constexpr uint32_t kLineBytes = 64;
 inline constexpr uint32_t kPrefetchedBytes = 16 * kLineBytes;
 inline void prefetch(const void* at, uint32_t bytes) {
@@ -99,17 +99,17 @@ enum class StopKind : uint8_t {
   value,     // the key ends at a node or leaf: its value, if it has one, is the key's
   link,      // the key goes on (or ends) in the page behind this link
   range,     // the key goes on in the page of this interval
-  label,     // key and label part inside the label, or the key ends in it
+  label,     // key and label differ inside the label, or the key ends in it
   no_child,  // the node has no child for the key's next byte
   partition,
   bad,  // torn or damaged
 };
 
-// Where in a page the path of a key ends.
+// The place in a page at which the path of a key ends.
 struct Stop {
   StopKind kind = StopKind::bad;
   uint32_t block = 0;     // offset
-  uint32_t interval = 0;  // of a range
+  uint32_t interval = 0;  // index in a range
   uint32_t consumed = 0;  // bytes of the key before the block's label (label), or up to its end (all others)
   uint32_t matched = 0;   // label: how many of its bytes agree
 };
@@ -187,8 +187,8 @@ inline Block PageView::block(uint32_t offset) const {
   return block;
 }
 
-// How many bytes of a label agree with what is left of the key. Short labels are compared at once where eight
-// bytes can be read on both sides.
+// How many bytes of a label agree with the rest of the key. Short labels are compared at once if eight bytes
+// can be read on both sides.
 inline uint32_t matching_bytes(const std::byte* label, uint32_t label_bytes, uint32_t label_readable,
                                const char* key, uint32_t key_bytes) {
   const uint32_t bytes = label_bytes < key_bytes ? label_bytes : key_bytes;
@@ -203,16 +203,16 @@ inline uint32_t matching_bytes(const std::byte* label, uint32_t label_bytes, uin
   return common_prefix_bytes(reinterpret_cast<const char*>(label), key, bytes);
 }
 
-// Between two blocks of a walk.
+// A place between two blocks of a walk.
 struct WalkPlace {
   uint32_t at = 0;      // in the key
   uint32_t offset = 0;  // of the next block; 0: the root
 };
 
-// Follows `key`, which begins at the page's root, from `place` as far as the page goes. `trace` hears of each
-// block on the way: where in the page its offset stands, and the byte that led to it (the root: 0). Ends
-// early, with `place` set, where `pause` says so of the offset of the next block: then the answer is false.
-// (Taken up again it does not know the slot it stands at: a walk with a trace does not pause.)
+// Follows `key`, which begins at the page's root, from `place` as far as the page goes. `trace` is called for
+// each block on the way with the slot of its offset in the page, and the byte that led to it (the root: 0).
+// Ends early, with `place` set and answer false, if `pause` is true for the offset of the next block. (A
+// continued walk does not know the slot of its first block: so a walk with a trace does not pause.)
 template <class Trace, class Pause>
 [[gnu::always_inline]] inline bool walk_on(const PageView& page, std::string_view key, WalkPlace& place,
                                            Stop& stop, Trace&& trace, Pause&& pause) {
@@ -232,7 +232,7 @@ template <class Trace, class Pause>
     const auto kind = static_cast<BlockKind>(load8(block) & 0x0f);
     const uint32_t label_bytes = load8(block + 1);
     uint32_t matched = 0;
-    // 0: the label agrees. Else the walk ends.
+    // StopKind::value: the label agrees. Else the walk ends.
     const auto pass_label = [&](uint32_t fixed) {
       if (offset + fixed + label_bytes > page_bytes) [[unlikely]]
         return StopKind::bad;
@@ -305,7 +305,7 @@ template <class Trace, class Pause>
   }
 }
 
-// All of it.
+// The whole walk.
 template <class Trace = NoTrace>
 [[gnu::always_inline]] inline Stop walk(const PageView& page, std::string_view key, Trace&& trace = {}) {
   WalkPlace place;
@@ -314,7 +314,7 @@ template <class Trace = NoTrace>
   return stop;
 }
 
-// The leaf with the value of the block a walk ended at with StopKind::value; kind none where it has no value.
+// The leaf with the value of the block a walk ended at with StopKind::value; kind none if it has no value.
 inline Block value_at(const PageView& page, const Stop& stop) {
   const Block block = page.block(stop.block);
   if (block.kind == BlockKind::leaf) return block;
@@ -323,7 +323,7 @@ inline Block value_at(const PageView& page, const Stop& stop) {
   return value.kind == BlockKind::leaf ? value : Block{};
 }
 
-// A link with what stands beside it, whether in a block of its own or in a range.
+// A link with its bound and flags, either of a block of its own or of a range's interval.
 struct LinkInfo {
   LinkWord word;
   uint32_t word_offset = 0;  // in the page

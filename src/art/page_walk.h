@@ -16,22 +16,22 @@ namespace fb::art {
 
 // A walk over the pages of a tree that others change: in the order of the first key that may be in a page,
 // parents before their children. Its place is such a key and a level: no page is held between two calls, and
-// none is latched. A page that is there throughout, under the same parents, is met once; one that is split or
-// joined meanwhile may be passed over or be met again.
+// none is latched. A page that exists during the whole walk, under the same parents, is met once; a page that
+// is split or joined meanwhile may be skipped or met again.
 //
-// A page is looked at in a private copy, taken between two looks at its version.
+// The walk looks at a private copy of a page, taken between two reads of its version.
 template <PageSource Source>
 class PageWalk {
  public:
   // A page as it was a moment ago.
   struct Place {
-    Path path;        // from the root to it, with the versions that were seen
+    Path path;        // from the root to the page, with the versions seen
     std::string key;  // leads along that path
     bool sparse = false;
     uint32_t live_bytes = 0;
     uint32_t garbage_bytes = 0;
     uint32_t capacity_bytes = 0;
-    // The pages of the intervals beside it, where the links are page ids: they may not be in memory.
+    // The pages of the neighbouring intervals, if their links are page ids: they may not be in memory.
     PageId before;
     PageId behind;
   };
@@ -57,9 +57,9 @@ class PageWalk {
       return answer;
     }
   }
-  // On to the page behind the one found.
+  // Goes on to the page behind the one found.
   void pass() { ++level_; }
-  // Past a page that cannot be loaded, with all beneath.
+  // Goes past a page that cannot be loaded, with all pages beneath.
   void skip() {
     if (bounded_) {
       from_ = end_;
@@ -68,8 +68,8 @@ class PageWalk {
     over_ |= !bounded_;
   }
 
-  // Some page without links, by a way on which `random()` decides; tells what find() tells. The walk stays
-  // where it is.
+  // Finds some page without links; `random()` decides the way. Answers as find() does. The position of the
+  // walk does not change.
   template <class Random>
   Answer sample(Random&& random) {
     Answer answer;
@@ -86,7 +86,7 @@ class PageWalk {
   }
 
  private:
-  // The bytes of a page at the version of `read`; false where it has moved.
+  // Copies the bytes of a page at the version of `read`; false if the version has changed.
   bool copy(const Frame& frame, const OptimisticRead& read) {
     copy_.resize(frame.page_bytes);
     std::memcpy(copy_.data(), frame.bytes, frame.page_bytes);
@@ -103,8 +103,8 @@ class PageWalk {
     place_.capacity_bytes = page.capacity_bytes();
   }
 
-  // What lies behind a link ends with the interval, or with the keys that begin with the way to it; else as
-  // the page that holds the link.
+  // The keys behind a link end with the interval, or with the keys that begin with the link's path; else at
+  // the end of the page that holds the link.
   void narrow_end(const NextLink& next) {
     if (next.has_end) {
       end_ = place_.key;
@@ -121,8 +121,9 @@ class PageWalk {
     bounded_ = true;
   }
 
-  // Key, start and end of the page behind next_, from those of the page at `step`. A page in a range whose
-  // own root is a range: the byte selects twice, and the first of its intervals begins where the page does.
+  // Computes key, start and end of the page behind next_ from those of the page at `step`. If a page in a
+  // range has a range as its root, the byte selects twice, and its first interval begins where the page
+  // begins.
   PathStep enter_link(const PathStep& step) {
     const bool same_start = next_.path.empty() && next_.is_first && step.by_range;
     const char byte = same_start ? place_.key.back() : static_cast<char>(next_.first);
@@ -160,7 +161,7 @@ class PageWalk {
       step.version = read.version();
       const int order = start_.compare(from_);
       if (order > 0 || (order == 0 && level >= level_)) {
-        // The walk's place is the page's own from here on.
+        // From here on the walk's place is that of the page.
         from_ = start_;
         level_ = level;
         arrive(step);
@@ -218,8 +219,8 @@ class PageWalk {
   uint32_t level_ = 0;
   bool over_ = false;
   Place place_;
-  std::string start_;  // the first key that may be in the page that is looked at
-  // Where the keys end that may lie in the page that was met last; where not `bounded_`, the tree's end.
+  std::string start_;  // the first key that may be in the current page
+  // The end of the keys that may lie in the page met last; if not `bounded_`, the tree's end.
   std::string end_;
   bool bounded_ = false;
   NextLink next_;

@@ -29,7 +29,7 @@ struct World {
       EXPECT_EQ(tree.put(key, model[key]).outcome, Outcome::done);
     }
   }
-  // Nine tenths go, two in each commit, which joins no pages.
+  // Erases nine tenths of the keys, two in each commit; such commits join no pages.
   void thin_out(std::mt19937_64& random) {
     std::vector<std::string> gone;
     for (const auto& [key, value] : model) {
@@ -81,7 +81,7 @@ TEST(PageWalk, MeetsEveryPageOnceInOrderAndKnowsTheWayToIt) {
       const auto& place = walk.place();
       ASSERT_TRUE(met.insert(answer.page.value).second) << to_string(keys);
       ASSERT_EQ(place.path.back().frame, world.source.find(answer.page));
-      // A byte of zero stands for the keys that end where a range begins, too.
+      // A byte of zero also stands for the keys that end where a range begins.
       std::string first = place.key;
       if (place.path.back().by_range && first.back() == '\0') first.pop_back();
       ASSERT_GE(first, last);

@@ -8,8 +8,9 @@
 
 // A range: a node whose children live in other pages, by intervals of their first byte. For n intervals:
 // first[n] (sorted), bound[n], flags[n], link[n] (8 bytes each). Interval i holds the bytes from first[i] to
-// before first[i + 1]; the first interval also what is below it, the last all that is above. A block is as
-// large as its intervals need and is replaced when they change. Inserting and removing is PageEditor's.
+// before first[i + 1]; the first interval also holds the bytes below it, the last one all bytes above. A
+// block is as large as its intervals need and is replaced when they change. PageEditor inserts and removes
+// intervals.
 
 namespace fb::art::range_node {
 
@@ -37,7 +38,7 @@ inline uint32_t find(const std::byte* node, uint32_t count, uint8_t byte) {
   return low;
 }
 
-// One interval as page operations carry it, packed like this without padding.
+// One interval as page operations carry it, packed in this order without padding.
 struct Entry {
   uint8_t first = 0;
   uint8_t bound = 0;

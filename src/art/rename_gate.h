@@ -25,15 +25,15 @@ namespace fb::art {
 //   opens.
 //
 // The slot is taken before the counter is checked and the gate is closed before the slots are read, both
-// sequentially consistent: of a writer and a rename at least one sees the other. A section that holds a slot
-// never waits for anything.
+// sequentially consistent: so at least one of a writer and a rename sees the other. A section that holds a
+// slot never waits for anything.
 class RenameGate {
  public:
   explicit RenameGate(uint32_t cores) : cores_(cores), slots_(std::make_unique<Slot[]>(cores)) {}
 
   uint64_t note() const { return counter_.load(std::memory_order_acquire); }
   static constexpr bool is_closed(uint64_t noted) { return (noted & 1) != 0; }
-  // To be asked when everything has been read.
+  // Must be called after everything has been read.
   bool unchanged(uint64_t noted) const {
     std::atomic_thread_fence(std::memory_order_acquire);
     return counter_.load(std::memory_order_relaxed) == noted;
@@ -42,7 +42,7 @@ class RenameGate {
   bool enter(uint32_t core, uint64_t noted) {
     return enter(core, noted, [] {});
   }
-  // `between` the two steps.
+  // Calls `between` between the two steps.
   template <class Between>
   bool enter(uint32_t core, uint64_t noted, Between&& between) {
     FB_ASSERT(core < cores_, core, cores_);
@@ -54,18 +54,18 @@ class RenameGate {
   }
   void leave(uint32_t core) { slots_[core].taken.store(0, std::memory_order_release); }
 
-  // False if another rename has been, or is, at it.
+  // False if another rename has closed the gate since `noted`, or holds it closed.
   bool try_close(uint64_t noted) {
     return !is_closed(noted) && counter_.compare_exchange_strong(noted, noted + 1, std::memory_order_seq_cst);
   }
-  // After try_close: `pause` is called while a writer is still in its section.
+  // Called after try_close: calls `pause` while a writer is still in its section.
   template <class Pause>
   void wait_for_writers(Pause&& pause) const {
     for (uint32_t core = 0; core < cores_; ++core) {
       while (slots_[core].taken.load(std::memory_order_seq_cst) != 0) pause();
     }
   }
-  // Between try_close() and open(): keys that moved begin with `prefix` now.
+  // Called between try_close() and open(): the moved keys now begin with `prefix`.
   void moved(Lsn lsn, std::string_view prefix) {
     Moved& moved = moved_[next_moved_++ % moved_.size()];
     const uint64_t before = moved.position.load(std::memory_order_relaxed);
@@ -79,14 +79,14 @@ class RenameGate {
     last_position_.store(lsn.position, std::memory_order_relaxed);
     counter_.fetch_add(1, std::memory_order_release);
   }
-  // Of the last rename: what an answer about any key may depend on. This and the next are read between note()
-  // and unchanged().
+  // The LSN of the last rename, on which an answer about any key may depend. This and the next function are
+  // called between note() and unchanged().
   Lsn last_rename() const {
     return {last_epoch_.load(std::memory_order_relaxed), last_position_.load(std::memory_order_relaxed)};
   }
-  // Of the last rename behind `durable` that an answer about this key depends on, or `otherwise` if that is
-  // later. The pages beneath a link that moved do not tell; of a key at the source the page that was changed
-  // does.
+  // The LSN of the last rename after `durable` on which an answer about this key depends, or `otherwise` if
+  // that is later. It is needed because a rename does not change the pages beneath the link it moves. For a
+  // key at the source, the changed page's LSN covers the rename.
   Lsn last_rename_of(std::string_view key, uint64_t durable, Lsn otherwise) const {
     const Lsn last = last_rename();
     if (last.position <= durable || last <= otherwise) return otherwise;
@@ -104,7 +104,8 @@ class RenameGate {
   struct alignas(64) Slot {
     std::atomic<uint32_t> taken{0};
   };
-  // By its hash: whoever has another prefix with the same one waits for nothing, once in 2^64.
+  // A moved prefix, known by its hash: a key with another prefix of the same hash waits needlessly, once in
+  // 2^64.
   struct Moved {
     std::atomic<uint64_t> position{0};
     std::atomic<uint64_t> hash{0};
@@ -115,9 +116,9 @@ class RenameGate {
   std::atomic<uint64_t> counter_{0};
   std::atomic<uint64_t> last_epoch_{0};
   std::atomic<uint64_t> last_position_{0};
-  std::atomic<uint64_t> forgotten_{0};  // the last rename that is in moved_ no more
+  std::atomic<uint64_t> forgotten_{0};  // the last rename that is no longer in moved_
   std::array<Moved, 16> moved_;
-  uint64_t next_moved_ = 0;  // of who has closed the gate
+  uint64_t next_moved_ = 0;  // used only by the rename that has closed the gate
   uint32_t cores_;
   std::unique_ptr<Slot[]> slots_;
 };

@@ -4,7 +4,7 @@
 #include "art/page_format.h"
 #include "base/assert.h"
 
-// What the kinds of nodes share whose children's bytes stand in order: an array of bytes at `Keys`, one of
+// Shared by the kinds of nodes that keep their children's bytes sorted: an array of bytes at `Keys`, one of
 // offsets at `Offsets`, both of `Capacity`.
 
 namespace fb::art::sorted_node {
@@ -22,15 +22,14 @@ void insert(std::byte* node, uint8_t byte, uint16_t offset) {
   store16(node + kNodeCount, children + 1);
 }
 
-// The child whose offset stands at `slot`.
+// Erases the child whose offset is at `slot`.
 template <uint32_t Keys, uint32_t Offsets>
 void erase(std::byte* node, uint16_t slot) {
   const uint32_t children = load16(node + kNodeCount);
   const uint32_t at = (slot - Offsets) / 2;
   std::memmove(node + Keys + at, node + Keys + at + 1, children - at - 1);
   std::memmove(node + Offsets + 2 * at, node + Offsets + 2 * (at + 1), 2 * (children - at - 1));
-  // What is not used is zero: equal trees with equal histories have equal bytes, and nothing old goes to
-  // disk.
+  // Unused places are zero: equal trees with equal histories have equal bytes, and no old data goes to disk.
   store8(node + Keys + children - 1, 0);
   store16(node + Offsets + 2 * (children - 1), 0);
   store16(node + kNodeCount, children - 1);

@@ -12,11 +12,11 @@ struct Item {
   uint32_t offset = 0;
   uint32_t parent = 0;  // index
   uint32_t bytes = 0;   // with all beneath
-  uint8_t byte = 0;     // that leads here
+  uint8_t byte = 0;     // the byte that leads here
   uint32_t links = 0;   // beneath
 };
 
-// All blocks but values, parents before children, with the sizes of their subtrees.
+// All blocks except values, parents before children, with the sizes of their subtrees.
 std::vector<Item> list_blocks(const PageView& page) {
   std::vector<Item> items;
   items.reserve(size_t{2} * page.entries() + 1);
@@ -54,7 +54,7 @@ struct Cut {
   uint8_t byte = 0;
 };
 
-// The most even division of a node's children; `total` is what the whole is measured by.
+// The most even division of a node's children; `total` is the size of the whole.
 Cut best_cut(const PageView& page, const std::vector<Item>& items, uint32_t index, uint32_t total) {
   Cut best;
   const Block node = page.block(items[index].offset);
@@ -91,7 +91,7 @@ ShareChooser::ShareChooser(const PageView& page) : page_(page), may_(may_share(p
 
 std::optional<uint8_t> ShareChooser::choose(const PageView& neighbour, bool upper) {
   const uint32_t capacity = page_.capacity_bytes();
-  const uint32_t least = capacity / 16;  // what is worth a record of as much
+  const uint32_t least = capacity / 16;  // moving less is not worth a record of that size
   const uint32_t most = capacity / 32 * 31;
   if (!may_ || neighbour.live_bytes() + least > most || !may_share(neighbour)) return std::nullopt;
   if (children_.empty()) {
@@ -110,8 +110,8 @@ std::optional<uint8_t> ShareChooser::choose(const PageView& neighbour, bool uppe
     const uint32_t kept = live - std::min(moved, live);
     const uint32_t given = neighbour.live_bytes() + moved;
     const uint32_t larger = std::max(kept, given);
-    // Room to grow is left; or children are large, so that it does not happen often, and both pages become
-    // about as full.
+    // Either room to grow is left. Or children are large, so that sharing is rare, and both pages become
+    // about equally full.
     const bool room = larger <= capacity / 8 * 7 && larger + least <= live;
     const bool even =
         moved >= n * (capacity / 10) && larger - std::min(kept, given) <= capacity / 6 && larger <= most;
@@ -127,7 +127,7 @@ SplitPlan choose_split(const PageView& page, bool has_parent) {
   const uint32_t total = items[0].bytes;
   uint32_t best = 0;
   uint32_t best_score = 0;
-  uint32_t largest = 0;  // what may be moved at all, if there is nothing better
+  uint32_t largest = 0;  // the largest block that can be moved, if there is nothing better
   uint32_t largest_gain = 0;
   for (uint32_t i = 1; i < items.size(); ++i) {
     const Block block = page.block(items[i].offset);
@@ -156,7 +156,7 @@ SplitPlan choose_split(const PageView& page, bool has_parent) {
   if (has_parent && root_cut.score >= good) return root_range;
   if (best_score >= good && best_score + total / 16 >= root_cut.score) return subtree(best);
   if (root_cut.score >= good) return root_range;
-  // One node has nearly all, in many small children.
+  // One node may hold nearly all, in many small children.
   uint32_t heavy = 0;
   for (uint32_t i = 1; i < items.size(); ++i) {
     if (items[i].parent == heavy && items[i].bytes > total / 2) heavy = i;
@@ -191,7 +191,7 @@ SplitPlan choose_split_of_links(const PageView& page, bool has_parent) {
       best = i;
     }
   }
-  // One node has nearly all.
+  // One node may hold nearly all.
   uint32_t heavy = 0;
   for (uint32_t i = 1; i < items.size(); ++i) {
     if (items[i].parent == heavy && items[i].bytes > total / 2 && page.block(items[i].offset).node())
@@ -201,7 +201,7 @@ SplitPlan choose_split_of_links(const PageView& page, bool has_parent) {
   const SplitPlan inner_range{SplitPlan::Kind::inner_range, path_of(page, items, heavy), items[heavy].offset,
                               heavy_cut.byte};
   const bool divides = heavy_cut.score >= 2 * least && items[heavy].links >= kLinksMin;
-  // A subtree that would be a sparse page itself is no better than the one to be joined.
+  // A subtree that would itself become a sparse page is no better than the sparse page to be joined.
   if (divides && heavy != 0 && heavy_cut.score >= best_score && is_sparse(best_score, page.capacity_bytes()))
     return inner_range;
   if (best_score >= least)

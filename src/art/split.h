@@ -19,26 +19,27 @@ namespace fb::art {
 struct SplitPlan {
   enum class Kind : uint8_t { none, subtree, root_range, inner_range };
   Kind kind = Kind::none;
-  std::string path;     // of the node, from the page's root
-  uint32_t offset = 0;  // of its block
+  std::string path;     // path of the node, from the page's root
+  uint32_t offset = 0;  // offset of its block
   uint8_t byte = 0;
 };
 
-// Pages with less than this are joined with others.
+// Pages with fewer live bytes than this are joined with others.
 constexpr bool is_sparse(uint32_t live_bytes, uint32_t capacity_bytes) {
   return live_bytes < capacity_bytes * 2 / 5;
 }
 inline bool is_sparse(const PageView& page) { return is_sparse(page.live_bytes(), page.capacity_bytes()); }
 
-// Whether what two pages hold becomes one page: that leaves room to grow, lest it is split again at once.
+// Whether the contents of two pages are joined into one page. That page must keep room to grow, or it would
+// be split again at once.
 inline bool fit_together(uint32_t live_bytes, uint32_t other_live_bytes, uint32_t capacity_bytes) {
   return live_bytes + other_live_bytes <= capacity_bytes * 4 / 5;
 }
 
-// Where a full page's root children can be divided so that those from that byte on (`upper`: the neighbour
-// holds the interval above), or those below it, go to a neighbour in its range and neither page is full then.
-// Pages come to be filled better by that than by halves only. The larger of the two becomes smaller: pages
-// that give to one another come to an end.
+// Chooses a byte that divides the root's children of a full page. The children from that byte on (`upper`:
+// the neighbour holds the interval above), or those below it, go to a neighbour in its range, and then
+// neither page is full. Sharing fills pages better than halving alone. The larger of the two becomes smaller
+// each time, so pages cannot share for ever.
 class ShareChooser {
  public:
   explicit ShareChooser(const PageView& page);
@@ -51,14 +52,15 @@ class ShareChooser {
   };
   PageView page_;
   bool may_;
-  std::vector<Child> children_;  // of the root, once they are asked for
+  std::vector<Child> children_;  // children of the root, filled by the first choose()
 };
 
-// The division that comes closest to the middle; a subtree rather than a range where both are as good,
-// because it needs no room in the parent. Tells nothing only of a page with nothing to move.
+// The division that comes closest to the middle; a subtree rather than a range if both are equally good,
+// because it needs no room in the parent. Kind none only for a page with nothing to move.
 SplitPlan choose_split(const PageView& page, bool has_parent);
-// The same where the page is divided so that pages beneath it can be joined with its parts: either part has
-// links of its own, and an eighth of the page. What is only values was such a page itself, perhaps.
+// Chooses a division after which pages beneath can be joined with the parts: each part has links of its own,
+// and an eighth of the page. (A part with values only may be the content of such a page that was joined
+// before.)
 SplitPlan choose_split_of_links(const PageView& page, bool has_parent);
 
 }  // namespace fb::art

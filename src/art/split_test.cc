@@ -11,7 +11,7 @@ namespace {
 constexpr uint32_t kPageBytes = 4096;
 constexpr uint32_t kCapacity = kPageBytes - kHeaderBytes;
 
-// Children of the root from `first` on, of so many bytes each.
+// A page with `count` children of the root, from `first` on, of `bytes` bytes each.
 TestPage page_of(char first, uint32_t count, uint32_t bytes) {
   TestPage page(kPageBytes);
   for (uint32_t i = 0; i < count; ++i) {
@@ -30,7 +30,7 @@ TEST(ShareChooser, SmallChildrenGoWhereRoomIsLeft) {
   EXPECT_GT(page.view().live_bytes(), kCapacity / 32 * 30);
   EXPECT_EQ(share(page, page_of('A', 20, 85), false), 'a' + 10);
   EXPECT_EQ(share(page, page_of('A', 20, 85), true), 'a' + 31);
-  // Both would be so full that it had to be done again soon.
+  // Both pages would be so full that sharing would be needed again soon.
   EXPECT_EQ(share(page, page_of('A', 38, 85), false), std::nullopt);
 }
 
@@ -38,16 +38,16 @@ TEST(ShareChooser, LargeChildrenFillBothPages) {
   const TestPage page = page_of('a', 6, 640);
   EXPECT_GT(page.view().live_bytes(), kCapacity / 32 * 30);
   const TestPage neighbour = page_of('A', 5, 610);
-  // More than seven eighths when it has one child more.
+  // The neighbour is more than seven eighths full with one child more.
   EXPECT_GT(neighbour.view().live_bytes() + 640, kCapacity / 8 * 7);
   EXPECT_EQ(share(page, neighbour, false), 'b');
   EXPECT_EQ(share(page, neighbour, true), 'f');
-  // It would be as full as this one is.
+  // The neighbour would be as full as this page is.
   EXPECT_EQ(share(page, page_of('A', 5, 650), false), std::nullopt);
 }
 
-// Ten directories with room for the links of three: the page is divided between them. To move one of them out
-// would make a sparse page of it, as the others are.
+// Ten directories; three have their links in this page. The page is divided between them. A page with one of
+// them alone would be sparse, like those of the others.
 TEST(ChooseSplitOfLinks, DividesWhatHoldsSparsePages) {
   TestPage page(kPageBytes);
   uint64_t id = 100;

@@ -8,7 +8,7 @@
 #include "art/page_check.h"
 #include "art/page_editor.h"
 
-// For tests: a page by itself, and all it says as a map.
+// For tests: a page by itself, and all its content as a map.
 
 namespace fb::art {
 

@@ -18,12 +18,12 @@
 // Fractal ART: a radix tree over full paths whose nodes lie in pages, and whose pages form a tree of the same
 // kind.
 //
-// How an operation goes: it notes the rename gate, descends optimistically, latches the pages it will change
-// if they have not moved since (never waiting), looks at the present values and decides, appends one record
-// and changes the pages, checks nothing was renamed meanwhile, and answers. Whenever something is not as it
-// was, it starts again. A page that is not in memory ends it with Outcome::missing and nothing changed; the
-// caller loads the page and calls again. A page without room is split first, as a change of its own, and the
-// operation starts again.
+// The steps of an operation: it notes the rename gate, descends optimistically, latches the pages it will
+// change if they have not moved since (never waiting), looks at the present values and decides, appends one
+// record and changes the pages, checks nothing was renamed meanwhile, and answers. If anything has changed
+// meanwhile, it starts again. A page that is not in memory ends it with Outcome::missing and nothing changed;
+// the caller loads the page and calls again. A page without room is split first, as a change of its own, and
+// the operation starts again.
 //
 // One handle a core; handles of one tree share the pages and the gate. No function suspends.
 
@@ -32,35 +32,35 @@ namespace fb::art {
 struct TreeOptions {
   uint32_t core = 0;
   uint32_t key_bytes_max = kKeyBytesMax;
-  // A rename that makes keys longer looks into the pages beneath whose bounds leave it open whether they fit.
-  // They stay latched, and so in memory, all at a time: so many at most.
+  // A rename that makes keys longer looks into the pages beneath if their bounds do not show that their keys
+  // fit. All these pages stay latched, and so in memory, at the same time: at most this many.
   uint32_t pages_beneath_max = UINT32_MAX;
 };
 
-// What is at a key now. The views hold only while the decision is made.
+// The present value of a key. The views are valid only while the decision is made.
 struct Present {
   bool exists = false;
   uint8_t flags = 0;
   std::string_view value;
 };
 
-// What is to become of a key.
+// The decision about a key.
 struct Decision {
   enum class Action : uint8_t { keep, put, erase };
   Action action = Action::keep;
   uint8_t value_flags = 0;  // kValueSpilled
   std::string_view value;
-  uint8_t link_flags = 0;  // set on all links above, for good
+  uint8_t link_flags = 0;  // set on all links above, for ever
 };
 
-// One key of a change. `present` is filled in before the decision is asked for.
+// One key of a change. `present` is filled in before `decide` is called.
 struct KeyEdit {
   std::string_view key;
   Present present;
   Decision decision;
 };
 
-// All keys that begin with `from` shall begin with `to` instead.
+// All keys that begin with `from` are to begin with `to` instead.
 struct PrefixMove {
   std::string_view from;
   std::string_view to;
@@ -78,13 +78,13 @@ class Tree {
   Source& source() { return source_; }
   RenameGate& gate() { return gate_; }
 
-  // `take(flags, value)` copies the value; it may be called more than once, with bytes that make no sense:
-  // only what the last call brought counts, and only if the answer is done.
+  // `take(flags, value)` copies the value; it may be called more than once, with senseless bytes: only the
+  // value of the last call counts, and only if the answer is done.
   template <class Take>
   Answer get(std::string_view key, Take&& take);
 
-  // Many keys at once: while the memory that one look-up needs is on its way the others go on, so that
-  // together they take a fraction of the time. `take(i, flags, value)` as in `get`, for keys[i]. Answers are
+  // Many keys at once: while one look-up waits for memory to be fetched, the others go on, so that together
+  // they take a fraction of the time. `take(i, flags, value)` as in `get`, for keys[i]. Answers are
   // independent of one another: some may be missing a page while others are done.
   template <class Take>
   void get_many(std::span<const std::string_view> keys, std::span<Answer> answers, Take&& take);
@@ -113,20 +113,20 @@ class Tree {
     const PrefixMove move{from, to};
     return commit({}, {&move, 1}, [](std::span<KeyEdit>) { return true; });
   }
-  // Replaces what is at `to`, unless `decide(source, destination) -> bool` forbids it.
+  // Replaces the value at `to`, unless `decide(source, destination) -> bool` forbids it.
   template <class Decide>
   Answer rename_key(std::string_view from, std::string_view to, Decide&& decide);
 
-  // For the background, of a page and on a path that were seen just now; they may have moved since.
-  // Lays a page out anew, in a record of its own, where it holds garbage.
+  // For the background. The page or path was seen just now and may have changed since. Lays a page out anew,
+  // in a record of its own, if it holds garbage.
   Answer compact(const PathStep& step);
-  // Joins the path's pages, from the last one upwards, with their parents or neighbours as far as they are
-  // sparse and what they are joined with is in memory; how many pages that has made unnecessary.
+  // Joins the path's pages, from the last one upwards, with their parents or neighbours, if they are sparse
+  // and the other page is in memory. Returns how many pages that has made unnecessary.
   uint32_t merge_along(const Path& path, std::string_view key);
-  // Where the last page is sparse and hangs by a link of its own, and its parent lacks the room that would
-  // join them, divides the parent: then it and its neighbours beneath may be joined with what is left.
+  // If the last page is sparse and hangs by a link of its own, and its parent lacks the room to take it in,
+  // divides the parent. Then the page and its neighbours beneath may be joined with the parent's parts.
   bool split_above(const Path& path, std::string_view key);
-  // The same on the path of a key. Erasing does it, too.
+  // merge_along() on the path of a key. Erasing does this, too.
   Answer merge_at(std::string_view key);
 
  private:
@@ -140,7 +140,7 @@ class Tree {
     uint64_t noted = 0;
     std::string_view rest;
     Frame* frame = nullptr;
-    Frame* child = nullptr;  // whose memory is on its way
+    Frame* child = nullptr;  // its memory is being prefetched
     OptimisticRead read;
     WalkPlace place;
   };
@@ -149,7 +149,7 @@ class Tree {
   bool start_lookup(Lookup& lookup, std::string_view key);
   template <class Take>
   Step lookup_turn(Lookup& lookup, std::string_view key, Answer& answer, Take&& take);
-  // Of a read that ended in a page with this LSN.
+  // The LSN on which a read that ended in a page with this LSN depends.
   Lsn dependency(std::string_view key, Lsn page) const {
     uint64_t durable = 0;
     if constexpr (requires { journal_.durable(); }) durable = journal_.durable();
@@ -169,8 +169,8 @@ class Tree {
                   Answer& answer);
   Step locate(std::string_view key, bool at_link, Path& path, Stop& stop, Answer& answer);
 
-  // Room in path[i]: splits the page, or one above it that is in the way. Always ends in a restart or an
-  // answer.
+  // Makes room in path[i]: splits the page, or a page above it that lacks room. Always ends in a restart or
+  // an answer.
   Step split(const Path& path, size_t i, std::string_view key, Answer& answer) {
     return split(path, i, key, answer, choose_split);
   }
@@ -181,7 +181,7 @@ class Tree {
   bool share(const PathStep& above, const PathStep& step, std::string_view key);
   bool image_of(const PageView& from, uint32_t offset, uint8_t first = 0, uint8_t last = 255);
 
-  // Parts of a commit. `restart` where a latch could not be had; `answered` where it ended.
+  // Parts of a commit. `restart`: a latch was not free; `answered`: the commit ended.
   enum class Placed : uint8_t { done, no_room, no_frames, restart, damaged };
   Placed place(Frame* frame, std::string_view suffix, PageOp op);
   Placed raise_bounds(const Path& path, std::string_view key, uint32_t longest, uint8_t flags);
@@ -191,7 +191,7 @@ class Tree {
   Step longer_than(const PageView& page, uint32_t offset, uint32_t above, uint32_t bytes_max, bool& longer,
                    Answer& answer);
   bool remove_empty_pages();
-  static constexpr uint32_t kSplitsAboveMax = 2;  // behind one operation
+  static constexpr uint32_t kSplitsAboveMax = 2;  // after one operation
   void merge_after_split();
   bool split_above_sparse(std::string_view key);
   uint32_t merge_upwards(const Path& path, size_t i, std::string_view key, Answer& answer);
@@ -207,12 +207,12 @@ class Tree {
   Path path_;
   std::vector<Path> paths_;
   std::vector<Stop> stops_;
-  std::vector<std::string_view> keys_;  // of paths_
+  std::vector<std::string_view> keys_;  // the keys of paths_
   std::string record_;
   std::vector<std::byte> image_;
   std::vector<size_t> late_;  // look-ups of get_many that met too many changes
-  std::string split_key_;     // on whose way pages were split for the operation under way
-  bool met_sparse_ = false;   // when pages were last joined on a key's way
+  std::string split_key_;     // pages on its path were split for the operation under way
+  bool met_sparse_ = false;   // whether the last merge on a key's path met a sparse page
 };
 
 }  // namespace fb::art

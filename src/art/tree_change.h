@@ -29,7 +29,7 @@ bool Tree<Source, Journal>::bounds_hold(std::string_view key, uint8_t flags) con
   return true;
 }
 
-// One page, one operation, no copy: what nearly every put and erase is. All else goes by `try_commit`.
+// One page, one operation, no copy: nearly every put and erase is such. All others go by `try_commit`.
 template <PageSource Source, JournalSink Journal>
 template <class Decide>
 auto Tree<Source, Journal>::try_mutate(std::string_view key, Decide&& decide, Answer& answer) -> Step {
@@ -48,7 +48,7 @@ auto Tree<Source, Journal>::try_mutate(std::string_view key, Decide&& decide, An
   if (!frame.latch.try_upgrade(last.version)) return Step::restart;
   source_.point("art.mutate.latched");
   PageEditor page(frame);
-  // Where a new value goes, while the rest is decided and the record made.
+  // Prefetches the place of a new value while the decision and the record are made.
   prefetch_for_write(frame.bytes + page.header().heap_end, kPrefetchedValueBytes);
   const Block value = stop.kind == StopKind::value ? value_at(page.view(), stop) : Block{};
   Present present;
@@ -97,8 +97,7 @@ auto Tree<Source, Journal>::try_mutate(std::string_view key, Decide&& decide, An
             .value_given = !erase,
             .value_flags = decision.value_flags,
             .value = decision.value};
-  // The value may be a view of what is in the page: the bytes of the record are what is applied and what is
-  // logged.
+  // The value may be a view into the page, so the bytes of the record are both applied and logged.
   record_.clear();
   begin_page_change(record_, answer.page, op.encoded_value_bytes());
   const size_t begin = record_.size();
@@ -288,8 +287,8 @@ auto Tree<Source, Journal>::make_room(Placed placed, const Path& path, std::stri
   return Step::restart;
 }
 
-// A value or link at `suffix` of a page. What is too long for the page becomes pages of its own, from the
-// end.
+// Places a value or link at `suffix` of a page. A suffix too long for the page is cut, from the end, into
+// pages of its own.
 template <PageSource Source, JournalSink Journal>
 auto Tree<Source, Journal>::place(Frame* frame, std::string_view suffix, PageOp op) -> Placed {
   const PageView view = change_.view(frame);
@@ -341,7 +340,7 @@ auto Tree<Source, Journal>::raise_bounds(const Path& path, std::string_view key,
   return Placed::done;
 }
 
-// Pages that a change leaves empty lose their links in the same record; so do those that become empty by
+// Pages that a change leaves empty lose their links in the same record; so do pages that become empty by
 // that.
 template <PageSource Source, JournalSink Journal>
 bool Tree<Source, Journal>::remove_empty_pages() {
@@ -367,7 +366,7 @@ bool Tree<Source, Journal>::remove_empty_pages() {
     if ((*path)[step].by_range) op.byte = static_cast<uint8_t>(key[(*path)[step].depth]);
     if (!change_.apply(above.frame, op)) return false;
     change_.retire(frame);
-    i = static_cast<size_t>(-1);  // one above may have become empty
+    i = static_cast<size_t>(-1);  // a page above may have become empty
   }
   return true;
 }

@@ -13,10 +13,10 @@
 
 namespace fb::art {
 
-// What a walk over all pages of a tree found.
+// The findings of a walk over all pages of a tree.
 struct TreeCheck {
   std::string error;  // empty: every invariant holds
-  PageId missing;     // set where a page was not in memory: nothing is known then
+  PageId missing;     // set if a page was not in memory: nothing is known then
   uint64_t pages = 0;
   uint64_t values = 0;
   uint64_t live_bytes = 0;
@@ -41,7 +41,7 @@ class TreeVerifier {
   }
 
  private:
-  // The longest suffix there really is beneath the page's root.
+  // Returns the longest suffix that really exists beneath the page's root.
   uint32_t visit(Frame* frame, const FoundLink* by, uint32_t above, uint32_t level, uint8_t& flags) {
     const PageView page(*frame);
     const PageId id = frame->page_id.load(std::memory_order_relaxed);

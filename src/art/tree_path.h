@@ -15,25 +15,25 @@ struct PathStep {
   uint64_t version = 0;
   uint32_t depth = 0;     // bytes of the key above the page's root
   bool by_range = false;  // entered by an interval
-  uint8_t bound = 0;      // of the link that led here
+  uint8_t bound = 0;      // bound of the link that led here
   uint8_t flags = 0;
 };
 using Path = std::vector<PathStep>;
 
-// A damaged page graph may lead round in circles.
+// The bound stops walks over a damaged page graph with cycles.
 inline constexpr size_t kPathPagesMax = 4 * kKeyBytesMax;
 
 enum class Found : uint8_t { arrived, missing, restart, damaged };
 
 // The child behind a link of a page that is being read. On the way the link may be swizzled: then the
-// parent's version moves on, and `read` with it.
+// parent's version advances, and `read` with it.
 template <PageSource Source>
 [[gnu::always_inline]] inline Found follow(Source& source, Frame* parent, OptimisticRead& read,
                                            const LinkInfo& link, Frame*& child, OptimisticRead& below,
                                            PageId& page) {
   if (link.word.is_frame()) {
     child = link.word.frame();
-    // The page's bytes come at the same time as the frame, where the source knows their place without it.
+    // If the source knows the place of the page's bytes without the frame, both are fetched at the same time.
     if constexpr (requires { source.place_of(child); }) {
       prefetch_page(source.place_of(child));
       below = OptimisticRead(child->latch);
@@ -42,13 +42,13 @@ template <PageSource Source>
       prefetch_page(child->bytes);
     }
     source.point("art.follow.frame");
-    // The link was still there when the child's version was read: it is the child's version.
+    // The link was still there when the version was read: so it is the child's version.
     return below.started() && read.valid() ? Found::arrived : Found::restart;
   }
   page = link.word.page_id();
   source.point("art.find");
   child = source.find(page);
-  // Where the link has changed meanwhile, the page may have left the tree instead: nobody could load it.
+  // If the link has changed meanwhile, the page may have left the tree: then nobody could load it.
   if (child == nullptr) return read.valid() ? Found::missing : Found::restart;
   if constexpr (Source::kSwizzles) {
     const uint64_t version = read.version();
@@ -78,8 +78,9 @@ template <PageSource Source>
   return read.valid() ? Found::arrived : Found::restart;
 }
 
-// From the root to the page in which the key's path ends; `at_link` also ends at a link that ends with the
-// key. The last step's version is validated; those above held when the next page was entered.
+// Descends from the root to the page in which the key's path ends; with `at_link` also stops at a link that
+// ends with the key. The last step's version is validated; those above were valid when the next page was
+// entered.
 template <PageSource Source>
 Found descend(Source& source, std::string_view key, bool at_link, Path& path, Stop& stop, PageId& page) {
   path.clear();

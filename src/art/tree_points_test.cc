@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What another core may do at a named point in the middle of an operation, done exactly there.
+// Lets another core act exactly at a named point in the middle of an operation.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -43,7 +43,7 @@ struct TwoCores {
         other_source(pages),
         tree(source, journal, gate, {.core = 0}),
         other(other_source, journal, gate, {.core = 1}) {}
-  // The other core does it when the first one comes to the point for the n-th time.
+  // The other core runs `action` when the first one comes to the point for the n-th time.
   template <class Action>
   void at(std::string_view name, int n, Action action) {
     source.at_point = [this, name, n, action](std::string_view reached) mutable {
@@ -73,7 +73,7 @@ void fill(TwoCores& cores, int keys = kKeys) {
   for (int i = 0; i < keys; ++i) ASSERT_EQ(cores.other.put(key_of(i), value_of(i)).outcome, Outcome::done);
   ASSERT_GT(cores.pages.pages(), 3u);
 }
-// Only one key is left: pages leave the tree.
+// Leaves only one key: pages leave the tree.
 void erase_others(TwoCores& cores, int kept) {
   for (int i = 0; i < kKeys; ++i) {
     if (i == kept) continue;
@@ -81,8 +81,8 @@ void erase_others(TwoCores& cores, int kept) {
   }
 }
 
-// A page that leaves its tree between the look at its link and the look for its frame is not one to be
-// loaded: whoever tried would find that the store does not have it.
+// A page that leaves its tree between the read of its link and the look for its frame must not be reported
+// missing: the store does not have it.
 TEST(TreePoints, APageThatLeavesTheTreeIsNotMissing) {
   int found = 0;
   for (int i = 0; i < kKeys; ++i) {
@@ -122,9 +122,10 @@ TEST(TreePoints, APageThatLeavesTheTreeIsNotMissing) {
   EXPECT_GT(found, 5);
 }
 
-// A rename of the folder at any point of an operation on a key in it: before or after, never in between.
+// A rename of the folder at any point of an operation on a key in it takes effect before or after the
+// operation, never in between.
 TEST(TreePoints, ARenameComesBeforeOrAfter) {
-  constexpr int kMoreKeys = 400;  // three pages above one another, of which the rename changes the first
+  constexpr int kMoreKeys = 400;  // three levels of pages; the rename changes the first
   for (const bool writes : {false, true}) {
     std::map<std::string, int> points;
     {
@@ -141,7 +142,8 @@ TEST(TreePoints, ARenameComesBeforeOrAfter) {
     }
     ASSERT_GE(points.size(), 3u);
     for (const auto& [name, count] : points) {
-      // Whoever holds its slot, or a latch that the rename needs, cannot be waited for here.
+      // At these points the first core holds its slot, or a latch that the rename needs, and the test cannot
+      // wait for it.
       if (name.starts_with("art.gate") || name.starts_with("art.mutate") || name.starts_with("art.swizzle"))
         continue;
       for (int n = 1; n <= count; ++n) {
@@ -160,8 +162,7 @@ TEST(TreePoints, ARenameComesBeforeOrAfter) {
           EXPECT_EQ(cores.read(key_of(7), answer), "new") << name << " " << n;
           EXPECT_EQ(cores.read(moved, answer), "newer");
         } else {
-          // Were it answered from the page that the folder has taken along, it would be what was put
-          // elsewhere.
+          // An answer from the page that moved with the folder would be the value that was put elsewhere.
           (void)cores.read(key_of(7), answer);
           EXPECT_TRUE(cores.happened);
           EXPECT_EQ(answer.outcome, Outcome::absent) << name << " " << n;

@@ -75,7 +75,7 @@ bool Tree<Source, Journal>::start_lookup(Lookup& lookup, std::string_view key) {
   return !RenameGate::is_closed(lookup.noted) && lookup.read.started();
 }
 
-// As far as memory that is probably there goes. `done`: it asks for another turn.
+// Goes on as far as the memory is probably in the cache. `done`: the look-up needs another turn.
 template <PageSource Source, JournalSink Journal>
 template <class Take>
 auto Tree<Source, Journal>::lookup_turn(Lookup& lookup, std::string_view key, Answer& answer, Take&& take)
@@ -137,7 +137,7 @@ auto Tree<Source, Journal>::lookup_turn(Lookup& lookup, std::string_view key, An
   return ended(bad ? Outcome::damaged : value.ok() ? Outcome::done : Outcome::absent);
 }
 
-// Look-ups take turns; one that has ended makes place for the next key.
+// Look-ups take turns; one that has ended makes room for the next key.
 template <PageSource Source, JournalSink Journal>
 template <class Take>
 void Tree<Source, Journal>::get_many(std::span<const std::string_view> keys, std::span<Answer> answers,
@@ -177,7 +177,7 @@ void Tree<Source, Journal>::get_many(std::span<const std::string_view> keys, std
       ++i;
     }
   }
-  // With nothing held.
+  // These are looked up alone, with nothing held.
   for (const size_t index : late_) {
     answers[index] =
         get(keys[index], [&](uint8_t flags, std::string_view value) { take(index, flags, value); });

@@ -24,8 +24,8 @@ Answer Tree<Source, Journal>::rename_key(std::string_view from, std::string_view
   return answer;
 }
 
-// One prefix moves: what the source's path ends at leaves its page, and is linked or grafted at the
-// destination.
+// Moves one prefix: the block at the end of the source's path leaves its page, and is linked or grafted at
+// the destination.
 template <PageSource Source, JournalSink Journal>
 auto Tree<Source, Journal>::apply_move(const PrefixMove& move, size_t index, Answer& answer) -> Step {
   const Path& from = paths_[index];
@@ -50,7 +50,7 @@ auto Tree<Source, Journal>::apply_move(const PrefixMove& move, size_t index, Ans
   const uint32_t label_rest = source.kind == StopKind::label ? block.label_bytes - source.matched : 0;
   const uint32_t beneath = label_rest + (block.kind == BlockKind::link ? block.link_bound() * kBoundStep
                                                                        : longest_suffix(page, source.block));
-  // Where no name becomes longer, all of them fit as they did.
+  // If no name becomes longer, all of them still fit.
   if (move.to.size() > move.from.size() && move.to.size() + beneath > options_.key_bytes_max) {
     bool longer = false;
     const auto room = options_.key_bytes_max - static_cast<uint32_t>(move.to.size());
@@ -78,7 +78,7 @@ template <PageSource Source, JournalSink Journal>
 auto Tree<Source, Journal>::move_block(const PrefixMove& move, const Path& from, const Path& to) -> Placed {
   Frame* source = from.back().frame;
   Frame* target = to.back().frame;
-  // What stood there before this change: the copies change, the page does not.
+  // The source with this change's operations so far; erase_subtree below changes a copy, not the page itself.
   const PageView page = change_.view(source);
   const Stop now = walk(page, move.from.substr(from.back().depth));
   const Block block = page.block(now.block);
@@ -93,7 +93,7 @@ auto Tree<Source, Journal>::move_block(const PrefixMove& move, const Path& from,
   } else {
     if (!image_of(page, now.block)) return Placed::damaged;
     const PageView image(image_.data(), source->page_bytes);
-    // Little content stays content of a page; much becomes a page.
+    // Little content is grafted into a page; much content becomes a page.
     graft = image.live_bytes() <= image.capacity_bytes() / 4;
     link.bound = bound_of(longest_suffix(image, image.root()));
     link.link_flags = from.back().flags;
@@ -120,7 +120,7 @@ auto Tree<Source, Journal>::move_block(const PrefixMove& move, const Path& from,
   return place(target, path, link);
 }
 
-// Looks into the pages beneath whose bound leaves it open.
+// Looks into the pages beneath if their bounds do not decide.
 template <PageSource Source, JournalSink Journal>
 auto Tree<Source, Journal>::longer_than(const PageView& page, uint32_t offset, uint32_t above,
                                         uint32_t bytes_max, bool& longer, Answer& answer) -> Step {
@@ -154,10 +154,10 @@ auto Tree<Source, Journal>::longer_than(const PageView& page, uint32_t offset, u
       return Step::answered;
     }
     if (++looked_into > options_.pages_beneath_max) {
-      longer = true;  // for all that can be told
+      longer = true;  // assumed, since no more pages may be looked into
       break;
     }
-    // Latched until the rename has happened, so that nothing longer comes in between.
+    // The page stays latched until the rename has happened, so that no longer key comes in between.
     const PageId id = next.word.page_id();
     source_.point("art.rename.beneath");
     if (!change_.lock(frame, frame->latch.version())) return Step::restart;

@@ -17,7 +17,7 @@ namespace {
 
 using Model = std::map<std::string, std::string>;
 
-// Durable up to where a test says.
+// A journal that is durable up to the place that a test sets.
 struct JournalToWaitFor : MemoryJournal {
   uint64_t durable() const { return durable_; }
   void settle() { durable_ = count(); }
@@ -48,7 +48,7 @@ struct World {
   explicit World(uint32_t page_bytes, TreeOptions options = {})
       : source(page_bytes), gate(1), tree(source, journal, gate, options) {}
 
-  // Loads what is missing until the operation ends.
+  // Loads missing pages until the operation ends.
   template <class Operation>
   Outcome until(Operation&& operation) {
     for (;;) {
@@ -221,7 +221,7 @@ TEST(Rename, LimitOfLength) {
   world.expect(model);
 }
 
-// Objects, their versions and a note about it, in one record; there need not be versions.
+// Moves objects and their versions, and writes a note about it, in one record; there need not be versions.
 TEST(Rename, SeveralMovesAndKeysInOneRecord) {
   World<MemorySource<true>> world(512);
   Model model;
@@ -343,7 +343,7 @@ TEST(Cursor, SeesARenameBetween) {
   EXPECT_EQ(cursor.next().outcome, Outcome::renamed);
 }
 
-// What an answer waits for: of renames that are not durable, those that moved its key.
+// An answer waits only for those renames, among the ones that are not durable, that moved its key.
 TEST(Rename, ReadsDependOnRenamesOfTheirKeys) {
   constexpr uint32_t kFolders = 40;
   constexpr uint32_t kKeys = 40;
@@ -363,7 +363,7 @@ TEST(Rename, ReadsDependOnRenamesOfTheirKeys) {
     EXPECT_EQ(many.lsn, one.lsn) << key;
     return one.lsn.position;
   };
-  // Of the keys outside the first `moved` folders, how many wait for `position` or a later one.
+  // How many of the keys outside the first `moved` folders wait for `position` or a later one.
   const auto others_waiting = [&](uint32_t moved, uint64_t position) {
     uint32_t waiting = 0;
     for (uint32_t i = moved * kKeys; i < kFolders * kKeys; ++i)
@@ -375,7 +375,7 @@ TEST(Rename, ReadsDependOnRenamesOfTheirKeys) {
   EXPECT_EQ(depends_on(folder('e', 0) + "absent"), first);
   EXPECT_EQ(depends_on(folder('d', 0) + "0"), first);
   EXPECT_LT(others_waiting(1, first), kFolders * kKeys / 10);  // the pages that changed
-  // So many that the first is not remembered.
+  // So many renames that the first is not remembered.
   uint64_t last = 0;
   for (uint32_t i = 1; i < kFolders / 2; ++i) {
     last = tree.rename_prefix(folder('d', i), folder('e', i)).lsn.position;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Part of tree.h: splitting and merging pages. Neither changes what keys there are, so neither needs the
-// gate.
+// Part of tree.h: splitting and merging pages. Neither changes the set of keys, so neither needs the gate.
 
 namespace fb::art {
 
@@ -31,7 +30,8 @@ auto Tree<Source, Journal>::split(const Path& path, size_t i, std::string_view k
   const uint32_t page_bytes = step.frame->page_bytes;
   const SplitPlan plan = choose(view, i > 0);
   answer.page = step.frame->page_id.load(std::memory_order_relaxed);
-  // Nothing in it can be moved: what is to come is too much for one page. Of a commit with many keys.
+  // Nothing in the page can be moved: the new content is too much for one page. This happens to commits with
+  // many keys.
   if (plan.kind == SplitPlan::Kind::none) return failed_with(Outcome::too_large);
   if (plan.kind == SplitPlan::Kind::root_range) {
     if (choose == choose_split && step.by_range && change_.lock(path[i - 1].frame, path[i - 1].version) &&
@@ -69,7 +69,7 @@ auto Tree<Source, Journal>::split(const Path& path, size_t i, std::string_view k
         change_.apply(step.frame, {.kind = PageOp::Kind::make_range, .path = plan.path, .body = intervals});
     FB_ASSERT(ranged.has_value());
   }
-  // What is left is laid out anew; where that is little, another page takes it later (merge_after_split).
+  // The rest is laid out anew; if that is little, it is joined with another page later (merge_after_split).
   const auto compacted = change_.apply(step.frame, {.kind = PageOp::Kind::compact});
   FB_ASSERT(compacted.has_value());
   (void)change_.commit(journal_);
@@ -77,8 +77,8 @@ auto Tree<Source, Journal>::split(const Path& path, size_t i, std::string_view k
   return Step::restart;
 }
 
-// As in a B-tree: the page keeps the lower children, a new page gets the upper ones, and the parent's range
-// one more interval.
+// Splits as in a B-tree: the page keeps the lower children, a new page gets the upper ones, and the parent's
+// range gets one more interval.
 template <PageSource Source, JournalSink Journal>
 auto Tree<Source, Journal>::split_root_range(const Path& path, size_t i, std::string_view key,
                                              const SplitPlan& plan, Answer& answer) -> Step {
@@ -140,9 +140,9 @@ auto Tree<Source, Journal>::split_root_range(const Path& path, size_t i, std::st
   return Step::restart;
 }
 
-// As in a B*-tree: where a neighbour in the range is in memory and has room, some of the children of a full
-// page go there, and the border between the two intervals moves. Both pages are latched, and stay so where
-// nothing comes of it. The larger of them becomes smaller each time, so one is divided in the end.
+// Shares as in a B*-tree: if a neighbour in the range is in memory and has room, some of the children of a
+// full page go there, and the border between the two intervals moves. Both pages are latched, and stay
+// latched if nothing is shared. The larger of them becomes smaller each time, so one is divided in the end.
 template <PageSource Source, JournalSink Journal>
 bool Tree<Source, Journal>::share(const PathStep& above, const PathStep& step, std::string_view key) {
   const std::string_view link_path = key.substr(above.depth, step.depth - above.depth);
@@ -204,8 +204,8 @@ Answer Tree<Source, Journal>::compact(const PathStep& step) {
   return answer;
 }
 
-// Splits leave pages with little in them. They are joined with others when the operation that needed the room
-// has had it, lest they take it away again.
+// Splits leave pages with little in them. They are joined with others only after the operation that needed
+// the room has used it, or the join could take it away again.
 template <PageSource Source, JournalSink Journal>
 void Tree<Source, Journal>::merge_after_split() {
   if (split_key_.empty()) return;
@@ -217,8 +217,8 @@ void Tree<Source, Journal>::merge_after_split() {
   }
 }
 
-// A page that has only links is left sparse by the splits beneath it, and does not come to be merged later:
-// what is put there goes to other pages.
+// Splits beneath a page with links only leave it sparse, and nothing merges it later: new keys go to other
+// pages.
 template <PageSource Source, JournalSink Journal>
 bool Tree<Source, Journal>::split_above_sparse(std::string_view key) {
   Answer answer;
@@ -251,9 +251,9 @@ uint32_t Tree<Source, Journal>::merge_along(const Path& path, std::string_view k
   return merge_upwards(path, path.size() - 1, key, answer);
 }
 
-// What the page and its parent hold is more than is joined: so the parent's two parts are not joined again
-// once one of them has the page, and there are no more pages than before. The next sparse page beneath them
-// then finds room, which is what this is for.
+// The page and its parent together hold too much to be joined. So the parent's two parts are not joined again
+// once one of them has taken in the page, and there are no more pages than before. The next sparse page
+// beneath them then finds room, which is the purpose of this.
 template <PageSource Source, JournalSink Journal>
 bool Tree<Source, Journal>::split_above(const Path& path, std::string_view key) {
   if (path.size() < 2) return false;
@@ -267,7 +267,7 @@ bool Tree<Source, Journal>::split_above(const Path& path, std::string_view key) 
   return !std::exchange(split_key_, {}).empty();
 }
 
-// Of a path whose last two pages are latched.
+// Called for a path whose last two pages are latched.
 template <PageSource Source, JournalSink Journal>
 bool Tree<Source, Journal>::split_helps(const Path& path, std::string_view key) {
   const PathStep& step = path.back();
@@ -276,16 +276,15 @@ bool Tree<Source, Journal>::split_helps(const Path& path, std::string_view key) 
   const PageView page(*step.frame);
   const Stop at = walk(parent, key.substr(above.depth, step.depth - above.depth + (step.by_range ? 1 : 0)));
   if (step.by_range && parent.block(at.block).count() != 1) return false;
-  // Half of the parent, give or take an eighth of it.
+  // Half of the parent and an eighth of it: the larger part.
   const uint32_t half = parent.live_bytes() / 8 * 5;
   return is_sparse(page) && !fit_together(page.live_bytes(), parent.live_bytes(), page.capacity_bytes()) &&
          fit_together(page.live_bytes(), half, page.capacity_bytes()) &&
          choose_split_of_links(parent, path.size() > 2).kind != SplitPlan::Kind::none;
 }
 
-// Joins the pages from path[i] upwards as far as they are sparse, and the journal's credit lasts. What a page
-// lost to those beneath it is often nearly all of it: were it left alone, every look-up would pass through
-// it.
+// Joins the pages from path[i] upwards while they are sparse and the journal's credit lasts. A page has often
+// lost nearly all its content to pages beneath; if it were left, every look-up would pass through it.
 template <PageSource Source, JournalSink Journal>
 uint32_t Tree<Source, Journal>::merge_upwards(const Path& path, size_t i, std::string_view key,
                                               Answer& answer) {
@@ -301,7 +300,7 @@ uint32_t Tree<Source, Journal>::merge_upwards(const Path& path, size_t i, std::s
 }
 
 // Joins the page that the key's path enters from `above` (at `step`) with its parent or a neighbour. Does
-// nothing where it would have to wait or to load: sparse pages do no harm, and the background comes by.
+// nothing if it would have to wait or to load: sparse pages do no harm, and the background joins them later.
 template <PageSource Source, JournalSink Journal>
 bool Tree<Source, Journal>::try_merge(const PathStep& above, const PathStep& step, std::string_view key,
                                       Answer& answer) {
@@ -310,7 +309,7 @@ bool Tree<Source, Journal>::try_merge(const PathStep& above, const PathStep& ste
   };
   const std::string_view link_path = key.substr(above.depth, step.depth - above.depth);
   const std::string_view way = key.substr(above.depth, link_path.size() + (step.by_range ? 1 : 0));
-  // The versions may be new ones: the way may lead elsewhere by now.
+  // The versions may be new ones, so the path may lead elsewhere by now.
   const auto child_of = [&](const PageView& parent, Stop& at) -> Frame* {
     at = walk(parent, way);
     const bool same = at.kind == (step.by_range ? StopKind::range : StopKind::link);
@@ -320,7 +319,7 @@ bool Tree<Source, Journal>::try_merge(const PathStep& above, const PathStep& ste
   };
   Stop at;
   {
-    // Nearly always it is not sparse: nobody else is held up to see that.
+    // Nearly always the page is not sparse: this check latches nothing, so it holds nobody up.
     OptimisticRead read(above.frame->latch);
     if (!read.started()) return false;
     Frame* child = child_of(PageView(*above.frame), at);
@@ -331,8 +330,8 @@ bool Tree<Source, Journal>::try_merge(const PathStep& above, const PathStep& ste
   met_sparse_ = true;
   source_.point("art.merge");
   if (!change_.lock(above.frame, above.frame->latch.version())) return false;
-  // Nothing has held it since the way down: it may have been given away, and still has the bytes of the page
-  // that it had, or of one that is being loaded.
+  // Nothing has held the frame since the way down: it may have been given to another page, and have the old
+  // page's bytes, or those of a page that is being loaded.
   const auto page_of = [](const Frame* frame) { return frame->page_id.load(std::memory_order_relaxed); };
   if (page_of(above.frame).value == 0) return false;
   const PageView parent(*above.frame);

@@ -33,7 +33,7 @@ struct World {
     for (const auto& [key, value] : model) ASSERT_EQ(get(key), value) << printable(key);
     expect_many(model);
   }
-  // All keys in one call, and as many that are not there.
+  // Looks up all keys in one call, and as many absent ones.
   void expect_many(const Model& model) {
     std::vector<std::string> texts;
     for (const auto& [key, value] : model) {
@@ -91,7 +91,7 @@ TEST_P(Trees, AreMaps) {
       ASSERT_EQ(world.tree.put(key, value).outcome, Outcome::done) << printable(key);
       model[key] = value;
     } else {
-      // One that is there, more often than not.
+      // A present key, more often than not.
       auto at = model.lower_bound(key);
       const std::string victim = at != model.end() && random() % 8 != 0 ? at->first : key;
       const bool there = model.erase(victim) == 1;
@@ -112,7 +112,7 @@ TEST_P(Trees, AreMaps) {
   EXPECT_EQ(world.source.pages(), 1u);
 }
 
-// Any subset of pages as they were at any earlier time, and the records since: the same bytes.
+// Any subset of pages as they were at any earlier time, with the later records redone, gives the same bytes.
 TEST(Redo, GivesTheSameBytes) {
   std::mt19937_64 random(7);
   World<true> world(512);
@@ -159,7 +159,7 @@ TEST(Redo, GivesTheSameBytes) {
   }
 }
 
-// Where pages are divided between many small children, a full one gives to its neighbours first.
+// If pages are divided between many small children, a full page first gives to its neighbours.
 TEST(Tree, NeighboursShare) {
   std::mt19937_64 random(2);
   World<true> world(16 * 1024);
@@ -175,7 +175,7 @@ TEST(Tree, NeighboursShare) {
 }
 
 // Keys of the benchmarks, with directories of 1,000 and of 100: bytes a key in pages of 16 KiB. No page with
-// next to nothing but links is left between the directory's pages and the one above.
+// almost only links is left between the directory's pages and the one above.
 TEST(Tree, SpaceAfterRandomInserts) {
   for (const uint32_t classes : {100u, 1000u}) {
     constexpr uint32_t kKeys = 200'000;
@@ -196,7 +196,7 @@ TEST(Tree, SpaceAfterRandomInserts) {
   }
 }
 
-// Two thirds after random inserts, and no collapse after random deletes.
+// Pages are two thirds full after random inserts, and do not get nearly empty after random deletes.
 TEST(Tree, PagesAreFilled) {
   std::mt19937_64 random(1);
   World<true> world(16 * 1024);
@@ -209,7 +209,8 @@ TEST(Tree, PagesAreFilled) {
   const TreeCheck full = verify_tree(world.source);
   ASSERT_EQ(full.error, "");
   EXPECT_GE(full.fill(), 2.0 / 3);
-  // Links to all pages fit in one, values in those beneath; a few directories need a page of their own.
+  // One page has room for links to all pages, and those beneath for the values; a few directories need a page
+  // of their own.
   EXPECT_LE(full.depth_pages, 4u);
   std::shuffle(keys.begin(), keys.end(), random);
   for (uint32_t i = 0; i < 50'000; ++i) ASSERT_EQ(world.tree.erase(keys[i]).outcome, Outcome::done);
@@ -242,7 +243,7 @@ TEST(Tree, TakesTheLargestValues) {
   }
 }
 
-// Lacks the pages it is told to, and lets others come between.
+// A source that lacks the pages it is told to lack, and lets others act in between.
 class DisturbedSource : public MemorySource<true> {
  public:
   using MemorySource::MemorySource;
@@ -277,9 +278,11 @@ struct DisturbedWorld {
   Tree<DisturbedSource, MemoryJournal> tree{source, journal, gate};
 };
 
-// What changes while look-ups take turns: they start again, and each sees the old value or the new one.
+// Keys change while look-ups take turns: the look-ups start again, and each sees the old value or the new
+// one.
 TEST(GetMany, MeetsChanges) {
-  // There the look-ups under way hold the latches that the changes need, and all of it is one thread.
+  // With shared reads, the look-ups under way hold the latches that the changes need, and all of it is one
+  // thread.
   if (kSharedReads) GTEST_SKIP();
   DisturbedWorld world(1000);
   std::mt19937_64 random(5);
@@ -331,7 +334,7 @@ TEST(GetMany, SomeAreMissingAPage) {
   for (const Answer& answer : world.answers) EXPECT_EQ(answer.outcome, Outcome::done);
 }
 
-// Links carry what lies beneath them.
+// Links carry the flags of all keys beneath them.
 TEST(Tree, FlagsStick) {
   World<true> world(512);
   for (uint32_t i = 0; i < 2000; ++i) {

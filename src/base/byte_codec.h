@@ -9,8 +9,8 @@
 
 #include "base/assert.h"
 
-// Little-endian integers and varints (LEB128, shortest form only) as records, journals and snapshots use
-// them.
+// Little-endian integers and varints (LEB128, shortest form only), as used in records, journals and
+// snapshots.
 
 namespace fb {
 

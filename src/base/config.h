@@ -11,7 +11,7 @@
 
 // Settings from three places: a TOML file, the environment, flags; a later one overrides an earlier one. This
 // module only parses and checks. Errors are sentences for the person who typed the value: they name the
-// place, the value, and what would be right.
+// place, the value, and a right value.
 
 namespace fb {
 
@@ -21,7 +21,7 @@ struct SettingInfo {
   std::string_view flag;           // "--tls-cert"
   std::string_view environment;    // "FRACTALBITS_TLS_CERT"
   std::string_view value_name;     // for the help: "FILE"; empty: a switch
-  std::string_view default_value;  // as text; what it means stands in `help`
+  std::string_view default_value;  // as text; `help` says what it means
   std::string_view help;
   bool list = false;  // may be given several times, or separated by commas
 };
@@ -39,7 +39,7 @@ class Settings {
   ConfigResult<void> set(std::string_view name, std::string_view value, std::string_view origin);
 
   const SettingInfo* find(std::string_view name) const;
-  // The value in force; the default where nothing was given.
+  // The value in force; the default if nothing was given.
   std::string_view text(std::string_view name) const;
   bool given(std::string_view name) const;
   ConfigResult<uint64_t> integer(std::string_view name, uint64_t min, uint64_t max) const;
@@ -67,7 +67,7 @@ class Settings {
 
 ConfigResult<uint64_t> parse_bytes(std::string_view text);
 
-// What the TOML file says, flattened: dotted names with their values as text and the line they stand on.
+// The TOML file, flattened: dotted names with their values as text and their line numbers.
 struct FileSetting {
   std::string name;
   std::string value;

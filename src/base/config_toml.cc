@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one file that knows toml++.
-// Its assertions can be reached by malformed input (a NUL behind '['), which must be an error here, not an
-// abort.
+// The only file that uses toml++. Malformed input (a NUL behind '[') can trip toml++'s assertions; here it
+// must be an error, not an abort.
 #define TOML_EXCEPTIONS 0
 #define TOML_ASSERT(condition) static_cast<void>(0)
 #include <fmt/format.h>
@@ -70,8 +69,8 @@ ConfigResult<void> flatten(const toml::table& table, const std::string& prefix, 
 ConfigResult<std::vector<FileSetting>> parse_toml(std::string_view text, std::string_view file_name) {
   if (text.size() > kFileSizeMax)
     return std::unexpected(complaint(file_name, 1, "the file is larger than 1 MiB"));
-  // The parser takes some control characters for white space, and has undefined behaviour for letters beyond
-  // ASCII where a key begins. Values with such letters can be given by flag or environment.
+  // The parser takes some control characters for white space, and has undefined behaviour if a key begins
+  // with a letter beyond ASCII. Values with such letters can be given by flag or environment.
   const auto is_refused = [](char c) {
     const auto byte = static_cast<unsigned char>(c);
     return (byte < 0x20 && c != '\t' && c != '\n' && c != '\r') || byte >= 0x7f;

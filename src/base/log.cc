@@ -17,7 +17,7 @@ std::string format_time(UnixTime time) {
                      parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, time.milliseconds() % 1000);
 }
 
-// Length of the well-formed UTF-8 sequence at the start of `text`, 0 where there is none.
+// Length of the well-formed UTF-8 sequence at the start of `text`, 0 if there is none.
 size_t utf8_length(std::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(0);

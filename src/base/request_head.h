@@ -22,12 +22,12 @@ struct RequestHead {
   std::string_view method;  // "GET", as sent; methods are case-sensitive
   std::string_view target;  // as sent: "/bucket/a%20b?list-type=2"
   std::string_view path;    // target up to '?', still percent-encoded; starts with '/'
-  std::string_view query;   // target behind '?', still percent-encoded; empty where there is none
+  std::string_view query;   // target behind '?', still percent-encoded; empty if there is none
   std::span<const HeaderField> headers;
   bool http_1_0 = false;
   bool tls = false;
 
-  // The first field of that name (compared without regard to case), or an empty view with null data where
+  // The first field of that name (compared without regard to case), or an empty view with null data if
   // absent.
   std::string_view header(std::string_view name) const {
     for (const HeaderField& field : headers) {

@@ -50,7 +50,7 @@ class [[nodiscard]] Error {
   }
   const ErrorDomain& domain() const { return *domain_; }
   int code() const { return code_; }
-  // The errno of the system call that failed, 0 where there was none.
+  // The errno of the system call that failed, 0 if there was none.
   int os_errno() const { return os_errno_; }
   // "io.not_found (errno 2, No such file or directory) at src/io/file.cc:12"; for logs, not for users of S3.
   std::string to_string() const;

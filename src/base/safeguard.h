@@ -8,7 +8,7 @@
 // A safeguard is a step that only a rare fault needs: a wipe, a second look, a refusal. A test that passes
 // with and without it proves nothing about it. So code asks `if (FB_SAFEGUARD(name))`, which is the constant
 // true in every build that serves users; builds with FB_SAFEGUARDS_SWITCHABLE (the presets debug, asan, tsan
-// and safeguards) let a test leave one out by name and expect to be told. docs/testing.md says how.
+// and safeguards) let a test leave one out by name and expect a failure. docs/testing.md says how.
 
 // One line each. Ask only in .cc files.
 #define FB_SAFEGUARDS(X)                                                                                    \
@@ -55,8 +55,8 @@ inline constexpr bool kSafeguardsSwitchable = false;
 #define FB_SAFEGUARD(name) (static_cast<void>(::fb::Safeguard::name), true)
 #endif
 
-// Leaves one safeguard out of the whole process while it lives. One at a time, and only where they are
-// switchable: a caller asks kSafeguardsSwitchable before, else it fails an assertion.
+// Leaves one safeguard out of the whole process while it lives. One at a time, and only if
+// kSafeguardsSwitchable is true, which the caller checks first; otherwise an assertion fails.
 class SafeguardLeftOut {
  public:
   explicit SafeguardLeftOut(Safeguard safeguard);

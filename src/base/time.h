@@ -36,8 +36,8 @@ struct Instant {
   constexpr Duration operator-(Instant other) const { return {ns - other.ns}; }
 };
 
-// Wall-clock time: nanoseconds since 1970-01-01 UTC. It may jump; use it only for what people and protocols
-// read.
+// Wall-clock time: nanoseconds since 1970-01-01 UTC. It may jump; use it only for times that people and
+// protocols read.
 struct UnixTime {
   int64_t ns = 0;
 

@@ -10,7 +10,7 @@ namespace {
 
 bool is_continuation(uint8_t byte) { return (byte & 0xc0) == 0x80; }
 
-// The length of the well-formed multi-byte sequence that `text` starts with, 0 where there is none.
+// The length of the well-formed multi-byte sequence that `text` starts with, 0 if there is none.
 size_t utf8_sequence_length(std::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   const uint8_t first = byte(0);

@@ -25,15 +25,18 @@ namespace fb {
 class RecordFile {
  public:
   using Record = CheckpointClient::Stored;
-  // Makes the files where they are missing. PageError::unsupported for another version, or an IoError.
+  // Makes the files if they are missing. PageError::unsupported for another version, or an IoError.
   static Task<Result<std::unique_ptr<RecordFile>>> open(Env& env, std::string directory,
                                                         const StoreId& store_id);
   // The newest one that is whole. None in a new store, or where neither is.
   const std::optional<Record>& newest() const { return newest_record_; }
-  // Room in both files for a record of so many bytes.
+  // Room in both files for a record of so many bytes. PageError::full, unavailable: neither may be written
+  // beyond what it could hold before.
   Task<Result<void>> reserve(uint64_t bytes);
   uint64_t capacity_bytes() const { return capacity_bytes_; }
-  // Durable in both when it returns. Versions grow.
+  // Durable in both files when it returns. PageError::stale_version for a version below the newest one, or
+  // for the newest one with other bytes; the same bytes again are success. full, unavailable: nothing was
+  // written. outcome_unknown: the next start finds this one or the one before it.
   Task<Result<void>> write(uint64_t version, std::string_view bytes);
   // How many copies are not what was written last; reads both.
   Task<unsigned> count_damaged();

@@ -37,8 +37,8 @@ std::optional<std::string_view> section_name(std::string_view line) {
   return line;
 }
 
-// Adds the settings of one profile; true where it is there. An indented line belongs to the setting before
-// it, of which none is needed here.
+// Adds the settings of one profile; true if it is there. An indented line belongs to the setting before it;
+// none of these is needed here.
 bool read_profile(std::string_view text, std::string_view name, Profile& out) {
   bool found = false;
   bool inside = false;
@@ -58,7 +58,7 @@ bool read_profile(std::string_view text, std::string_view name, Profile& out) {
   return found;
 }
 
-// The first that is not empty.
+// The first value that is not empty.
 std::string first(std::initializer_list<std::string> values) {
   for (const std::string& value : values) {
     if (!value.empty()) return value;

@@ -10,10 +10,10 @@
 
 namespace fb {
 
-// Looks an environment variable up; "" where unset.
+// Looks an environment variable up; "" if unset.
 using EnvironmentLookup = std::function<std::string(const char*)>;
 
-// What may be given on a command line, named as the AWS CLI names it; empty: not given.
+// Options of a command line, with the names of the AWS CLI; empty: not given.
 struct AwsFlags {
   std::string endpoint_url;
   std::string profile;
@@ -21,8 +21,8 @@ struct AwsFlags {
   std::string ca_bundle;
 };
 
-// Where S3 is and who asks, for the commands that are its clients: found where the AWS CLI finds it, so that
-// who uses that one has nothing to set.
+// The S3 endpoint and the user's credentials, for the commands that are S3 clients. They are looked up where
+// the AWS CLI finds them, so that a user of the AWS CLI has nothing to set.
 struct AwsSettings {
   std::string endpoint_url;
   std::string access_key;
@@ -32,18 +32,18 @@ struct AwsSettings {
   std::string ca_bundle;
 };
 
-// ~/.aws/credentials and ~/.aws/config, or what AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE say. Empty
-// where there is no home.
+// The paths in AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE, else ~/.aws/credentials and ~/.aws/config;
+// empty if there is no home either. Also the contents of these files.
 struct AwsFiles {
   std::string credentials;
   std::string config;
 };
 AwsFiles aws_file_paths(const EnvironmentLookup& environment);
-// What they hold; "" where there is none.
+// The contents of the files; "" if there is none.
 Task<AwsFiles> read_aws_files(Env& env, const EnvironmentLookup& environment);
 
-// Flags win over variables, variables over the files, of which `text` holds the content. Credentials from
-// variables count unless --profile is given.
+// Flags win over variables, variables over the files, whose contents are `text`. Credentials from variables
+// count unless --profile is given.
 ConfigResult<AwsSettings> resolve_aws_settings(const AwsFlags& flags, const EnvironmentLookup& environment,
                                                const AwsFiles& text);
 

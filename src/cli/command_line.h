@@ -18,20 +18,22 @@ class Option;
 
 namespace fb {
 
-// What one sub-command takes. Values are where they are said to go when it is run; names are as `-q,--quiet`.
+// The options of one sub-command. Their values are in the given variables when it runs; names are like
+// `-q,--quiet`.
 class CommandOptions {
  public:
   using Option = CLI::Option;
   explicit CommandOptions(CLI::App& app) : app_(app) {}
 
-  // By its place; it must be there.
+  // A required value, known by its position.
   void positional(std::string_view name, std::string& value, std::string_view help);
   Option& text(std::string_view names, std::string& value, std::string_view value_name,
                std::string_view help);
-  // With a unit, as 100GiB.
+  // A size with a unit, like 100GiB.
   Option& bytes(std::string_view names, uint64_t& value, std::string_view help);
   void flag(std::string_view names, bool& value, std::string_view help);
-  // As often as one likes: all of them, or the last one. Where `value_name` is empty it has no value.
+  // May be given any number of times: all values count, or only the last one. If `value_name` is empty, the
+  // option has no value.
   Option& repeated(std::string_view names, std::vector<std::string>& values, bool all,
                    std::string_view value_name, std::string_view help);
 
@@ -50,10 +52,10 @@ class CommandLine {
   ~CommandLine();
   CommandLine(const CommandLine&) = delete;
 
-  // `run` is called where the command is named; it gives the exit status.
+  // `run` is called if the command is given; it returns the exit status.
   CommandOptions add(std::string_view name, std::string_view about, std::string_view more,
                      std::function<int()> run);
-  // Parses and runs: the exit status.
+  // Parses and runs; returns the exit status.
   int run(int argc, char** argv);
 
  private:

@@ -5,8 +5,8 @@
 
 namespace fb {
 
-// `fractalbits df`: where the bytes of a store are, of a server that is stopped by its data directory, of one
-// that runs by the metrics of its management port.
+// `fractalbits df`: shows the use of a store's bytes. If the server is stopped, from its data directory; if
+// it runs, from the metrics of its management port.
 
 void add_df_command(CommandLine& line);
 

@@ -10,8 +10,8 @@
 
 namespace fb {
 
-// `fractalbits dump-segment FILE`: what a segment of the blob store says, damaged or not. Status kExitDamaged
-// where something in it is not intact; the outcome's message is the summary.
+// `fractalbits dump-segment FILE`: shows a segment of the blob store, damaged or not. Status kExitDamaged if
+// something in it is not intact; the outcome's message is the summary.
 void add_dump_command(CommandLine& line);
 Task<CommandOutcome> dump_segment_file(Env& env, const std::string& path,
                                        const std::function<void(std::string_view)>& line);

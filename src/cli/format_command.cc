@@ -25,7 +25,7 @@ std::string gibibytes(uint64_t bytes) {
   return fmt::format("{:.1f} GiB", static_cast<double>(bytes) / static_cast<double>(kGiB));
 }
 
-// Nothing where it is not there, which making it finds again.
+// Nothing if it is not there; the step that makes it reports any other fault again.
 Task<std::optional<FileStat>> look_at(Env& env, const std::string& path) {
   auto opened = co_await File::open(env, path, {});
   if (!opened) co_return std::nullopt;
@@ -35,7 +35,7 @@ Task<std::optional<FileStat>> look_at(Env& env, const std::string& path) {
   co_return *stat;
 }
 
-// A bar where a person is looking, nothing else.
+// A progress bar if standard error is a terminal, else nothing.
 FormatProgress format_progress() {
   if (!errors_are_terminal()) return {};
   return [shown = -1](uint64_t done, uint64_t total) mutable {

@@ -13,13 +13,13 @@ namespace fb {
 
 struct FormatOptions {
   std::string device;
-  uint64_t size_bytes = 0;  // of a file to be made
+  uint64_t size_bytes = 0;  // size of a file to be made
   bool force = false;
   bool zero = false;
   bool no_zero = false;
 };
 
-// Below it a server has no room to work in.
+// A smaller store has no room for a server to work in.
 inline constexpr uint64_t kFormatBytesMin = uint64_t{1} << 30;
 
 using FormatProgress = std::function<void(uint64_t done, uint64_t total)>;

@@ -10,19 +10,19 @@
 
 namespace fb {
 
-// `fractalbits fsck`: checks a store, of a server that is stopped by its data directory, of one that runs
-// over its management port.
+// `fractalbits fsck`: checks a store. If the server is stopped, in its data directory; if it runs, over its
+// management port.
 
 struct FsckOptions {
   std::string data_dir = "./fractalbits-data";
-  std::string device;    // that the store is on; empty: none
+  std::string device;    // the store's device; empty: none
   std::string mgmt_url;  // empty: the data directory
   uint64_t memory_bytes = kGiB;
   AwsFlags aws;
 };
 
 void add_fsck_command(CommandLine& line);
-// `message` is the report where there is one.
+// `message` is the report if there is one.
 Task<CommandOutcome> check_directory(Env& env, const FsckOptions& options);
 
 }  // namespace fb

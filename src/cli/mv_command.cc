@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One request of RenameObject, sent again with the same client token until an answer comes: the server does
-// it once, however often it hears of it.
+// it once, however often the request arrives.
 
 #include "cli/mv_command.h"
 
@@ -89,7 +89,7 @@ ConfigResult<Move> plan_move(const MvOptions& options, const EnvironmentLookup& 
   return Move{std::move(*source), std::move(*destination), std::move(*endpoint), std::move(*settings)};
 }
 
-// What the answer means to the one who asked.
+// Explains the answer to the user.
 CommandOutcome explain(const Move& move, const MvOptions& options, const S3Answer& answer) {
   const auto failed = [](int status, std::string text) { return CommandOutcome{status, std::move(text)}; };
   if (answer.status == 200 && !answer.has_etag) {
@@ -140,7 +140,8 @@ std::string make_token(Env& env) {
   return s3::hex_encode({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
 }
 
-// Twice as long after each attempt, and up to as much again, so that many clients do not come back at once.
+// The pause doubles after each attempt; a random part of up to as much again is added, so that many clients
+// do not come back at once.
 Duration backoff(Env& env, int attempt) {
   const int64_t base = kBackoffFirst.ns << attempt;
   return {base + static_cast<int64_t>(env.random() % static_cast<uint64_t>(base))};

@@ -9,22 +9,22 @@
 
 namespace fb {
 
-// `fractalbits mv`: renames an object, or a directory with all that lies beneath it, in one request.
+// `fractalbits mv`: renames an object, or a directory with all objects beneath it, in one request.
 
 struct MvOptions {
   std::string source;       // s3://bucket/key, or s3://bucket/directory/
-  std::string destination;  // the same
+  std::string destination;  // of the same form
   bool no_clobber = false;
   bool quiet = false;
   AwsFlags aws;
 };
 
-// Beside those of every command.
+// Exit statuses besides those of every command.
 inline constexpr int kExitNoSource = 3;
 inline constexpr int kExitDestinationTaken = 4;
 
 void add_mv_command(CommandLine& line);
-// On an environment that is there.
+// Runs the command on an existing environment.
 Task<CommandOutcome> move_objects(Env& env, const MvOptions& options, const EnvironmentLookup& environment);
 
 }  // namespace fb

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The command against a server that answers as told, on simulated machines.
+// Runs the command against a server that answers as told, on simulated machines.
 #include "cli/mv_command.h"
 
 #include <gtest/gtest.h>
@@ -29,7 +29,7 @@ struct Answer {
   bool drop = false;  // closes the connection instead
 };
 
-// Checks each request's signature, takes its headers down and answers in turn; the last answer stays.
+// Checks each request's signature, records its headers and answers in turn; the last answer repeats.
 class Script final : public HttpHandler {
  public:
   Task<void> handle(HttpExchange& exchange) override {

@@ -11,7 +11,7 @@
 
 namespace fb {
 
-// Empty where it is not set.
+// Empty if it is not set.
 std::string environment(const char* name);
 ConfigResult<std::string> read_config_file(const std::string& path);
 
@@ -21,10 +21,10 @@ void print_error(std::string_view text);
 bool output_is_terminal();
 bool errors_are_terminal();
 
-// Each says what there is to say, and gives the exit status.
+// Each prints its message and returns the exit status.
 int complain(std::string_view message, int status);
 int finish(const CommandOutcome& outcome);
-// Of a look for damage: what is damaged is the answer that was asked for.
+// For commands that look for damage: their report goes to standard output even if something is damaged.
 int finish_check(const CommandOutcome& outcome);
 
 }  // namespace fb

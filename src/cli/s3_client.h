@@ -12,7 +12,7 @@
 
 namespace fb {
 
-// Where S3 is, from "http://host:port" or "https://host"; what stands behind is refused.
+// The address of S3, from "http://host:port" or "https://host"; text behind that is refused.
 struct S3Endpoint {
   bool tls = false;
   std::string host;       // without the brackets of an IPv6 address
@@ -20,7 +20,7 @@ struct S3Endpoint {
   uint16_t port = 80;
 
   static ConfigResult<S3Endpoint> parse(std::string_view url);
-  // Of --mgmt-url: the management port of a server.
+  // Parses --mgmt-url: the management port of a server.
   static ConfigResult<S3Endpoint> parse_management(std::string_view url);
   std::string url() const { return (tls ? "https://" : "http://") + authority; }
 };
@@ -29,7 +29,7 @@ struct S3Answer {
   int status = 0;
   bool has_etag = false;
   std::string body{};
-  // Of an error document; empty where there was none.
+  // From an error document; empty if there was none.
   std::string code{};
   std::string message{};
 };
@@ -37,7 +37,7 @@ struct S3Answer {
 // A client of S3 for commands: each request is signed and goes over a connection of its own.
 class S3Client {
  public:
-  // `tls` must be loaded where the endpoint is https; all must outlive the client.
+  // `tls` must be loaded if the endpoint is https; all must outlive the client.
   S3Client(Env& env, const S3Endpoint& endpoint, const AwsSettings& settings, const TlsContext& tls)
       : env_(env), endpoint_(endpoint), settings_(settings), tls_(tls) {}
 

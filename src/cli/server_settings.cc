@@ -16,7 +16,7 @@ namespace {
 
 // A thread takes new blobs into shards of its own, and a store has 16.
 constexpr unsigned kThreadsMax = 16;
-constexpr uint64_t kMemoryMin = 16 * kMiB;  // of request memory for each thread; of namespace memory in all
+constexpr uint64_t kMemoryMin = 16 * kMiB;  // request memory for each thread; namespace memory in all
 constexpr uint64_t kPeriodDaysMax = 3650;
 constexpr size_t kAccessKeySizeMin = 3;
 constexpr size_t kAccessKeySizeMax = 128;
@@ -275,7 +275,7 @@ ConfigResult<Endpoint> endpoint(const Settings& settings, std::string_view name)
                   settings.find(name)->flag, settings.text(name)));
 }
 
-// The host (and port) of an URL, which is what clients sign.
+// The host (and port) of an URL; clients sign it.
 ConfigResult<std::string> host_of(std::string_view url) {
   if (url.empty()) return std::string();
   const std::string_view original = url;
@@ -312,7 +312,7 @@ ConfigResult<void> read_credentials(ServerSettings& out,
   return {};
 }
 
-// A name that S3 has too would make signed S3 requests orders.
+// If S3 had the same name, signed S3 requests would be valid as orders to the management port.
 ConfigResult<std::vector<std::string>> read_mgmt_hosts(const Settings& settings, std::string_view external) {
   std::vector<std::string> hosts = settings.list("mgmt_hosts");
   for (std::string& host : hosts) {
@@ -343,7 +343,7 @@ ConfigResult<void> read_names(ServerSettings& out, const Settings& settings) {
   out.domains = settings.list("domains");
   for (std::string& domain : out.domains) {
     for (char& c : domain) c = ascii_lower(c);
-    if (domain.ends_with('.')) domain.pop_back();  // the root of all names, which clients leave out
+    if (domain.ends_with('.')) domain.pop_back();  // the dot is the root of all names; clients leave it out
     if (domain.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.-") != std::string::npos ||
         domain.empty() || domain.starts_with('.')) {
       return std::unexpected(

@@ -61,7 +61,7 @@ TEST(ServerSettings, Durability) {
   EXPECT_NE(complaint("storage.durability", "none").find("strict"), std::string::npos);
 }
 
-// A machine with many processors starts without settings, too.
+// A server on a machine with many processors starts without settings, too.
 TEST(ServerSettings, RequestMemoryGrowsWithTheThreads) {
   const auto many = resolve(with("threads", "16"));
   ASSERT_TRUE(many) << many.error();
@@ -81,7 +81,7 @@ TEST(ServerSettings, TheTableIsWhole) {
     EXPECT_TRUE(info.flag.starts_with("--")) << info.flag;
     EXPECT_TRUE(info.environment.starts_with("FRACTALBITS_")) << info.environment;
     EXPECT_FALSE(info.help.empty());
-    // The default is itself a value that passes.
+    // The default is itself a valid value.
     EXPECT_TRUE(resolve(with(info.name, info.default_value))) << info.name;
   }
 }
@@ -120,7 +120,7 @@ TEST(ServerSettings, EverySettingFromTheFile) {
   EXPECT_TRUE(resolved->access_log);
   EXPECT_EQ(resolved->io_backend, IoBackend::portable);
   EXPECT_EQ(resolved->io_poll, IoPoll::off);
-  // What is set later wins.
+  // A later value wins.
   ASSERT_TRUE(settings.set("threads", "2", "FRACTALBITS_THREADS"));
   ASSERT_TRUE(settings.set("threads", "4", "--threads"));
   EXPECT_EQ(resolve(settings)->threads, 4U);

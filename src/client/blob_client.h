@@ -17,13 +17,13 @@ namespace fb {
 
 enum class BlobError {
   not_found,
-  exists,  // put of a key that is there with other content
+  exists,  // put of a key that exists with other content
   too_large,
   full,             // no space for puts; reads and erases go on
   damaged,          // the payload does not match its checksum, or the device reports it unreadable
-  unavailable,      // shutting down or failed; of a put or erase: certainly not done
-  timed_out,        // the same, by the deadline
-  outcome_unknown,  // put, erase: its write failed and could not be wiped, so it may stand on the medium
+  unavailable,      // shutting down or failed; a put or erase was certainly not done
+  timed_out,        // the deadline passed; a put or erase was certainly not done
+  outcome_unknown,  // put, erase: a write failed and could not be wiped, so it may be on the medium
 };
 std::string_view to_string(BlobError code);
 inline const ErrorDomain& error_domain(BlobError) {
@@ -68,25 +68,25 @@ class BlobClient {
  public:
   virtual ~BlobClient() = default;
 
-  // A new name, in a shard of this core where one has room, of the incarnation given to the engine at start.
-  // After BlobError::full another name may stand for a place that has room.
+  // A new name, in a shard of this core if one has room, of the incarnation given to the engine at start.
+  // After BlobError::full, another name may be in a shard that has room.
   virtual BlobId new_blob() = 0;
-  // For content of so many bytes, over several blocks: in a shard that has room for all of it, where there is
-  // one. Nothing is set aside.
+  // A new name for content of `size_bytes`, over several blocks: in a shard that has room for all of it, if
+  // there is one. No space is reserved.
   virtual BlobId new_blob_of(uint64_t /*size_bytes*/) { return new_blob(); }
   // Durable (in the configured mode) when it returns. The same key with the same content again is success.
   virtual Task<Result<void>> put(const CallContext& context, const BlobWrite& write) = 0;
-  // Bytes [offset, offset + length) of one block, verified against the index's checksum before they are given
-  // out.
+  // Bytes [offset, offset + length) of one block, verified against the index's checksum before they are
+  // returned.
   virtual Task<Result<BlobData>> get(const CallContext& context, BlobKey key, uint32_t offset,
                                      uint32_t length) = 0;
-  // The same from this core's cache, without suspending: false where it is not there, then call get(). Shares
-  // the cache's memory. For the hot path; an engine without a cache leaves it as it is.
+  // Like get(), from this core's cache and without suspending: false if the block is not there, then call
+  // get(). Shares the cache's memory. For the hot path; an engine without a cache does not override it.
   virtual bool get_cached(BlobKey /*key*/, uint32_t /*offset*/, uint32_t /*length*/, BlobData* /*out*/) {
     return false;
   }
-  // Idempotent: what is not there is success. Durable when it returns. After any error some may have been
-  // erased, and others not: erase them again.
+  // Idempotent: a blob that is not there is success. Durable when it returns. After any error some may have
+  // been erased, and others not: erase them again.
   virtual Task<Result<void>> erase(const CallContext& context, std::span<const BlobExtent> extents) = 0;
   // Every live key of one shard, in no particular order, in pages. For mark and sweep and for fsck.
   virtual Task<Result<BlobPage>> enumerate(const CallContext& context, uint16_t shard, uint64_t cursor) = 0;

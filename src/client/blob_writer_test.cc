@@ -15,7 +15,7 @@
 namespace fb {
 namespace {
 
-// Places are shards. Each answers as it is told; what is stored is kept.
+// Places are shards. Each answers as it is told and keeps the blobs stored in it.
 class Places final : public BlobClient {
  public:
   std::map<uint16_t, BlobError> broken;
@@ -113,7 +113,7 @@ TEST(BlobWriter, GivesUpIfAllIsFull) {
       << "a name was used twice";
 }
 
-// It may have been stored all the same. Another place would leave it there.
+// The blob may have been stored all the same. A try in another place would leave it behind.
 TEST(BlobWriter, DiscardsWhatMayBeThere) {
   Writing writing;
   writing.places.broken = {{1, BlobError::full}, {2, BlobError::outcome_unknown}};

@@ -12,17 +12,17 @@
 #include "client/record.h"
 #include "io/task.h"
 
-// Large content in a cloud bucket, as those who store and read objects see it. What has been stored has a
-// BlobId of kCloudVolume; it is freed like any blob, through the BlobClient that the namespace uses.
+// Large content in a cloud bucket, as code that stores and reads objects sees it. Stored content has a BlobId
+// of kCloudVolume; it is freed like any blob, through the BlobClient that the namespace uses.
 
 namespace fb {
 
-// Where content comes from. An error ends the store() that reads from it, which hands it on.
+// A source of content. An error ends the store() that reads from it; store() returns that error.
 class CloudSource {
  public:
-  // Fills `into`; fewer bytes only at the end of the content, where the next call gives 0.
+  // Fills `into`; fewer bytes only at the end of the content; the next call then gives 0.
   virtual Task<Result<size_t>> fill(std::span<std::byte> into) = 0;
-  // Where it comes from a client, which is too slow: fails the fill() under way, or the next one.
+  // Called if the content comes from a client that is too slow: fails the fill() under way, or the next one.
   virtual void stop() {}
 
  protected:
@@ -33,8 +33,8 @@ class CloudSource {
 struct CloudContent {
   BlobId id;
   uint64_t length_bytes = 0;
-  std::string sums;    // see Locator; empty: they are in
-  BlobId sums_blob{};  // this blob of the store
+  std::string sums;    // see Locator; empty: they are in sums_blob
+  BlobId sums_blob{};  // the blob of this store with the sums
 
   Locator locator() const {
     return {.kind = Locator::Kind::cloud,
@@ -45,34 +45,34 @@ struct CloudContent {
   }
 };
 
-// The bytes of a range, in order, each block verified before any of it is given out. To be closed.
+// The bytes of a range, in order, each block verified before any of it is returned. Must be closed.
 class CloudReader {
  public:
   virtual ~CloudReader() = default;
-  // What is left of the next block. Not to be called at the end of the range.
+  // The rest of the next block. Must not be called at the end of the range.
   virtual Task<Result<BlobData>> next() = 0;
   virtual Task<void> close() = 0;
 };
 
-// One instance a core; used on that core only. Errors, where the source has none: BlobError::unavailable (the
-// cloud does not answer, or refuses; or is not to be used yet), damaged, not_found, too_large.
+// One instance a core; used on that core only. Errors, apart from those of the source: BlobError::unavailable
+// (the cloud does not answer, or refuses; or must not be used yet), damaged, not_found, too_large.
 class CloudClient {
  public:
   virtual ~CloudClient() = default;
 
-  // Content from this size on is to go to the cloud.
+  // Content of this size or more goes to the cloud.
   virtual uint64_t threshold_bytes() const = 0;
   struct StoreOptions {
-    std::optional<uint64_t> size_bytes{};  // where it is known beforehand
+    std::optional<uint64_t> size_bytes{};  // if it is known beforehand
     uint64_t size_max_bytes = kCloudObjectSizeMax;
-    // Of how many blocks the checksums may be in the record itself.
+    // For content of at most this many blocks, the checksums may be in the record itself.
     uint32_t inline_sums_max = 0;
   };
-  // All of `source`, at least one byte. What was stored before a failure is freed.
+  // Stores all of `source`, at least one byte. After a failure, the part already stored is freed.
   virtual Task<Result<CloudContent>> store(CloudSource& source, const StoreOptions& options) = 0;
   // A copy of a whole cloud object, made in the cloud.
   virtual Task<Result<CloudContent>> copy(const Locator& source, const StoreOptions& options) = 0;
-  // Bytes [offset, offset + length). What `content` refers to must outlive the reader.
+  // Bytes [offset, offset + length). The bytes that `content` views must outlive the reader.
   virtual std::unique_ptr<CloudReader> open(const Locator& content, uint64_t offset, uint64_t length) = 0;
 };
 

@@ -13,7 +13,7 @@ const std::vector<BlobId>& LongRead::narrow() {
   return blobs_;
 }
 
-// A blob that is not among them was named by nothing that the read began with: then nothing is dropped.
+// A blob that is not listed is not one of those that the read began with: then nothing is dropped.
 void LongRead::drop_before(const BlobId& blob) {
   size_t at = first_;
   while (at < blobs_.size() && blobs_[at] != blob) ++at;

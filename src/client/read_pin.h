@@ -12,8 +12,8 @@
 // How a read keeps the blobs that its record names from being freed.
 //
 // A ReadPin keeps everything that was named when the read began. It costs next to nothing, and it holds up
-// the freeing of all garbage: so it is for what takes no longer than calls of this process take. A read that
-// may last as long as a client likes is a LongRead. It begins as a pin. When garbage has waited for it for
+// the freeing of all garbage: so it is only for reads as short as calls within this process. A read that may
+// last as long as a client likes is a LongRead. It begins as a pin. When garbage has waited for it for
 // kReadEpochMax, the namespace asks it for the blobs that it still needs, keeps just these, and frees the
 // rest; as the read advances, they become fewer.
 
@@ -21,19 +21,20 @@ namespace fb {
 
 class LongRead;
 
-// How long garbage waits for a long read before only what it still needs is kept.
+// How long garbage waits for a long read before only the blobs that it still needs are kept.
 inline constexpr Duration kReadEpochMax = Duration::seconds(2);
 
-// While it lives, no blob that the record it came with names is freed. Held on the core that asked. Cheap.
+// While it lives, no blob that the record it came with names is freed. Held on the core that made the read.
+// Cheap.
 class ReadPin {
  public:
   class Owner {
    public:
     virtual void unpin(uint64_t epoch) = 0;
-    // A read that began with a pin of this owner may be asked what it needs from now on.
+    // From now on the owner may ask this read, which began with one of its pins, for the blobs it needs.
     virtual void begin_long(LongRead& read) = 0;
     virtual void end_long(LongRead& read) = 0;
-    // A named blob is needed no more.
+    // A blob that the read named is no longer needed.
     virtual void unname(const BlobId& blob) = 0;
 
    protected:
@@ -61,11 +62,11 @@ class ReadPin {
   uint64_t epoch_ = 0;
 };
 
-// A read that may last. On one core, and at one place: it is known by its address. No allocation, unless it
+// A read that may last. Stays on one core and at one address, by which it is known. No allocation, unless it
 // is asked for its blobs.
 class LongRead {
  public:
-  // Names the blobs from the one that is being read on, in the order in which they will be read. Asked
+  // Names the blobs still needed, beginning with the one that is being read, in the order of reading. Called
   // between two turns of the reading coroutine.
   class Needs {
    public:
@@ -82,11 +83,11 @@ class LongRead {
   LongRead(const LongRead&) = delete;
   ~LongRead() { release(); }
 
-  // The read has come to this blob: those before it are needed no more.
+  // The read has come to this blob: the blobs before it are no longer needed.
   void come_to(const BlobId& blob) {
     if (narrowed_) drop_before(blob);
   }
-  // Nothing is needed any more: what is still to be sent is in memory.
+  // Nothing is needed any more: all content still to be sent is in memory.
   void release();
 
   // --- for the owner ---

@@ -300,7 +300,7 @@ uint64_t content_bytes(const ObjectRecord& record) {
   return total;
 }
 
-// What a record takes without metadata, and one part of it: so that encoding allocates once.
+// The usual size of a record without metadata, and of one part in it, so that encoding allocates once.
 constexpr size_t kRecordSizeUsual = 160;
 constexpr size_t kPartSizeUsual = 96;
 

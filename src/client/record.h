@@ -12,10 +12,10 @@
 #include "base/result.h"
 #include "client/types.h"
 
-// What the namespace stores under a key: the record of an object, of a multipart upload, of one part, of a
-// client token. The bytes are specified in docs/formats/record.md: a version byte, must-understand bits and
-// tagged fields, so that later versions can add fields which this one skips, or must refuse. Every place that
-// S3 and the later engines need is reserved there.
+// The values that the namespace stores under keys: records of objects, multipart uploads, single parts and
+// client tokens. The bytes are specified in docs/formats/record.md: a version byte, must-understand bits and
+// tagged fields, so that later versions can add fields which this one skips, or must refuse. All fields that
+// S3 and the later engines need are reserved there.
 //
 // Decoding makes views into the bytes, which must stay alive; it validates everything and never trusts a
 // length.
@@ -38,10 +38,10 @@ struct RecordEtag {
   std::array<uint8_t, 16> md5{};
   uint16_t part_count = 0;  // 0: a single put
   bool operator==(const RecordEtag&) const = default;
-  // Lower-case hex, "-N" where part_count is set, without quotes.
+  // Lower-case hex, "-N" if part_count is set, without quotes.
   std::string text() const;
   static constexpr size_t kTextSizeMax = kEtagTextSizeMax;
-  // The same into `out` (kTextSizeMax bytes); the size written.
+  // Writes text() into `out` (kTextSizeMax bytes); returns the size written.
   size_t write_text(char* out) const;
 };
 
@@ -63,8 +63,8 @@ struct RecordChecksum {
   bool operator==(const RecordChecksum&) const = default;
 };
 
-// Where content is. Blocks of one blob: block i holds bytes [i * block_size, (i + 1) * block_size) of it. An
-// object of the cloud bucket is read and verified in blocks of that size, too.
+// The place of content. Blocks of one blob: block i holds bytes [i * block_size, (i + 1) * block_size) of it.
+// An object of the cloud bucket is read and verified in blocks of that size, too.
 struct Locator {
   enum class Kind : uint8_t { none = 0, inline_bytes = 1, blob = 2, manifest = 3, cloud = 4 };
   Kind kind = Kind::none;  // none: no content (0 bytes)
@@ -72,7 +72,7 @@ struct Locator {
   uint64_t length_bytes = 0;
   uint8_t block_size_log2 = 20;    // 2^20: 1 MiB
   std::string_view inline_data{};  // inline_bytes
-  // cloud: the blob_checksum() of each block, as u64; where `sums` is empty, a blob of this store has them.
+  // cloud: the blob_checksum() of each block, as u64; if `sums` is empty, a blob of this store has them.
   std::string_view sums{};
   BlobId sums_blob{};
   uint32_t block_count() const {
@@ -82,7 +82,7 @@ struct Locator {
 };
 
 inline constexpr size_t kCloudSumBytes = sizeof(uint64_t);
-// So that the checksums fit one block of a blob.
+// Bounded so that the checksums fit into one block of a blob.
 inline constexpr uint64_t kCloudObjectSizeMax =
     uint64_t{kBlobBlockSizeMax} / kCloudSumBytes * kBlobBlockSizeMax;
 
@@ -101,8 +101,8 @@ struct ObjectRecord {
   std::string_view metadata{};  // system headers and user metadata, encoded by s3/response/object_metadata.h
   std::string_view owner{};     // canonical user id; empty: the bucket's owner
   std::string_view storage_class{};  // empty: STANDARD
-  std::string_view upload_id{};      // of a multipart object: so that a repeated Complete is recognised
-  Locator content;                   // single put; Kind::none where `parts` is not empty
+  std::string_view upload_id{};      // multipart object: so that a repeated Complete is recognised
+  Locator content;                   // single put; Kind::none if `parts` is not empty
   std::vector<RecordPart> parts;     // multipart: the part table, in order
 
   std::string encode() const;
@@ -126,7 +126,7 @@ struct PartRecord {
   uint64_t size_bytes = 0;
   UnixTime last_modified;
   std::array<uint8_t, 16> md5{};
-  RecordChecksum checksum;                          // of the upload's algorithm, or else what the client sent
+  RecordChecksum checksum;                          // by the upload's algorithm, or else the client's own
   std::optional<std::array<uint8_t, 8>> crc64nvme;  // beside it, if the upload has no algorithm
   Locator content;
 
@@ -134,7 +134,7 @@ struct PartRecord {
   static Result<PartRecord> decode(std::string_view bytes);
 };
 
-// That a request which carried a client token has been carried out.
+// States that a request with a client token has been carried out.
 struct ClientTokenRecord {
   std::array<uint8_t, 32> fingerprint{};  // SHA-256 of the request's parameters, as src/s3 computes it
   UnixTime expires;                       // from then on the token counts as absent
@@ -145,13 +145,14 @@ struct ClientTokenRecord {
 
 // Every blob a record of any kind names, with its block count (1 for an object of the cloud bucket);
 // `visit(const BlobId&, uint32_t block_count)`. Used by the engine for garbage and by mark and sweep.
-// RecordError::malformed where the bytes are no record.
+// RecordError::malformed if the bytes are no record.
 Result<void> for_each_blob(std::string_view record,
                            void (*visit)(void* context, const BlobId& blob, uint32_t block_count),
                            void* context);
-// The same of one locator.
+// Visits the blobs of one locator.
 void visit_locator(const Locator& locator, void (*visit)(void*, const BlobId&, uint32_t), void* context);
-// What a listing shows of an object record: the rest is passed over, but for fields that must be understood.
+// The fields of an object record that a listing shows. Other fields are skipped, unless they must be
+// understood.
 struct ObjectSummary {
   uint64_t size_bytes = 0;
   UnixTime last_modified;

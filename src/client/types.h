@@ -47,7 +47,7 @@ struct Incarnation {
 // Names a blob for ever: never reused, and nothing in it depends on an object's path.
 struct BlobId {
   uint16_t volume = 0;
-  uint16_t shard = 0;  // of its first blocks; a long blob goes on in others
+  uint16_t shard = 0;  // shard of its first blocks; a long blob goes on in others
   Incarnation incarnation;
   uint64_t number = 0;  // unique within shard and incarnation
   auto operator<=>(const BlobId&) const = default;
@@ -75,7 +75,7 @@ struct CallContext {
   CancelToken cancel = nullptr;
   uint64_t trace_id = 0;
 };
-// Whether nobody waits for the call's answer any more.
+// True if the caller no longer waits for the call's answer.
 inline bool is_over(const CallContext& context, Instant now) {
   return context.deadline <= now || (context.cancel != nullptr && context.cancel->cancelled());
 }

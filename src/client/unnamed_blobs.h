@@ -6,7 +6,7 @@
 namespace fb {
 
 // Takes blobs that were written and that no record will ever name, and frees them in the background. One a
-// core.
+// core. For API servers it is BlobDiscards; the namespace has its ledger for records that it has spilled.
 class UnnamedBlobs {
  public:
   // The first `block_count` blocks of the blob. Some, or all, may never have been written.

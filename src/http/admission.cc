@@ -9,18 +9,19 @@
 namespace fb {
 namespace {
 
-// In which a client must move a sixteenth of what it holds: where half of the memory is used, and where
-// somebody waits for it.
+// The time in which a client must move a sixteenth of the memory it holds: Half if half of the memory is
+// used, Short if somebody waits for memory.
 constexpr Duration kStepMaxHalf = Duration::seconds(2);
 constexpr Duration kStepMaxShort = Duration::milliseconds(500);
-// If somebody has waited for memory so long, holders may be cut that do not move all they hold in a second.
+// If somebody has waited for memory this long, holders may be cut that need more than a second for all they
+// hold.
 constexpr Duration kCrowdedAfter = Duration::seconds(1);
 constexpr Duration kStepMaxCrowded = Duration::milliseconds(62);
-// And where somebody waits for its connection, or for its request's place.
+// This time applies if somebody waits for the client's connection, or for its request's place.
 constexpr Duration kStepMaxShedding = Duration::seconds(1);
-// A look at all connections that closed too few is not repeated sooner.
+// A pass over all connections that closed too few is not repeated sooner.
 constexpr Duration kSheddingPause = Duration::milliseconds(20);
-// Who has just come, or was just answered, may speak first.
+// A client that has just connected, or was just answered, has this long to send a request.
 constexpr Duration kQuietMin = Duration::milliseconds(100);
 
 }  // namespace
@@ -34,8 +35,8 @@ void Admission::cut(ConnectionWatch& watch, bool incoming) {
   watch.time_out(incoming ? watch.receive_cancel : watch.send_cancel);
 }
 
-// Clients that are waited for hold places of their own, as many as there are for work: so slow ones do not
-// keep requests away that came whole.
+// Requests whose client is waited for hold places of their own, as many as there are for work. So slow
+// clients do not keep out requests that arrived whole.
 bool Admission::may_begin_request(bool whole) {
   const size_t places = limits_.requests;
   const size_t worked_on = requests_ - std::min(requests_, flows_);
@@ -90,7 +91,7 @@ void Admission::cut_slowest(std::vector<Holder>& holders, uint64_t bytes_wanted)
   }
 }
 
-// Of each budget that is more than half used, only until it no longer is.
+// Cuts slow holders of each budget that is more than half used, only until it no longer is.
 void Admission::sweep() {
   const Instant now = env_.now();
   watches_.for_each([&](ConnectionWatch& watch) { watch.check(now); });
@@ -128,9 +129,9 @@ void Admission::relieve_shortage() {
   }
 }
 
-// Many clients that are each just quick enough could hold a share between them, while somebody waits in vain
-// who would be done with a block in some milliseconds. So those that are slower than a block a second make
-// room, first those of the peer that holds most.
+// Many clients that are each just quick enough could together hold a whole share, while others wait in vain
+// that would need a block for some milliseconds only. So clients that are slower than a block a second make
+// room, first those of a peer that holds more than half.
 void Admission::cut_crowding(BufferUse wanted, uint64_t bytes_wanted) {
   const BufferPool& pool = env_.buffers();
   const Instant now = env_.now();
@@ -149,7 +150,7 @@ void Admission::cut_crowding(BufferUse wanted, uint64_t bytes_wanted) {
   cut_slowest(slow, bytes_wanted);
 }
 
-// Down to seven eighths, so that not every further byte looks at all connections.
+// Cuts down to seven eighths, so that not every further byte causes a pass over all connections.
 void Admission::shed_heads() {
   std::vector<ConnectionWatch*> heads;
   watches_.for_each([&](ConnectionWatch& watch) {
@@ -183,7 +184,8 @@ void Admission::shed_connections() {
   if (shed < count) next_shedding_ = env_.now() + kSheddingPause;
 }
 
-// Those that never authenticated go first, and of these the ones of an address that has most connections.
+// Connections that never authenticated go first, and of these the ones of an address that has more than half
+// of all connections.
 size_t Admission::shed_quiet(size_t count) {
   struct Quiet {
     ConnectionWatch* watch;

@@ -9,9 +9,10 @@
 
 namespace fb {
 
-// Who may stay on one core's server when something gets short: docs/admission.md. It knows the connections,
-// the memory that waits for each client, and how fast each client lets go of it. It only fires tokens: the
-// coroutine that serves a connection ends what it does and gives back what it holds.
+// Decides which clients may stay on one core's server if memory, places or connections get short:
+// docs/admission.md. It knows the connections, the memory that waits for each client, and how fast each
+// client lets go of it. It only fires tokens: the coroutine that serves a connection then ends its work and
+// gives back its memory.
 class Admission {
  public:
   Admission(Env& env, const HttpLimits& limits, HttpStats& stats)
@@ -27,7 +28,7 @@ class Admission {
   WatchList& watches() { return watches_; }
 
   // A flow begins to wait for its client with `bytes` of memory; the client has moved some; the wait is over.
-  // Memory of `use`; with 0 bytes the client is waited for with next to nothing.
+  // `use` is the use of the memory; 0 bytes: the wait holds next to no memory.
   void begin(ClientFlow& flow, uint64_t bytes, BufferUse use) {
     flow.held_bytes = bytes;
     flow.use = use;
@@ -46,8 +47,8 @@ class Admission {
     --flows_;
   }
   uint64_t held_bytes() const { return held_bytes_; }
-  // An unfinished head lies in an array of so many bytes; 0: it is none any more. Where all of them are too
-  // many, the largest go.
+  // An unfinished head lies in an array of `array_bytes`; 0: the head is whole or given up. If all heads
+  // together are too large, the largest go.
   void head_grows(ConnectionWatch& watch, size_t array_bytes) {
     if (watch.head_bytes == array_bytes) return;
     head_bytes_ = head_bytes_ - watch.head_bytes + array_bytes;
@@ -57,19 +58,21 @@ class Admission {
   }
   uint64_t head_bytes() const { return head_bytes_; }
 
-  // Whether one more request may be handled; where not, it is answered with 503. `whole`: it came with all of
-  // its body, so that its client is not waited for.
+  // Whether one more request may be handled; if not, it is answered with 503. `whole`: all of its body has
+  // arrived, so that its client is not waited for.
   bool may_begin_request(bool whole);
   void begin_request(ConnectionWatch& watch);
   void end_request(ConnectionWatch& watch);
   size_t requests() const { return requests_; }
 
-  // Every HttpLimits::timeout_resolution: deadlines, and the floor where half of the memory is used.
+  // Called every HttpLimits::timeout_resolution: enforces deadlines, and the minimum rate if half of the
+  // memory is used.
   void sweep();
-  // Somebody waits for memory: cuts the slowest holders of memory that brings them on, until it is enough. If
-  // somebody has waited for long, holders are cut that would be quick enough otherwise.
+  // Called while somebody waits for memory: cuts the slowest holders whose memory helps the waiters, until
+  // that is enough. If somebody has waited for long, it also cuts holders that would otherwise be quick
+  // enough.
   void relieve_shortage();
-  // As many connections as a 64th of the limit are closed: quiet ones, and where there are none, slow ones.
+  // Closes as many connections as a 64th of the limit: quiet ones, then slow ones if there are too few.
   void shed_connections();
   void make_room() {
     if (watches_.size() - leaving_ + shed_count() > limits_.connections) [[unlikely]]
@@ -82,7 +85,7 @@ class Admission {
     ConnectionWatch* watch;
     bool incoming;
     Duration waited;
-    bool heavy = false;  // its peer holds more than half of what all of them do
+    bool heavy = false;  // its peer holds more than half of the memory of all holders
     const ClientFlow& flow() const { return incoming ? watch->in : watch->out; }
   };
   size_t shed_count() const { return std::max<size_t>(1, limits_.connections / 64); }
@@ -91,10 +94,10 @@ class Admission {
     return std::max<uint64_t>(kHeadBytesMin, env_.buffers().limit_bytes() / 4);
   }
   bool overdue(const ClientFlow& flow, const CancelSource& cancel, Duration step_max) const;
-  // The flows that `chosen` names, hold memory, and have waited for a step for `step_max`.
+  // The flows that `chosen` selects, that hold memory, and that have waited for a step for `step_max`.
   template <class Chosen>
   std::vector<Holder> slow_holders(Duration step_max, Chosen chosen);
-  // The slowest first, until `bytes_wanted` are on their way back.
+  // Cuts the slowest first, until `bytes_wanted` are on their way back.
   void cut_slowest(std::vector<Holder>& holders, uint64_t bytes_wanted);
   void cut_crowding(BufferUse wanted, uint64_t bytes_wanted);
   void shed_heads();
@@ -109,10 +112,10 @@ class Admission {
   WatchList watches_;
   uint64_t held_bytes_ = 0;
   uint64_t head_bytes_ = 0;
-  size_t flows_ = 0;  // that wait for their clients
+  size_t flows_ = 0;  // flows that wait for their clients
   size_t requests_ = 0;
   size_t leaving_ = 0;
-  Instant next_shedding_;  // not sooner, after one that found too few
+  Instant next_shedding_;  // no pass sooner, after one that found too few
 };
 
 }  // namespace fb

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What clients may hold, and what becomes of those that hold it: docs/admission.md.
+// Tests of the memory that clients may hold, and of the cuts of slow holders: docs/admission.md.
 #include "http/admission.h"
 
 #include "http/error.h"
@@ -92,7 +92,7 @@ TEST_P(AdmissionTest, TooManyRequestsAreRefusedAndSayWhen) {
       limits);
 }
 
-// A slow body that holds the place of a request goes when the places are used up.
+// A slow body that holds the place of a request is cut when the places are used up.
 TEST(Admission, SlowRequestsGiveWayToNewOnes) {
   HttpLimits limits;
   limits.requests = 16;
@@ -107,7 +107,7 @@ TEST(Admission, SlowRequestsGiveWayToNewOnes) {
     for (int i = 0; i < 32; ++i) co_await begin_slow();
     (void)co_await sleep_for(env, Duration::seconds(5));
     EXPECT_EQ(server.admission().requests(), 32u);
-    // Requests that came whole need no place of those that are waited for.
+    // Requests that arrived whole need none of the places for requests whose client is waited for.
     for (int i = 0; i < 8; ++i) {
       const std::string text = co_await raw_exchange(env, server.endpoint(), {kHelloClose});
       EXPECT_TRUE(text.ends_with("hello")) << i << text;
@@ -130,7 +130,7 @@ TEST(Admission, TheLargestUnfinishedHeadsGiveWay) {
         "GET /" + std::string(15'000, 'a') + " HTTP/1.1\r\nHost: a\r\nB: " + std::string(12'000, 'b');
     for (int i = 0; i < 800; ++i) {
       auto socket = co_await Socket::connect(env, server.endpoint());
-      (void)co_await send_text(*socket, i == 0 ? small : large);  // it may be closed before it has sent all
+      (void)co_await send_text(*socket, i == 0 ? small : large);  // may be closed before it has sent all
       heads.push_back(std::move(*socket));
     }
     (void)co_await sleep_for(env, Duration::seconds(1));
@@ -191,8 +191,7 @@ class HoldingHandler final : public HttpHandler {
   size_t bytes_;
 };
 
-// `attack` is what the holders send; then a quick PUT must be served soon, though they hold all memory there
-// is.
+// The holders send `attack` and hold all memory there is; then a quick PUT must still be served soon.
 void expect_room_beside(const std::string& attack) {
   constexpr size_t kHeld = kBufferSizeMax;
   constexpr size_t kHolders = 60;

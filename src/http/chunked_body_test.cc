@@ -17,7 +17,7 @@ struct Decoded {
   size_t used = 0;
 };
 
-// Nothing where the framing is wrong.
+// Nothing if the framing is wrong.
 std::optional<Decoded> decode(std::string_view text, size_t step) {
   ChunkedDecoder decoder;
   Decoded out;

@@ -10,22 +10,22 @@
 
 namespace fb {
 
-// One direction of a connection while its client is waited for, with the memory that waits. A client moves it
-// step by step, each a sixteenth of what it holds: how long it has been waited for since the last step tells
-// whether it is too slow for what it holds, however quick it was before.
+// One direction of a connection while its client is waited for, with the memory that waits. A client moves
+// this memory in steps, each a sixteenth of it. The time it has been waited for since its last step tells
+// whether it is too slow for the memory it holds, however quick it was before.
 struct ClientFlow {
   uint64_t held_bytes = 0;
-  BufferUse use = BufferUse::request;  // of which memory that is
+  BufferUse use = BufferUse::request;  // the use of that memory
   Instant since = Instant::never();    // when the wait under way began; never: nothing waits
   uint64_t moved_bytes = 0;            // since the last step
   Duration waited;
-  Duration last_step;  // how long that one took
+  Duration last_step;  // the time that the last step took
 
   static constexpr uint64_t kSteps = 16;
   static constexpr uint64_t kStepBytesMin = 2 * kKiB;
 
   bool waits() const { return !since.is_never(); }
-  // Since the last step, only while the client was waited for.
+  // The time since the last step, counted only while the client was waited for.
   Duration waited_at(Instant now) const { return waits() ? waited + (now - since) : waited; }
   void note(Instant now, uint64_t bytes) {
     waited = waited_at(now);
@@ -39,8 +39,8 @@ struct ClientFlow {
 };
 
 // A connection as its server's sweep sees it. A receive or send arms no timer: it writes its deadline here,
-// and the sweep, once per HttpLimits::timeout_resolution, cancels what is over its time. Both directions have
-// their own token, so that a request that came too slowly can still be answered.
+// and the sweep, once per HttpLimits::timeout_resolution, cancels operations that are over their time. Both
+// directions have their own token, so that a request that came too slowly can still be answered.
 struct ConnectionWatch {
   CancelSource receive_cancel;
   CancelSource send_cancel;
@@ -50,14 +50,14 @@ struct ConnectionWatch {
   ClientFlow out;
   Endpoint peer;
   Instant quiet_since;         // accepted, or the end of its last request
-  uint64_t held_for_body = 0;  // what the handler said
+  uint64_t held_for_body = 0;  // as the handler stated
   BufferUse held_use = BufferUse::incoming;
-  size_t head_bytes = 0;       // of the array in which a head is that is not whole
+  size_t head_bytes = 0;       // size of the array that holds an unfinished head
   bool timed_out = false;      // a deadline or a handler, not the server's stop, fired a token
   bool idle = false;           // between two requests: closed at once when the server stops
-  bool busy = false;           // its request is being handled
-  bool authenticated = false;  // a request on it was
-  bool leaving = false;        // to be closed for the others' sake
+  bool busy = false;           // a request of it is being handled
+  bool authenticated = false;  // a request on it was authenticated
+  bool leaving = false;        // to be closed to make room for others
   ConnectionWatch* previous = nullptr;
   ConnectionWatch* next = nullptr;
 

@@ -15,7 +15,7 @@
 #include "io/sync.h"
 
 // For tests: a client's stream whose bytes leave in pieces, cut at one class of boundary. A server's answers
-// must not depend on where a client's bytes are cut.
+// must not depend on the places where a client's bytes are cut.
 
 namespace fb {
 
@@ -23,8 +23,8 @@ enum class Cut : uint8_t {
   none,
   bytes,   // every byte
   lines,   // before, in and behind each line's end
-  middle,  // of the head
-  apart,   // head and body; of several requests, each
+  middle,  // in the middle of the head
+  apart,   // between head and body, and between requests
   random,
   joined,  // nothing leaves before the client wants to receive: several requests in one piece
 };
@@ -42,12 +42,12 @@ inline Cut cut_of_connection(Env& env) {
   return static_cast<Cut>(found - std::begin(kCutNames));
 }
 
-// Whether this run cuts: tests of what happens at a certain time are of no use then.
+// Whether this run cuts: tests that depend on the time of an event are of no use then.
 inline bool clients_cut() { return std::getenv("FB_TEST_SPLIT") != nullptr; }
 
-// Where `text` is cut: offsets in ascending order, some perhaps more than once.
+// The offsets at which `text` is cut, in ascending order, some perhaps more than once.
 inline std::vector<size_t> cut_places(std::string_view text, Cut cut, Env& env) {
-  constexpr size_t kBytesMax = 400;  // cut one by one
+  constexpr size_t kBytesMax = 400;  // bytes that are cut one by one
   constexpr unsigned kRandomBits = 14;
   std::vector<size_t> places;
   switch (cut) {
@@ -107,7 +107,7 @@ class CutStream final : public Stream {
     }
     co_return co_await send_pieces(text, limits);
   }
-  // Sends what is held back.
+  // Sends the bytes that are held back.
   Task<Result<void>> flush(IoLimits limits) { co_return co_await send_held(limits); }
   Task<Result<void>> finish_sending(IoLimits limits) override {
     FB_CO_CHECK(co_await send_held(limits));
@@ -131,7 +131,7 @@ class CutStream final : public Stream {
     co_return co_await send_pieces(text, limits);
   }
 
-  // A pause between two, so that the server receives the one before the other.
+  // Pauses between two pieces, so that the server receives the first before the second.
   Task<Result<void>> send_pieces(const std::string& text, IoLimits limits) {
     size_t begin = 0;
     std::vector<size_t> places = cut_places(text, cut_, env());
@@ -151,7 +151,7 @@ class CutStream final : public Stream {
   Cut cut_;
   Semaphore turn_;
   std::string held_;
-  int receives_ = 0;  // under way
+  int receives_ = 0;  // receives under way
 };
 
 }  // namespace fb

@@ -18,9 +18,9 @@ namespace fb {
 // All of it is used on the connection's core by one coroutine at a time.
 //
 // A response is sent exactly once: either respond(), or begin_response() and then send_body() until the
-// announced length is reached. Where the handler returns without one, or with a body cut short, the
-// connection is closed. What the handler leaves unread of a request body is drained up to a bound, else the
-// connection is closed afterwards.
+// announced length is reached. If the handler returns without one, or with a body cut short, the connection
+// is closed. The unread rest of a request body is drained up to a bound, else the connection is closed
+// afterwards.
 class HttpExchange {
  public:
   virtual ~HttpExchange() = default;
@@ -28,40 +28,40 @@ class HttpExchange {
   virtual Env& env() const = 0;
   virtual const RequestHead& request() const = 0;
   virtual Endpoint peer() const = 0;
-  // When the last byte of the head was there: the start of the request for latencies.
+  // The time when the last byte of the head had arrived: the start of the request for latencies.
   virtual Instant started() const = 0;
 
-  // The body's length where declared; nothing for "Transfer-Encoding: chunked". 0 where there is no body.
+  // The body's length if declared; nothing for "Transfer-Encoding: chunked". 0 if there is no body.
   virtual std::optional<uint64_t> content_length() const = 0;
   // Fills `into` with body bytes, transfer coding removed: exactly into.size() bytes, fewer only at the end
-  // of the body, where the next call gives 0. Sends "100 Continue" first where the client waits for it. What
-  // came with the head is copied, the rest is received straight into `into`. HttpError::body_incomplete where
-  // the client vanishes, HttpError::timed_out where it is too slow, HttpError::malformed where the framing is
+  // of the body; the next call then gives 0. Sends "100 Continue" first if the client waits for it. Bytes
+  // that came with the head are copied, the rest is received straight into `into`. HttpError::body_incomplete
+  // if the client vanishes, HttpError::timed_out if it is too slow, HttpError::malformed if the framing is
   // wrong.
   virtual Task<Result<size_t>> read_body(std::span<std::byte> into) = 0;
-  // The same, but returns as soon as at least one byte is there: for framed bodies (aws-chunked).
+  // Like read_body(), but returns as soon as at least one byte is there: for framed bodies (aws-chunked).
   virtual Task<Result<size_t>> read_body_some(std::span<std::byte> into) = 0;
-  // Bytes of the body, as they were sent, that came already and can be read without waiting; SIZE_MAX where
-  // all of the rest did.
+  // Bytes of the body, as they were sent, that have arrived and can be read without waiting; SIZE_MAX if the
+  // whole rest has.
   virtual size_t body_at_hand() const = 0;
-  // Waits until some of the body is at hand, or all of it was read. They wait in memory of the connection, so
-  // that who asks for memory of the pool first does not hold it for a client that sends nothing. Errors as of
-  // read_body().
+  // Waits until some of the body is at hand, or all of it was read. The bytes wait in memory of the
+  // connection. So a handler that calls this before it asks for memory of the pool does not hold that memory
+  // for a client that sends nothing. Errors as in read_body().
   virtual Task<Result<void>> await_body() = 0;
-  // Fails what is being read of the body, and what would be, with HttpError::timed_out. A response can still
-  // be sent.
+  // Fails the current and all later reads of the body with HttpError::timed_out. A response can still be
+  // sent.
   virtual void stop_receiving() = 0;
 
-  // The handler knows who asks. Before that, the client has to take its answer quickly, and its connection is
-  // among the first to be closed where these get short.
+  // The handler knows who sent the request. Before this call, the client has to take its answer quickly, and
+  // its connection is among the first to be closed if connections get short.
   virtual void set_authenticated() = 0;
-  // How much memory, and of which use, the handler keeps for what it reads of the body next, where that is
-  // more than the span it reads into: the rate that the client must keep rises with it. A text is held until
+  // States how much memory, and of which use, the handler keeps for the next part of the body, if that is
+  // more than the span it reads into. The rate that the client must keep rises with it. A text is held until
   // the answer has left, too.
   virtual void hold_for_body(uint64_t bytes, BufferUse use) = 0;
 
-  // Header fields of the response, without Date, Server, Content-Length, Transfer-Encoding and Connection,
-  // which the server writes itself. Cleared at the start of each exchange.
+  // Header fields of the response, without Date, Server, Content-Length, Transfer-Encoding and Connection:
+  // the server writes these itself. Cleared at the start of each exchange.
   virtual HeaderWriter& headers() = 0;
   // Status, headers and the whole body in one send. For HEAD requests `body` is not sent, its length is
   // announced. For 204 and 304 no length is announced. The vectors may be changed.

@@ -33,7 +33,7 @@ void HostAddresses::take(const std::vector<Endpoint>& addresses) {
   pause_ = limits_.pause_min;
 }
 
-// After a failure not before its pause has passed.
+// After a failure, no new look-up starts before its pause has passed.
 Task<Result<void>> HostAddresses::look_up(const IoLimits& limits) {
   if (env_.now() < next_look_up_) co_return failure_;
   if (env_.now() >= limits.deadline) co_return IoError::timed_out;

@@ -16,7 +16,7 @@ namespace {
 constexpr size_t kTextPieceBytes = 16 * kKiB;
 constexpr size_t kStagingBytes = 16 * kKiB;
 
-// The parser refuses a head before it is as long.
+// The parser refuses a head before it gets this long.
 size_t head_bytes_max(const HttpLimits& limits) {
   return limits.request_line_bytes + limits.header_section_bytes + 4;
 }
@@ -93,8 +93,8 @@ Task<Result<void>> HttpClient::end_body(const IoLimits& limits) {
   co_return co_await stream_.send_all({&vector, 1}, limits);
 }
 
-// The next head, interim ones included. Begins at the front of the memory for heads, and what is left of the
-// response before with it.
+// The next head, interim ones included. The head begins at the front of the memory for heads; the rest of the
+// previous response's bytes moves there first.
 Task<Result<void>> HttpClient::parse_head(const IoLimits& limits) {
   std::byte* const start = head_memory_.span().data();
   if (!window_.empty()) std::memmove(start, window_.data(), window_.size());

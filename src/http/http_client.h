@@ -19,7 +19,7 @@ struct HttpClientRequest {
   std::string_view target = "/";  // percent-encoded, with the query
   // With Host; without Content-Length and Transfer-Encoding, which the client writes itself. Well-formed.
   std::span<const HeaderField> headers;
-  // Nothing with `chunked`: the body is sent as chunks.
+  // Empty with `chunked`: the body is sent as chunks.
   std::optional<uint64_t> content_length;
   bool chunked = false;
 };
@@ -31,11 +31,11 @@ struct HttpClientRequest {
 //   FB_CO_CHECK(co_await client.send(request, body, limits));        or send_head, send_body..., end_body
 //   FB_CO_TRY(const ResponseHead* head, co_await client.receive_head(limits));
 //   FB_CO_TRY(size_t count, co_await client.read_body(into, limits));   until it gives 0
-//   if (!client.reusable()) ...                                      the connection is good for nothing more
+//   if (!client.reusable()) ...                                      the connection cannot be used any more
 //
 // Each operation takes its own bounds. Errors are those of the stream, and HttpError::malformed,
 // head_too_large, unsupported, body_incomplete. After any error the connection is to be closed. Views of a
-// head are valid until the next request: its memory is written by nothing else.
+// head are valid until the next request: nothing else writes the head's memory.
 class HttpClient {
  public:
   explicit HttpClient(Stream& stream, const HttpLimits& limits = {});
@@ -48,8 +48,8 @@ class HttpClient {
   // Ends a chunked body.
   Task<Result<void>> end_body(const IoLimits& limits);
 
-  // After send_head() with "Expect: 100-continue": true where the server asks for the body, false where it
-  // answered at once, which receive_head() then gives.
+  // After send_head() with "Expect: 100-continue": true if the server asks for the body, false if it answered
+  // at once; receive_head() then gives that answer.
   Task<Result<bool>> receive_continue(const IoLimits& limits);
   // The final head: 100 and other interim ones are skipped.
   Task<Result<const ResponseHead*>> receive_head(const IoLimits& limits);
@@ -75,10 +75,10 @@ class HttpClient {
   const HttpLimits limits_;
   std::array<HeaderField, kHeaderCountMax> fields_;
   ResponseParser parser_;
-  InputArray head_memory_;       // written by parse_head() only
+  InputArray head_memory_;       // written only by parse_head()
   InputArray staging_;           // for the framing of a chunked body; none before it is needed
-  std::span<std::byte> window_;  // of one of them: received and not yet consumed
-  bool head_parsed_ = false;     // and not given to the caller yet
+  std::span<std::byte> window_;  // part of one of them: received and not yet consumed
+  bool head_parsed_ = false;     // a head is parsed and not given to the caller yet
   std::string request_head_;
   std::string chunk_line_;
   bool request_chunked_ = false;

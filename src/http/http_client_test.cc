@@ -12,7 +12,7 @@ class HttpClientTest : public testing::TestWithParam<TestEnv> {};
 INSTANTIATE_TEST_SUITE_P(All, HttpClientTest,
                          testing::Values(TestEnv::uring, TestEnv::portable, TestEnv::sim), test_env_name);
 
-// Asks once; `answer` comes back in one piece, and `rest` a moment later. The body, or nothing.
+// Asks once; `answer` comes back in one piece, and `rest` a moment later. Returns the body, or nothing.
 Task<std::string> ask(Env& env, std::string answer, std::string rest) {
   auto listener = co_await Listener::open(env, Endpoint::loopback(0));
   EXPECT_TRUE(listener);
@@ -47,8 +47,8 @@ Task<std::string> ask(Env& env, std::string answer, std::string rest) {
   co_return body;
 }
 
-// Interim heads, and then one that ends where the client's memory for heads does: the framing of the body,
-// which comes later, needs room of its own.
+// Interim heads, and then one that ends exactly at the end of the client's memory for heads: the framing of
+// the body, which comes later, needs room of its own.
 TEST_P(HttpClientTest, HeadsThatFillItsMemory) {
   const std::string interim = "HTTP/1.1 103 Early Hints\r\n\r\n";
   const std::string last = "HTTP/1.1 200 OK\r\nContent-Type: text/x\r\nTransfer-Encoding: chunked\r\nX: ";

@@ -13,8 +13,8 @@ constexpr std::string_view kChunkEnd = "\r\n";
 constexpr std::string_view kLastChunk = "0\r\n\r\n";
 constexpr int kRequestTimeout = 408;
 constexpr int kServiceUnavailable = 503;
-// So many bytes of an answer over TLS before the client's progress is noted: whole records of 16 KiB, and
-// fewer where memory is short and slow clients are cut.
+// Bytes of an answer sent over TLS before the client's progress is noted: whole records of 16 KiB, and fewer
+// if memory is short and slow clients are cut.
 constexpr size_t kTlsSliceBytes = 240 * kKiB;
 constexpr size_t kTlsSliceBytesShort = 64 * kKiB;
 
@@ -120,11 +120,11 @@ Task<void> HttpConnection::answer_protocol_error(int status) {
   input_.ensure_memory();
   HeaderWriter& header_lines = headers();
   header_lines.clear();
-  // What could not be parsed may still have said HEAD, and is answered so.
+  // A request that could not be parsed may still have said HEAD, and is answered accordingly.
   head_request_ = request().method == "HEAD";
   input_.drop_received();  // the client is waited for from here on
   close_ = true;
-  status_ = 0;  // of the request before
+  status_ = 0;  // it was of the request before
   const std::string body = shared_.handler.protocol_error(status, header_lines);
   write_head(status, body.size(), false);
   append_vector(input_.memory().response_head);
@@ -137,8 +137,8 @@ Task<void> HttpConnection::answer_protocol_error(int status) {
 
 bool HttpConnection::must_close() const {
   if (close_ || !keep_alive_ || shared_.stopping || input_.body_failed()) return true;
-  // Even where the body is empty: a client that waited for 100 and got another status may not be able to use
-  // the connection again (botocore takes the next status line for a header, and waits for the end).
+  // Close even if the body is empty: a client that waited for 100 and got another status may not be able to
+  // use the connection again (botocore takes the next status line for a header, and waits for the end).
   if (continue_due()) return true;
   return !input_.body_done() && input_.body_left().value_or(0) > shared_.limits.drain_bytes;
 }
@@ -181,8 +181,8 @@ Task<Result<void>> HttpConnection::respond(int status, std::span<iovec> body) {
 }
 
 Task<Result<void>> HttpConnection::respond_without_body(int status, std::optional<uint64_t> content_length) {
-  // Where a client expects a body by method and status, an empty one is announced: never one that does not
-  // come.
+  // If a client expects a body by method and status, an empty one is announced: a body that never comes must
+  // not be.
   if (status == 204) content_length.reset();
   if (!status_has_no_body(status) && !head_request_) content_length = 0;
   write_head(status, content_length, false);
@@ -243,8 +243,8 @@ Task<Result<void>> HttpConnection::end_response() {
   co_return co_await send(out, 0);
 }
 
-// Everything, in order. The whole must go out within the idle time plus what its bytes take at the slowest
-// rate.
+// Sends everything, in order. It must all go out within the idle time plus the time its bytes take at the
+// slowest rate.
 Task<Result<void>> HttpConnection::send(std::span<iovec> vectors, uint64_t body_bytes) {
   if (send_failed_) co_return HttpError::connection_lost;
   const HttpLimits& limits = shared_.limits;
@@ -292,7 +292,7 @@ Task<Result<void>> HttpConnection::send(std::span<iovec> vectors, uint64_t body_
   co_return Result<void>();
 }
 
-// TLS: what the client has taken is known only when a call ends.
+// With TLS, the progress of the client is known only when a call ends.
 Task<Result<void>> HttpConnection::send_on_stream(std::span<iovec> vectors, const IoLimits& limits) {
   while (!vectors.empty()) {
     const size_t slice = env_.buffers().calm() ? kTlsSliceBytes : kTlsSliceBytesShort;

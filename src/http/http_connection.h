@@ -10,7 +10,7 @@
 
 namespace fb {
 
-// What the connections of one server on one core share.
+// State that the connections of one server on one core share.
 struct HttpServerShared {
   HttpServerShared(Env& env, HttpHandler& handler_in, const HttpLimits& limits_in)
       : handler(handler_in),
@@ -33,13 +33,13 @@ struct HttpServerShared {
 // connection are served one after the other. Owned by the coroutine that serves it; one core, one coroutine
 // at a time.
 //
-//   read head -> handle -> (response sent) -> drain what is left of the body -> read head ...
+//   read head -> handle -> (response sent) -> drain the rest of the body -> read head ...
 //
 // It ends when the client or the handler asks for it, at a time-out, at a protocol error (after the answer),
 // when a response stays incomplete, and when the server stops.
 class HttpConnection final : public HttpExchange {
  public:
-  // `socket` is the stream itself where it is a plain socket: its operations then need no virtual call and no
+  // `socket` is the stream itself if it is a plain socket: its operations then need no virtual call and no
   // coroutine frame of their own.
   HttpConnection(HttpServerShared& shared, Stream& stream, Socket* socket, ConnectionWatch& watch, bool tls);
 
@@ -96,13 +96,13 @@ class HttpConnection final : public HttpExchange {
   RequestInput input_;
   bool tls_;
 
-  // The exchange.
+  // State of the exchange.
   Instant started_;
   bool keep_alive_ = false;
   bool head_request_ = false;
   bool expect_continue_ = false;
   bool close_ = false;
-  bool head_unsent_ = false;  // begun, and to go out with the first piece of the body
+  bool head_unsent_ = false;  // the head is written and goes out with the first piece of the body
   bool response_done_ = false;
   bool chunked_ = false;
   bool send_failed_ = false;

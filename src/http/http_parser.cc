@@ -11,7 +11,7 @@ namespace fb {
 namespace {
 
 constexpr size_t kMethodBytesMax = 32;
-constexpr size_t kEmptyLinesMax = 2;  // before a request line: some clients send one behind a body
+constexpr size_t kEmptyLinesMax = 2;  // before a request line: some clients send an empty line after a body
 constexpr std::string_view kVersionPrefix = "HTTP/";
 constexpr size_t kVersionBytes = 8;  // "HTTP/1.1"
 
@@ -225,7 +225,7 @@ bool RequestParser::parse_target(std::string_view target) {
 ParseState RequestParser::finish() {
   head_.headers = fields_.first(field_count_);
   if (transfer_encoding_count_ != 0) {
-    // Both at once, or a coding that HTTP/1.0 does not have, is how requests are smuggled past a proxy.
+    // Attackers use both at once, or a coding that HTTP/1.0 does not have, to smuggle requests past a proxy.
     if (framing_.content_length || head_.http_1_0) return fail(kBadRequest);
     if (!framing_.chunked) return fail(kNotImplemented);
   }
@@ -237,7 +237,7 @@ ParseState RequestParser::finish() {
 
 void RequestParser::rebase(const char* from, const char* to) {
   const auto move = [&](std::string_view& view) {
-    // A path that is not part of the input ("/" of an absolute target without one) stays.
+    // A path that is not part of the input ("/" for an absolute target without a path) stays.
     if (view.data() < from || view.data() > from + position_) return;
     view = std::string_view(to + (view.data() - from), view.size());
   };

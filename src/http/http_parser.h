@@ -11,10 +11,10 @@
 
 // Parsers of HTTP/1.x heads, in place: they allocate nothing and copy nothing; names and values are views
 // into the input. A head is read line by line. Each line is scanned once by vector instructions for its end
-// and for control characters, however many receives it takes to arrive; what a line means is looked at when
-// it is whole.
+// and for control characters, however many receives it takes to arrive; a line is interpreted when it is
+// whole.
 //
-// They are strict, because two parsers that disagree about where a message ends let one client's bytes become
+// They are strict, because two parsers that disagree about the end of a message let one client's bytes become
 // another one's request: line ends are CR LF only; no NUL or other control character but the tab; no folded
 // lines; no white space in or around a field name; one Content-Length of digits at most, never beside
 // Transfer-Encoding; one Transfer-Encoding, and only "chunked"; one Host, which an absolute target must
@@ -24,7 +24,7 @@ namespace fb {
 
 enum class ParseState : uint8_t { need_more, complete, failed };
 
-// What the header section says about the message's end and the connection.
+// The header section's statements about the message's end and the connection.
 struct MessageFraming {
   std::optional<uint64_t> content_length;
   bool chunked = false;
@@ -72,11 +72,11 @@ class RequestParser : public HeadParser {
   // `fields` is the room for header fields and, like `limits`, outlives the parser.
   RequestParser(std::span<HeaderField> fields, const HttpLimits& limits) : HeadParser(fields, limits) {}
 
-  // `input` begins with the head's first byte and grows from call to call without moving; reset() where it
+  // `input` begins with the head's first byte and grows from call to call without moving; call reset() if it
   // moved.
   ParseState parse(std::string_view input);
   void reset();
-  // After `complete`, where the input was moved: makes all views point there.
+  // Called after `complete` if the input was moved: makes all views point to the new place.
   void rebase(const char* from, const char* to);
 
   // After `complete`; `tls` is left to the caller.

@@ -7,10 +7,10 @@
 namespace fb {
 namespace {
 
-// After an accept that failed (no descriptors are left, for instance).
+// The pause after an accept that failed (no descriptors are left, for instance).
 constexpr Duration kAcceptRetryDelay = Duration::milliseconds(100);
-// Between two looks for slow holders while somebody waits for memory: those cut before have given back
-// theirs.
+// The pause between two searches for slow holders while somebody waits for memory. It lets holders that were
+// cut give back their memory.
 constexpr Duration kReclaimPause = Duration::milliseconds(20);
 
 class WatchGuard {
@@ -55,7 +55,8 @@ Task<void> HttpServer::accept_and_join() {
 
 Task<void> HttpServer::accept_loop() {
   while (!shared_.stopping) {
-    // At the limit nothing is accepted: who connects waits in the kernel's backlog until one has closed.
+    // At the limit nothing is accepted: new clients wait in the kernel's backlog until a connection has
+    // closed.
     shared_.admission.make_room();
     accept_waits_ = connection_units_.available() == 0;
     if (accept_waits_) shortage_.notify_all();
@@ -138,8 +139,8 @@ Task<void> HttpServer::sweep() {
   }
 }
 
-// Who waits for memory, or to be accepted, waits for clients that hold what there is: the slowest of these
-// leave at once.
+// If somebody waits for memory, or to be accepted, clients hold all there is: the slowest of these leave at
+// once.
 Task<void> HttpServer::reclaim() {
   while (!finished_) {
     const bool memory_waits = guards_buffers_ && env_.buffers().waiting() != 0;

@@ -11,10 +11,10 @@ class TlsContext;
 
 struct HttpServerOptions {
   HttpLimits limits;
-  // Whether its clients hold the memory of the core's BufferPool, and are cut for those who wait for it: of
-  // one server of a core.
+  // Whether its clients hold the memory of the core's BufferPool, and are cut if others wait for that memory:
+  // true for at most one server of a core.
   bool guards_buffers = true;
-  // Serve TLS with this context (which may be reloaded meanwhile); plain where null. Outlives the server.
+  // Serve TLS with this context (which may be reloaded meanwhile); plain if null. Outlives the server.
   TlsContext* tls = nullptr;
 };
 
@@ -31,8 +31,8 @@ class HttpServer {
   HttpServer(const HttpServer&) = delete;
 
   Task<void> run();
-  // Accepts nothing more and closes what is idle; requests in progress finish and their connections close.
-  // What has not finished after `grace` has its sends and receives cancelled.
+  // Accepts nothing more and closes idle connections; requests in progress finish and their connections
+  // close. After `grace`, the sends and receives of unfinished requests are cancelled.
   void stop(Duration grace);
   bool stopping() const { return shared_.stopping; }
 

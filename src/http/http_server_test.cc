@@ -14,7 +14,7 @@ class HttpServerTest : public testing::TestWithParam<TestEnv> {
             const HttpLimits& limits = {}) {
     with_server(GetParam(), {.limits = limits}, client);
   }
-  // What the server answers to `pieces` until it closes.
+  // The server's answers to `pieces` until it closes.
   std::string answer(std::vector<std::string> pieces, const HttpLimits& limits = {}) {
     std::string out;
     with([&](Env& env, HttpServer& server,
@@ -173,14 +173,15 @@ TEST_P(HttpServerTest, ExpectContinue) {
   });
 }
 
-// Where it is read it is asked for, too; where it is not, the connection ends with the answer.
+// If the handler reads the body, the server asks for it, though it is empty; if not, the connection ends with
+// the answer.
 TEST_P(HttpServerTest, ExpectContinueOfAnEmptyBody) {
   const auto request = [](std::string_view path) {
     return "PUT " + std::string(path) +
            " HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nExpect: 100-continue\r\n\r\n";
   };
   const std::string text = answer({request("/echo"), request("/refuse")});
-  // A client that has sent on already does not wait for it.
+  // A client that has already gone on sending does not wait for the 100.
   EXPECT_LE(count_of(text, "HTTP/1.1 100 Continue\r\n"), 1u) << text;
   if (!clients_cut()) EXPECT_EQ(count_of(text, "HTTP/1.1 100 Continue\r\n"), 1u) << text;
   EXPECT_EQ(count_of(text, "HTTP/1.1 200 OK\r\n"), 1u);
@@ -256,7 +257,7 @@ TEST_P(HttpServerTest, ProtocolErrors) {
         }
         EXPECT_EQ(handler.handled, 0);
         EXPECT_EQ(server.stats().protocol_errors, std::size(table));
-        // Behind a good request, and where the second head does not end.
+        // Garbage behind a good request, and a second head that does not end.
         const std::string later = co_await raw_exchange(env, server.endpoint(), {kHello + "garbage\r\n\r\n"});
         EXPECT_EQ(count_of(later, "hello"), 1u);
         EXPECT_TRUE(later.ends_with("error 400")) << later;
@@ -267,7 +268,7 @@ TEST_P(HttpServerTest, ProtocolErrors) {
 }
 
 TEST_P(HttpServerTest, UnreadBodies) {
-  // A short one is dropped and the connection stays; a long one is not waited for.
+  // A short body is dropped and the connection stays; a long one is not waited for.
   const std::string text =
       answer({"PUT /refuse HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab", "cde" + kHelloClose});
   EXPECT_TRUE(text.starts_with("HTTP/1.1 403 ")) << text;
@@ -350,7 +351,8 @@ TEST_P(HttpServerTest, ClientThatVanishes) {
   });
 }
 
-// Requests in progress are not closed for others; who connects waits until one of them has ended.
+// Connections with requests in progress are not closed for others; a new client waits until one of them has
+// ended.
 TEST_P(HttpServerTest, ConnectionLimit) {
   HttpLimits limits;
   limits.connections = 2;

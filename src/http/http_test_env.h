@@ -44,7 +44,7 @@ inline std::string pattern_text(size_t size) {
 }
 
 // A handler keeps views of its request's head across every wait. This one looks at all of them again at the
-// end: they lead to the same places, and the same bytes stand there.
+// end: they must point to the same places, with the same bytes.
 class HeadWitness {
  public:
   explicit HeadWitness(const HttpExchange& exchange) : exchange_(exchange), views_(views_of(exchange)) {

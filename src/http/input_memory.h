@@ -59,11 +59,11 @@ class InputArrays {
 
  private:
   static constexpr size_t kKeptMax = 2;
-  static constexpr size_t kKeptBytesMax = 32 * kKiB;  // of one array
+  static constexpr size_t kKeptBytesMax = 32 * kKiB;  // size of one array
   std::vector<InputArray> free_;
 };
 
-// Received bytes that nobody looked at for good yet, and the memory that they lie in.
+// Received bytes that no request has claimed yet, and the memory that they lie in.
 class ReceivedBytes {
  public:
   ReceivedBytes() = default;
@@ -80,13 +80,13 @@ class ReceivedBytes {
   // In memory of the environment, which must not be held while a client is waited for.
   bool is_pooled() const { return is_pooled_; }
 
-  // Where more can be received behind the bytes without moving them.
+  // The free room behind the bytes, for receiving more without moving them.
   std::span<std::byte> room() const;
   void add_received(size_t count) { bytes_ = {bytes_.data(), bytes_.size() + count}; }
   size_t array_bytes() const { return array_.size_bytes(); }
   // Moves the bytes to the front of another array. Returns the array that they lay in, if it was one.
   [[nodiscard]] InputArray move_to(InputArray array);
-  // Only `rest`, a part of the bytes, is still wanted.
+  // Drops all bytes but `rest`, a part of them.
   void keep_only(std::span<std::byte> rest);
   // Gives the memory up. Returns the array if it is one.
   InputArray drop();

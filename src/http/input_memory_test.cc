@@ -69,8 +69,8 @@ TEST(ReceivedBytes, GrowAndMove) {
   EXPECT_TRUE(received.empty());
 }
 
-// A view of a request that has ended: into the front of bytes that are still wanted, and into an array that
-// is kept for another one.
+// Views of a request that has ended: into the front of bytes that are still wanted, and into an array that is
+// kept for another request.
 TEST(InputMemory, StaleViewsAreFound) {
   if (!kPoisoning) GTEST_SKIP() << "needs AddressSanitizer";
   InputArrays arrays;
@@ -116,7 +116,7 @@ TEST_P(RequestViews, OutliveTheFramingOfALateBody) {
   });
 }
 
-// A body that is waited for before there is memory for it lies in the connection, with what was sent behind
+// A body that is waited for before there is memory for it lies in the connection, with the bytes sent behind
 // it.
 TEST_P(RequestViews, OutliveABodyThatIsWaitedFor) {
   with_server(GetParam(), {}, [](Env& env, HttpServer& server, TestHandler& handler) -> Task<void> {
@@ -149,7 +149,7 @@ TEST_P(RequestViews, OutliveABodyThatIsWaitedFor) {
   });
 }
 
-// Nothing of the framing comes: no byte lies in the array that was taken for it.
+// No byte of the framing comes: the array that was taken for it stays empty.
 TEST_P(RequestViews, OfABodyThatNeverBegins) {
   with_server(GetParam(), {}, [](Env& env, HttpServer& server, TestHandler& handler) -> Task<void> {
     const std::string head = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";

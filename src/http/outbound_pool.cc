@@ -42,7 +42,7 @@ bool OutboundPool::usable(const OutboundConnection& connection) const {
          env_.now() - connection.made_at_ < limits_.age_max;
 }
 
-// Those at the front have been idle the longest.
+// The connections at the front have been idle the longest.
 Task<void> OutboundPool::close_old() {
   while (!idle_.empty() && (idle_.size() > limits_.connections || !usable(*idle_.front()))) {
     std::unique_ptr<OutboundConnection> oldest = std::move(idle_.front());

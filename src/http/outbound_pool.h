@@ -15,22 +15,22 @@
 
 namespace fb {
 
-// Where outbound requests go: one host, reached directly or through a proxy.
+// The destination of outbound requests: one host, reached directly or through a proxy.
 struct OutboundOrigin {
   bool tls = false;
-  std::string host;       // what its certificate must be for
+  std::string host;       // its certificate must be for this name
   std::string authority;  // "host:port", or "host" with the scheme's port, as the Host header has it
-  // What to connect to: the host, or the proxy where there is one; a name or an address in numbers.
+  // The peer to connect to: the host, or the proxy if there is one; a name or an address in numbers.
   std::string peer_host;
   uint16_t peer_port = 0;
-  // Plain requests go to it in absolute form, TLS through a CONNECT.
+  // Plain requests go to the proxy in absolute form, TLS goes through a CONNECT.
   bool proxied = false;
 };
 
 struct OutboundLimits {
-  size_t connections = 64;  // of one core in use at a time, and as many idle; further requests wait
-  Duration connect_timeout = Duration::seconds(5);     // of one address, the TLS handshake included
-  Duration next_address_after = Duration::seconds(2);  // where another one is left
+  size_t connections = 64;  // per core in use at a time, and as many idle; further requests wait
+  Duration connect_timeout = Duration::seconds(5);     // per address, the TLS handshake included
+  Duration next_address_after = Duration::seconds(2);  // if another one is left
   size_t addresses_max = 8;                            // tried for one connection
   Duration age_max = Duration::minutes(5);  // then a connection is not used again: its address may be gone
   Duration idle_timeout = Duration::seconds(15);  // shorter than those of servers
@@ -58,25 +58,25 @@ class OutboundConnection {
 };
 
 // Connections of one core to one origin, kept between requests. Everything that was acquired must be
-// released; close() then ends what is idle. The name of the peer is looked up again as time passes, all its
-// addresses are tried, and none is stayed with for ever.
+// released; close() then closes the idle ones. The name of the peer is looked up again as time passes, all
+// its addresses are tried, and no address is used for ever.
 //
 //   FB_CO_TRY(auto connection, co_await pool.acquire(limits));
 //   ... one request over connection->http() ...
-//   co_await pool.release(std::move(connection));      kept where it is reusable, else closed
+//   co_await pool.release(std::move(connection));      kept if it is reusable, else closed
 //
-// Errors of acquire(): those of sockets, of look-ups and of TLS; HttpError::unsupported where the proxy does
-// not let through. problem() then says more.
+// Errors of acquire(): those of sockets, of look-ups and of TLS; HttpError::unsupported if the proxy refuses
+// to connect. problem() then says more.
 class OutboundPool {
  public:
-  // `tls` must be loaded where the origin has TLS, and outlive the pool.
+  // `tls` must be loaded if the origin has TLS, and outlive the pool.
   OutboundPool(Env& env, OutboundOrigin origin, const TlsContext& tls, const OutboundLimits& limits = {});
   ~OutboundPool();
   OutboundPool(const OutboundPool&) = delete;
 
   Task<Result<std::unique_ptr<OutboundConnection>>> acquire(const IoLimits& limits);
   Task<void> release(std::unique_ptr<OutboundConnection> connection);
-  // The same for one that is good for nothing more.
+  // Gives back a connection that cannot be used any more.
   Task<void> discard(std::unique_ptr<OutboundConnection> connection);
   Task<void> close();
 
@@ -103,7 +103,7 @@ class OutboundPool {
   OutboundLimits limits_;
   HostAddresses addresses_;
   Semaphore places_;
-  std::deque<std::unique_ptr<OutboundConnection>> idle_;  // the one used last behind
+  std::deque<std::unique_ptr<OutboundConnection>> idle_;  // the one used last is at the back
   std::string problem_;
   size_t on_loan_ = 0;
 };

@@ -13,7 +13,7 @@
 namespace fb {
 namespace {
 
-// Says what it was asked for, and closes the connection where told.
+// Answers with the request it got, and closes the connection if told to.
 class Echo final : public HttpHandler {
  public:
   std::vector<std::string> targets;
@@ -172,7 +172,7 @@ TEST_F(OutboundPoolTest, PausesGrowToTheirBoundAndEndWithTheDeadline) {
 
 // ---- names
 
-// Servers on machines of their own, and one that asks them by the name "cloud".
+// Servers on machines of their own, and a client that asks them by the name "cloud".
 class OutboundNamesTest : public OutboundPoolTest {
  protected:
   struct Machine {
@@ -231,7 +231,8 @@ TEST_F(OutboundNamesTest, ANameThatChangesItsAddressIsFollowed) {
     co_await ask_for(pool, env, Duration::seconds(10));
     EXPECT_EQ(second_.requests(), 0U);
     set_addresses({second_.address()});
-    // The old one answers still: it is left when its connection is old, and what is known of the name.
+    // The old address still answers: the pool leaves it when both its connection and the known addresses are
+    // old.
     const Duration at_most = OutboundLimits().age_max + HostAddressesLimits().fresh + Duration::seconds(15);
     co_await ask_for(pool, env, at_most);
     const size_t before = first_.requests();
@@ -268,7 +269,8 @@ TEST_F(OutboundNamesTest, OneDeadAddressOfTwoCostsLittle) {
         times.push_back(env.now() - asked);
         co_await pool.discard(std::move(*connection));
       }
-      // The first that meets it waits for two seconds; it comes last for half a minute then.
+      // The first connect that meets the dead address waits for two seconds; the address then comes last for
+      // half a minute.
       EXPECT_LE(std::ranges::count_if(times, [](Duration time) { return time > Duration::milliseconds(50); }),
                 1);
       EXPECT_LT(std::ranges::max(times), Duration::milliseconds(2'100));
@@ -304,7 +306,7 @@ TEST_F(OutboundNamesTest, WhileLookUpsFailTheKnownAddressesAreUsed) {
     co_await ask_for(pool, env, Duration::minutes(12));
     EXPECT_GE(first_.requests(), before + 700);
     EXPECT_EQ(second_.requests(), 0U);
-    // Tried all the time, and not too often.
+    // Look-ups are tried all the time, and not too often.
     const uint64_t failed = simulation_.faults()[sim::Fault::lookup_failed];
     EXPECT_GE(failed, 2U);
     EXPECT_LE(failed, 80U);
@@ -340,7 +342,7 @@ TEST_F(OutboundNamesTest, ALookUpSlowerThanItsDeadlineHoldsUpNothingThatIsKnown)
       co_await pool.discard(std::move(*connection));
       (void)co_await sleep_for(env, Duration::seconds(1));
     }
-    // Nobody has asked for long: worth a short wait, not a failure.
+    // No request came for long: that is worth a short wait, not a failure.
     (void)co_await sleep_for(env, Duration::minutes(10));
     const Instant asked = env.now();
     EXPECT_TRUE(co_await ask(pool, env));

@@ -15,7 +15,7 @@ constexpr size_t kBehindHeadBytes = 4 * kKiB;
 // A shorter rest of a chunk is received together with the framing behind it.
 constexpr size_t kDirectReceiveMin = 8 * kKiB;
 constexpr size_t kSmallPieceBytes = 2 * kKiB;
-// Of the environment's receive buffers, those that requests in progress may hold.
+// How many of the environment's receive buffers requests in progress may hold.
 constexpr uint64_t kReceiveBuffersHeldMax = 128;
 
 }  // namespace
@@ -42,7 +42,7 @@ void RequestInput::release_memory() {
   if (memory_ != nullptr) pool_.give_back(std::move(memory_));
 }
 
-// Its bytes that nobody consumed begin the next request.
+// Unconsumed bytes of this request begin the next one.
 void RequestInput::end_request() {
   if (!held_.held()) return;
   FB_ASSERT(held_.contains(parser_head().method));
@@ -50,7 +50,7 @@ void RequestInput::end_request() {
   const std::span<std::byte> rest = std::exchange(window_, {});
   memory_->parser.reset();
   InputArray staging = std::exchange(staging_, InputArray());
-  if (staging && !rest.empty()) {  // then they lie in it
+  if (staging && !rest.empty()) {  // the rest lies in the staging array
     memory_->arrays.give_back(received.drop());
     received = ReceivedBytes(std::move(staging));
   } else {
@@ -66,7 +66,7 @@ void RequestInput::end_request() {
 
 Task<RequestInput::Head> RequestInput::read_head(const bool& stopping) {
   end_request();
-  if (!first_request_) head_deadline_ = env_.now() + limits_.head_timeout;  // of a head that was pipelined
+  if (!first_request_) head_deadline_ = env_.now() + limits_.head_timeout;  // for a head that was pipelined
   for (;;) {
     if (incoming_.empty()) {
       release_memory();
@@ -109,7 +109,7 @@ Task<RequestInput::Head> RequestInput::read_head(const bool& stopping) {
   }
 }
 
-// Appends to a head of which a part is there.
+// Appends to a head of which a part has arrived.
 Task<Result<void>> RequestInput::receive_more_head() {
   if (incoming_.room().empty()) make_room_for_head();
   admission_.head_grows(watch_, incoming_.array_bytes());
@@ -119,12 +119,11 @@ Task<Result<void>> RequestInput::receive_more_head() {
   co_return Result<void>();
 }
 
-// The bytes move, so that the parser begins again. What they outgrew is freed: it would wait for the client,
-// too.
+// The bytes move, so the parser begins again. The outgrown array is freed: it would wait for the client, too.
 void RequestInput::make_room_for_head() {
   const size_t size = incoming_.bytes().size();
   const size_t size_max = limits_.request_line_bytes + limits_.header_section_bytes + kBehindHeadBytes;
-  FB_ASSERT(size < size_max, size);  // the parser refuses a head before
+  FB_ASSERT(size < size_max, size);  // the parser refuses a longer head before
   const size_t wanted = std::min(std::max(InputArrays::kArrayBytesMin, 2 * size), size_max);
   (void)incoming_.move_to(memory_->arrays.take(wanted));
   memory_->parser.reset();
@@ -136,7 +135,7 @@ Task<Result<size_t>> RequestInput::receive(std::span<std::byte> into) {
   co_return co_await stream_.receive(into, io_limits);
 }
 
-// The head is whole: from here on it stands still.
+// The head is whole: from here on its bytes do not move.
 void RequestInput::accept_head() {
   const RequestParser& parsed = memory_->parser;
   const size_t head_bytes = parsed.head_size();
@@ -154,13 +153,13 @@ void RequestInput::accept_head() {
   window_ = held_.behind();
 }
 
-// A request keeps its head until the client has taken the answer. So the environment's buffers serve only as
-// many requests as leave most of them to others; and what TLS has decoded lies in the memory of bodies.
+// A request keeps its head until the client has taken the answer. So requests in progress may hold only a few
+// of the environment's buffers. Bytes that TLS has decoded lie in the heap and always move into an array.
 bool RequestInput::may_hold_pooled() const {
   return socket_ != nullptr && env_.stats().receive_buffers <= kReceiveBuffersHeldMax;
 }
 
-// Before a handler sees the head.
+// Called before a handler sees the head.
 void RequestInput::move_into_array() {
   const char* const from = incoming_.text().data();
   InputArrays& arrays = memory_->arrays;
@@ -183,7 +182,7 @@ bool RequestInput::too_slow(size_t room) const {
   return body_read_bytes_ < waited_ms * floor / 1000;
 }
 
-// Of a body that the handler waits for, with `room` bytes of its memory.
+// Receives a part of a body that the handler waits for with `room` bytes of memory.
 Task<Result<size_t>> RequestInput::receive_body(std::span<std::byte> into, size_t room) {
   if (draining_) co_return co_await receive(into);
   const Instant before = env_.now();
@@ -279,7 +278,7 @@ Task<Result<size_t>> RequestInput::read_body(std::span<std::byte> into, bool som
   co_return filled;
 }
 
-// Up to the next payload byte, or the end of the body.
+// Skips to the next payload byte, or the end of the body.
 Task<Result<void>> RequestInput::skip_framing(size_t room) {
   while (decoder_.payload_due() == 0 && !decoder_.done()) {
     if (window_.empty()) FB_CO_CHECK(co_await receive_framing(room));
@@ -302,7 +301,7 @@ Task<Result<void>> RequestInput::receive_framing(size_t room) {
 Task<bool> RequestInput::drain_body() {
   draining_ = true;
   watch_.receive_deadline = env_.now() + limits_.drain_timeout;
-  std::array<std::byte, kSmallPieceBytes> into;  // not of the pool: the client may not have authenticated
+  std::array<std::byte, kSmallPieceBytes> into;  // not from the pool: the client may not have authenticated
   uint64_t dropped = 0;
   while (!body_done() && dropped < limits_.drain_bytes) {
     const auto count = co_await read_body(into, true);

@@ -20,10 +20,10 @@ namespace fb {
 // A head is received into the environment's pooled memory, and a request that came whole (nearly all of them)
 // is parsed and read there. Any other is moved, once, into an array before its handler sees it: a pooled
 // buffer is never held while the rest of a request is waited for, because slow clients could then hold all of
-// them. It is moved as well where requests in progress hold many pooled buffers already: a client that does
-// not read its answer holds the head as long (docs/admission.md). From then on the head stands still until
-// the request has ended (http/input_memory.h). Body bytes that came with the head are read out of its memory;
-// the framing of a chunked body is received into `staging_`, which is another array.
+// them. It is moved as well if requests in progress hold many pooled buffers already: a client that does not
+// read its answer holds the head as long (docs/admission.md). From then on the head stands still until the
+// request has ended (http/input_memory.h). Body bytes that came with the head are read out of its memory; the
+// framing of a chunked body is received into `staging_`, which is another array.
 class RequestInput {
  public:
   enum class Head : uint8_t {
@@ -33,7 +33,7 @@ class RequestInput {
     too_slow,  // part of a head came in time, the rest did not
   };
 
-  // `socket` is the stream itself where it is a plain socket, else null.
+  // `socket` is the stream itself if it is a plain socket, else null.
   RequestInput(Stream& stream, Socket* socket, ConnectionWatch& watch, const HttpLimits& limits,
                RequestMemoryPool& pool, HttpStats& stats, Admission& admission);
   ~RequestInput() {
@@ -47,15 +47,15 @@ class RequestInput {
   const RequestHead& parser_head() const { return memory_->parser.head(); }
   RequestMemory& memory() { return *memory_; }
   const MessageFraming& framing() const { return memory_->parser.framing(); }
-  // Of a request that was refused nothing more is looked at: gives up what it was received into.
+  // Gives up the memory of a request that was refused: nobody looks at it any more.
   void drop_received() { drop_head(); }
-  // Makes memory() available where there is none yet.
+  // Makes memory() available if there is none yet.
   void ensure_memory();
 
-  // Body bytes of the current request into `into`: as HttpExchange::read_body and, with `some`,
+  // Body bytes of the current request into `into`: like HttpExchange::read_body and, with `some`,
   // read_body_some.
   Task<Result<size_t>> read_body(std::span<std::byte> into, bool some);
-  // As HttpExchange::body_at_hand and await_body.
+  // Like HttpExchange::body_at_hand and await_body.
   size_t body_at_hand() const {
     const bool all = chunked_ ? decoder_.done() : left_ <= window_.size();
     return all ? SIZE_MAX : window_.size();
@@ -68,10 +68,10 @@ class RequestInput {
   // Nothing has arrived behind the head yet.
   bool body_untouched() const { return body_read_bytes_ == 0 && window_.empty(); }
   uint64_t body_read_bytes() const { return body_read_bytes_; }
-  // Reads and drops the rest of the body, up to the limits. True where it was reached.
+  // Reads and drops the rest of the body, up to the limits. True if the end was reached.
   Task<bool> drain_body();
-  // After a last answer: tells the client that it was the last, and drops what still comes until it closes,
-  // up to the same limits.
+  // After a last answer: tells the client that it was the last, and drops bytes that still arrive until the
+  // client closes, up to the same limits.
   Task<void> drain_until_closed();
 
  private:
@@ -108,15 +108,15 @@ class RequestInput {
   Admission& admission_;
 
   std::unique_ptr<RequestMemory> memory_;
-  ReceivedBytes incoming_;       // of a head that is not whole; empty while a request is in progress
-  HeldHead held_;                // while a request is in progress
+  ReceivedBytes incoming_;       // an unfinished head; empty while a request is in progress
+  HeldHead held_;                // held while a request is in progress
   InputArray staging_;           // for the framing of its body; none before it is needed
-  std::span<std::byte> window_;  // of held_ or staging_: received behind the head and not yet consumed
+  std::span<std::byte> window_;  // part of held_ or staging_: received behind the head and not yet consumed
   bool first_request_ = true;
   Instant head_deadline_;
 
   bool chunked_ = false;
-  uint64_t left_ = 0;  // of a body with a length
+  uint64_t left_ = 0;  // unread bytes of a body with a length
   ChunkedDecoder decoder_;
   uint64_t body_read_bytes_ = 0;
   Duration body_waited_;

@@ -11,7 +11,7 @@
 
 namespace fb {
 
-// "Not Found" for 404; "Unknown" for what no one has defined.
+// "Not Found" for 404; "Unknown" for an undefined status.
 std::string_view http_reason(int status);
 
 // The lines that every response of a core carries: Server, Date, and that no browser may guess another type

@@ -8,7 +8,8 @@
 namespace fb {
 
 // Pauses between attempts of one request: each twice as long as the one before up to `pause_max`, of which a
-// random share between half and all is waited, so that those who failed together do not come back together.
+// random share between half and all is waited, so that clients that failed together do not come back
+// together.
 class Retry {
  public:
   struct Options {
@@ -19,7 +20,7 @@ class Retry {
       : env_(env), deadline_(deadline), options_(options), pause_(options.pause_min) {}
   Retry(Env& env, Instant deadline) : Retry(env, deadline, Options()) {}
 
-  // Waits; false, at once, where the pause would end after the deadline, and where `cancel` fires.
+  // Waits; false, at once, if the pause would end after the deadline, and if `cancel` fires.
   Task<bool> wait(CancelToken cancel = nullptr) {
     const int64_t half = pause_.ns / 2;
     const Duration pause{half + static_cast<int64_t>(env_.random() % static_cast<uint64_t>(half + 1))};

@@ -4,11 +4,11 @@
 #include <cstddef>
 #include <string_view>
 
-// Searches over bytes of HTTP heads, 32 bytes at a time where the processor can.
+// Searches over bytes of HTTP heads, 32 bytes at a time if the processor can.
 
 namespace fb {
 
-// NUL to 0x1f without the tab, and DEL: what no line of a head may hold.
+// NUL to 0x1f without the tab, and DEL: no line of a head may hold these.
 constexpr bool http_is_control(char c) {
   const auto byte = static_cast<unsigned char>(c);
   return (byte < 0x20 && byte != '\t') || byte == 0x7f;
@@ -17,10 +17,10 @@ constexpr bool http_is_control(char c) {
 // Offset of the first control character (see above) at or behind `from`, or text.size().
 size_t find_control(std::string_view text, size_t from);
 
-// True where every byte is a visible ASCII character other than '#': what a request target may hold.
+// True if every byte is a visible ASCII character other than '#': a request target may hold only these.
 bool is_target_text(std::string_view text);
 
-// True where every byte may stand in a host with its port.
+// True if every byte may stand in a host with its port.
 bool is_host_text(std::string_view text);
 
 // Letters, digits and !#$%&'*+-.^_`|~ : methods and field names.

@@ -18,10 +18,10 @@ struct SslContextDelete {
 };
 }  // namespace detail
 
-// Certificate, key and settings of TLS for one core. New connections use what was loaded last; those that
-// exist keep what they began with. Where loading fails, the context stays as it was, and `message` says what
-// is wrong in words an operator can act on. TLS 1.2 and 1.3, forward secrecy and authenticated encryption
-// only, ALPN "http/1.1"; no session tickets, no renegotiation, no compression.
+// Certificate, key and settings of TLS for one core. New connections use the certificate and key loaded last;
+// existing ones keep those they began with. If loading fails, the context stays as it was, and `message` says
+// what is wrong in words an operator can act on. TLS 1.2 and 1.3, forward secrecy and authenticated
+// encryption only, ALPN "http/1.1"; no session tickets, no renegotiation, no compression.
 class TlsContext {
  public:
   TlsContext() = default;
@@ -31,12 +31,12 @@ class TlsContext {
   Task<Result<void>> load_server(Env& env, const std::string& certificate_path, const std::string& key_path,
                                  std::string& message);
   Result<void> set_server(std::string_view certificate_pem, std::string_view key_pem, std::string& message);
-  // Trusts the authorities in PEM, and nobody else.
+  // Trusts only the authorities in PEM.
   Task<Result<void>> load_client(Env& env, const std::string& authorities_path, std::string& message);
   Result<void> set_client(std::string_view authorities_pem, std::string& message);
 
   bool loaded() const { return context_ != nullptr; }
-  // When the server's own certificate ends to be valid.
+  // The time when the server's own certificate expires.
   UnixTime certificate_expires() const { return expires_; }
   SSL_CTX* native() const { return context_.get(); }
 

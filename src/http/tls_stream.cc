@@ -15,7 +15,7 @@ namespace fb {
 namespace {
 
 constexpr size_t kRecordBytesMax = 16 * kKiB;    // of plain text
-constexpr size_t kRecordOverheadMax = 1 * kKiB;  // header, tag, padding; amply
+constexpr size_t kRecordOverheadMax = 1 * kKiB;  // header, tag, padding; ample
 constexpr size_t kOutputBytesSmall = 32 * kKiB;
 constexpr size_t kOutputBytesLarge = 256 * kKiB;
 
@@ -130,7 +130,7 @@ Task<Result<void>> TlsStream::handshake(const IoLimits& limits) {
   for (;;) {
     ERR_clear_error();
     const Step step = step_of(SSL_do_handshake(ssl_.get()));
-    // An alert that says why it failed leaves, too.
+    // Also sends an alert that says why the handshake failed.
     const auto flushed = co_await flush(limits);
     if (step == Step::failed || step == Step::end) co_return HttpError::tls_failed;
     if (!flushed) co_return flushed.error();
@@ -139,19 +139,20 @@ Task<Result<void>> TlsStream::handshake(const IoLimits& limits) {
   }
 }
 
-// What it writes itself, an answer to a key update or an alert, takes output memory as it comes.
+// OpenSSL's own messages, an answer to a key update or an alert, take output memory as they arise.
 TlsStream::Step TlsStream::read_some(std::span<std::byte> into, size_t& count) {
   ERR_clear_error();
   return step_of(SSL_read_ex(ssl_.get(), into.data(), into.size(), &count));
 }
 
-// `need_input` and `need_output`: to be called again, the first after receive_records().
+// After `need_input` and `need_output` it is to be called again; after `need_input` first receive_records().
 Task<Result<TlsStream::Step>> TlsStream::receive_some(std::span<std::byte> into, size_t& count,
                                                       const IoLimits& limits) {
   const Step step = read_some(into, count);
   if (input_.empty()) pooled_.reset();
   if (step == Step::need_output) {
-    // The output is full and somebody else sends it: without waiting for them this would go round for ever.
+    // The output is full and another coroutine sends it: without waiting for its turn this would loop for
+    // ever.
     const auto turn = co_await output_turn_.acquire();
     FB_CO_CHECK(co_await flush(limits));
   } else if (output_size_ != 0) {
@@ -175,8 +176,8 @@ Task<Result<size_t>> TlsStream::receive(std::span<std::byte> into, IoLimits limi
   }
 }
 
-// Waits for records with no buffer for their plain text: an idle connection, and one that was sent half a
-// record, hold none.
+// Waits for records without a buffer for their plain text: an idle connection, and one that has received half
+// a record, hold none.
 Task<Result<PooledBytes>> TlsStream::receive_pooled(IoLimits limits) {
   for (;;) {
     if (!input_pending() && !input_ended_) FB_CO_CHECK(co_await receive_records(limits));
@@ -240,7 +241,7 @@ Task<Result<void>> TlsStream::flush(const IoLimits& limits) {
   co_return result;
 }
 
-// Encrypts into the output buffer, which is sent where it is full.
+// Encrypts into the output buffer, which is sent when it is full.
 Task<Result<void>> TlsStream::write_plain(std::span<const std::byte> data, const IoLimits& limits) {
   while (!data.empty()) {
     const size_t piece = std::min(data.size(), kRecordBytesMax);

@@ -15,16 +15,16 @@ namespace fb {
 
 // TLS over another stream, which it neither owns nor closes and which outlives it. OpenSSL does no I/O of its
 // own: its records are taken from the environment's pooled receive buffers and collected in one output buffer
-// per send, through a BIO over these. A connection that waits for its peer holds neither, but for the output
-// that waits to be sent; half a record lies in OpenSSL's own memory. Of the BufferPool it takes blocks of
-// large answers only: what anybody may cause lies in the heap, and is as large as what it holds.
+// per send, through a BIO over these. A connection that waits for its peer holds neither, except for output
+// that waits to be sent; half a record lies in OpenSSL's own memory. The output buffer comes from the
+// BufferPool only for large answers: output that anybody may cause lies in the heap, in memory of its size.
 //
 //   TlsStream tls(socket, context, TlsStream::Role::server);
 //   FB_CO_CHECK(co_await tls.handshake(limits));
 //   ... receive, send_all ...
 //   co_await tls.close_notify(limits);
 //
-// Errors: HttpError::tls_failed where the peer breaks the protocol or is not trusted (failure() says why),
+// Errors: HttpError::tls_failed if the peer breaks the protocol or is not trusted (failure() says why),
 // otherwise those of the stream beneath. The end of that stream without a TLS close is
 // IoError::connection_lost, not the end of data.
 class TlsStream final : public Stream {
@@ -55,17 +55,17 @@ class TlsStream final : public Stream {
   };
   enum class Step : uint8_t { done, need_input, need_output, end, failed };
 
-  // What the outcome `result` of an OpenSSL call asks for.
+  // The next step, given the `result` of an OpenSSL call.
   Step step_of(int result);
-  // One SSL_read; `count` is set where it is done.
+  // One SSL_read; `count` is set if it is done.
   Step read_some(std::span<std::byte> into, size_t& count);
-  // One SSL_read of what is there, and what it has to say sent.
+  // One SSL_read of the bytes that are there; sends the messages that OpenSSL wants to send.
   Task<Result<Step>> receive_some(std::span<std::byte> into, size_t& count, const IoLimits& limits);
   Task<Result<void>> receive_records(const IoLimits& limits);
-  // Before the peer is waited for: records behind those that were read move to memory of their own.
+  // Called before waiting for the peer: unread records move to memory of their own.
   void leave_pooled_memory();
   Task<Result<void>> write_plain(std::span<const std::byte> data, const IoLimits& limits);
-  // Sends what is collected, and what a receive adds meanwhile. Only while holding the turn.
+  // Sends the collected output, and output that a receive adds meanwhile. Only while holding the turn.
   Task<Result<void>> flush(const IoLimits& limits);
   Task<Result<void>> send_in_turn(std::span<iovec> vectors, const IoLimits& limits);
   void reserve_output(size_t bytes);
@@ -74,14 +74,15 @@ class TlsStream final : public Stream {
   Stream& transport_;
   std::unique_ptr<SSL, SslDelete> ssl_;
   PooledBytes pooled_;
-  std::vector<std::byte> kept_;       // where input_ lies once it has left pooled_
+  std::vector<std::byte> kept_;       // holds input_ once it has left pooled_
   std::span<const std::byte> input_;  // records received and not yet taken by OpenSSL
   bool input_ended_ = false;
   Buffer output_buffer_;
-  std::unique_ptr<std::byte[]> output_heap_;  // of small output, and where the pool had none
+  std::unique_ptr<std::byte[]> output_heap_;  // for small output, and if the pool had no memory
   std::span<std::byte> output_;
   size_t output_size_ = 0;
-  // Whoever sends: a receive may have records to send as well, and leaves them to a send that is under way.
+  // The turn to send: a receive may have records to send as well, and leaves them to a send that is under
+  // way.
   Semaphore output_turn_;
   std::string failure_;
 };

@@ -228,7 +228,7 @@ TEST(TlsContext, SaysWhatIsWrong) {
   EXPECT_THAT(message, testing::HasSubstr("chain"));
   EXPECT_FALSE(context.set_client("", message));
   EXPECT_FALSE(context.loaded());
-  // A failure leaves what was there.
+  // A failure leaves the loaded certificate in place.
   EXPECT_TRUE(context.set_server(one.certificate + two.certificate, one.key, message));
   EXPECT_FALSE(context.set_server("nonsense", one.key, message));
   EXPECT_TRUE(context.loaded());
@@ -277,7 +277,7 @@ TEST_P(TlsTest, HalfARecordHoldsNoSharedMemory) {
   });
 }
 
-// The same of requests behind one whose answer is not read.
+// Pipelined requests behind one whose answer is not read hold no shared memory either.
 TEST_P(TlsTest, PipelinedRequestsBehindAnUnreadAnswerHoldNoReceiveBuffer) {
   with([](Env& env, HttpServer& server, TestHandler&, TlsContext&, const Identity& identity) -> Task<void> {
     TlsContext trust;

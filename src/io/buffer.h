@@ -18,7 +18,7 @@ inline constexpr size_t kBufferSizeMax = 2 * kMiB;
 
 // Memory for direct I/O: aligned to 4096 bytes, capacity a power of two from kBufferSizeMin to
 // kBufferSizeMax. A reference-counted handle: copies share the bytes. Belongs to the core whose pool made it;
-// the count is not atomic. The last handle gives the memory back to the pool and wakes who waits for it.
+// the count is not atomic. The last handle gives the memory back to the pool and wakes the waiters for it.
 class Buffer {
  public:
   Buffer() = default;

@@ -17,7 +17,7 @@ namespace {
 constexpr size_t kCachedHeapBytesMax = 16 * kMiB;
 // For the texts of XML bodies; the largest one has 8 MiB.
 constexpr size_t kTextBytesMin = 16 * kMiB;
-// As many copies at a time leave the pool room for everyone else; fewer where the pool is small.
+// Copies at a time at most, so that the pool keeps room for everyone else; fewer if the pool is small.
 constexpr size_t kCopiesMax = 8;
 // A smaller pool is not divided among uses.
 constexpr size_t kSharedPoolBytesMin = 8 * kMiB;
@@ -138,7 +138,7 @@ size_t BufferPool::class_of(size_t size_bytes) {
       std::countr_zero(std::bit_ceil(std::max(size_bytes, kBufferSizeMin)) / kBufferSizeMin));
 }
 
-// Splits the smallest free piece that is large enough; null where there is none.
+// Splits the smallest free piece that is large enough; null if there is none.
 std::byte* BufferPool::find_in_arena(size_t size_class) {
   for (size_t from = size_class; from < kClassCount; ++from) {
     std::vector<uint32_t>& free = arena_free_[from];
@@ -207,7 +207,7 @@ Buffer::Block* BufferPool::take_from_heap(size_t size_class) {
                            .use = BufferUse::own};
 }
 
-// Null only where it must be from the arena.
+// Null only if `from` is From::arena and the arena has no piece that is large enough.
 Buffer::Block* BufferPool::take(size_t size_class, BufferUse use, From from) {
   Buffer::Block* block = take_from_arena(size_class);
   if (block == nullptr) {
@@ -278,8 +278,8 @@ void BufferPool::leave_queue(Waiter& waiter) {
   if (waiter.armed()) env_.timers().stop(waiter);
 }
 
-// True where nobody waits for this use any more. The first in line keeps its place: a smaller request behind
-// it does not pass.
+// True if nobody waits for this use any more. The first in line keeps its place: a smaller request behind it
+// does not pass.
 bool BufferPool::grant(BufferUse use) {
   WaitQueue& queue = queues_[index(use)];
   while (queue.first != nullptr && fits(queue.first->bytes, use)) {
@@ -309,7 +309,7 @@ void BufferPool::wake_waiters() {
 size_t BufferPool::waiting_bytes(BufferUse use, Duration longer_than) const {
   size_t bytes = 0;
   for (const Waiter* waiter = queues_[index(use)].first; waiter != nullptr; waiter = waiter->next) {
-    if (env_.now() - waiter->since < longer_than) break;  // those behind it came later
+    if (env_.now() - waiter->since < longer_than) break;  // the waiters behind it came later
     bytes += waiter->bytes;
   }
   return bytes;
@@ -327,7 +327,7 @@ void BufferPool::give_up(Timer& timer) {
   waiter.pool.leave_queue(waiter);
   ++waiter.pool.refused_;
   waiter.pool.env_.schedule(waiter.handle);
-  waiter.pool.wake_waiters();  // those behind it may want less
+  waiter.pool.wake_waiters();  // the waiters behind it may want less
 }
 
 void BufferPool::listen_for_shortage(const void* owner, std::function<void()> on_shortage) {

@@ -17,32 +17,32 @@ namespace fb {
 
 class Env;
 
-// What memory is for decides how much of a pool it may take, and who goes first where it is short:
+// The use of memory decides how much of a pool it may take, and who goes first if memory is short:
 // docs/admission.md.
 enum class BufferUse : uint8_t {
-  own,       // what the service needs to go on: pages, commits
-  request,   // pieces of up to kRequestPieceBytes: small answers, and small bodies whose bytes are here
-  incoming,  // pieces of that size of bodies whose bytes are waited for
+  own,       // for the service to go on: pages, commits
+  request,   // pieces of up to kRequestPieceBytes: small answers, and small bodies that have arrived
+  incoming,  // pieces of that size, for bodies that have not arrived
   body,      // blocks of bodies that are received
   answer,    // blocks of content on their way to clients
   text,      // only counted: bodies of XML requests, which lie in the heap
-  copy,      // only counted: what a copy within the store may take of the others
+  copy,      // only counted: the other uses' memory that a copy within the store may take
 };
 inline constexpr size_t kBufferUseCount = 7;
 inline constexpr size_t kRequestPieceBytes = 64 * kKiB;
-// Of one copy, which holds up to two blocks while it waits for a third.
+// Reserved for one copy, which holds up to two blocks while it waits for a third.
 inline constexpr size_t kCopyReservedBytes = 4 * kMiB;
 
 // Buffers of one core. The first `arena_bytes` come from one contiguous arena that an environment may
 // register with the kernel (fixed buffers), the rest from the heap; at most `limit_bytes` are out at a time.
-// Where the limit is reached, or a use's share of it, allocate() waits in order of arrival (back-pressure)
-// and try_allocate() answers an empty Buffer; who waits for a use of less weight does not hold up the others.
-// Heap buffers given back are kept for reuse up to kCachedHeapBytesMax, and freed when no buffer is out. A
-// caller that holds one Buffer and needs another must use try_allocate() for it, or it could wait for itself.
-// Memory of buffers that are not out is poisoned (base/poison.h).
+// If the limit is reached, or a use's share of it, allocate() waits in order of arrival (back-pressure) and
+// try_allocate() answers an empty Buffer. A waiter for a use of less weight does not hold up the others. Heap
+// buffers given back are kept for reuse up to kCachedHeapBytesMax, and freed when no buffer is out. A caller
+// that holds one Buffer and needs another must use try_allocate() for it, or it could wait for itself. Memory
+// of buffers that are not out is poisoned (base/poison.h).
 //
 // Two uses are only counted: reserve_within() gives a part of their share, and the pool hands out no memory
-// for it. They wait, are refused and are known to be short like the others.
+// for it. Their callers wait and are refused, and a shortage of them is known, as for the others.
 class BufferPool {
  public:
   struct Options {
@@ -57,7 +57,7 @@ class BufferPool {
   // `size_bytes` from 1 to kBufferSizeMax, rounded up to a power of two. Contents are not cleared.
   Buffer try_allocate(size_t size_bytes, BufferUse use = BufferUse::own);
   Task<Buffer> allocate(size_t size_bytes, BufferUse use = BufferUse::own);
-  // Empty after `wait`, and at once where kWaitersMax wait for this use already: the caller may hold other
+  // Empty after `wait`, and at once if kWaitersMax wait for this use already: the caller may hold other
   // buffers.
   Task<Buffer> allocate_within(size_t size_bytes, BufferUse use, Duration wait);
   // A part of the share of a use that is only counted; given back by RAII.
@@ -84,12 +84,12 @@ class BufferPool {
     size_t bytes_ = 0;
     BufferUse use_ = BufferUse::text;
   };
-  // Empty after `wait`, and at once where kWaitersMax wait already or the share is smaller than `bytes`.
+  // Empty after `wait`, and at once if kWaitersMax wait already or the share is smaller than `bytes`.
   Task<Reservation> reserve_within(size_t bytes, BufferUse use, Duration wait);
-  // As try_allocate(), but for the heap: empty where no piece of the arena is large enough.
+  // Like try_allocate(), but never from the heap: empty if no piece of the arena is large enough.
   Buffer try_allocate_in_arena(size_t size_bytes);
-  // Of the arena's bytes [offset, offset + length), both multiples of kBufferSizeMin, those in free pieces
-  // that begin there.
+  // The free bytes among the arena's bytes [offset, offset + length), both multiples of kBufferSizeMin; only
+  // free pieces that begin there count.
   size_t arena_free_bytes(size_t offset, size_t length) const;
 
   // Called when somebody begins to wait. `owner` tells one listener from another; one at a time.
@@ -104,20 +104,20 @@ class BufferPool {
   size_t share_bytes(BufferUse use) const { return share_[index(use)]; }
   size_t waiting() const { return waiting_; }
   bool waits(BufferUse use) const { return queues_[index(use)].first != nullptr; }
-  // What those want who wait for this use, for `longer_than` or longer.
+  // The bytes asked for by all who have waited for this use for `longer_than` or longer.
   size_t waiting_bytes(BufferUse use, Duration longer_than) const;
-  // Whether memory of use `held` that is given back brings those on who wait for `wanted`: it is of the same
-  // use, or what they lack is room in the pool and not in their share.
+  // Whether giving back memory of use `held` helps the waiters for `wanted`: the uses are the same, or the
+  // waiters lack room in the pool and not in their share.
   bool helps(BufferUse held, BufferUse wanted) const;
-  uint64_t waits() const { return waits_; }      // allocations that had to
-  uint64_t refused() const { return refused_; }  // and those in vain
+  uint64_t waits() const { return waits_; }      // allocations that had to wait
+  uint64_t refused() const { return refused_; }  // waits in vain
   size_t limit_bytes() const { return options_.limit_bytes; }
   std::span<std::byte> arena() const { return {arena_, options_.arena_bytes}; }
 
  private:
   friend class Buffer;
   static constexpr size_t kClassCount = 10;   // 4 KiB << 9 == 2 MiB
-  static constexpr size_t kWaitersMax = 256;  // of one use
+  static constexpr size_t kWaitersMax = 256;  // per use
   // The timer ends a wait that has a bound.
   struct Waiter : Timer {
     Waiter(BufferPool& pool_in, size_t bytes_in, BufferUse use_in)
@@ -128,7 +128,7 @@ class BufferPool {
     BufferUse use;
     Instant since;
     Buffer granted;
-    Reservation reserved;  // of a use that is only counted
+    Reservation reserved;  // for a use that is only counted
     Waiter* previous = nullptr;
     Waiter* next = nullptr;
   };
@@ -149,7 +149,7 @@ class BufferPool {
   bool fits_share(size_t bytes, BufferUse use) const {
     return used_by_[index(use)] + bytes <= share_[index(use)];
   }
-  // Whether somebody waits who goes before a new arrival of this use.
+  // Whether a waiter is in line before a new arrival of this use.
   bool must_queue(BufferUse use) const;
   void leave_queue(Waiter& waiter);
   bool grant(BufferUse use);
@@ -176,8 +176,8 @@ class BufferPool {
   size_t used_bytes_ = 0;
   size_t cached_heap_bytes_ = 0;
   size_t buffers_out_ = 0;
-  std::array<size_t, kBufferUseCount> fill_{};   // to which the pool may be filled, by use
-  std::array<size_t, kBufferUseCount> share_{};  // of the use itself
+  std::array<size_t, kBufferUseCount> fill_{};   // how far each use may fill the pool
+  std::array<size_t, kBufferUseCount> share_{};  // the share of each use
   std::array<size_t, kBufferUseCount> used_by_{};
   std::array<WaitQueue, kBufferUseCount> queues_{};
   size_t waiting_ = 0;

@@ -254,7 +254,7 @@ TEST(BufferPool, TheQueueHasABound) {
     co_await yield(env);
     EXPECT_EQ(pool.waiting(), 256u);
     EXPECT_EQ(empty, 44u);
-    // Of its use alone: others still wait their turn.
+    // The bound is per use: waiters for other uses still queue.
     const auto answers = take_all(pool, BufferUse::answer, kMiB);
     scope.spawn(&wait_in_vain_for, std::ref(pool), BufferUse::answer, std::ref(empty));
     co_await yield(env);
@@ -264,7 +264,7 @@ TEST(BufferPool, TheQueueHasABound) {
   });
 }
 
-// What a client holds is given up only for those whom it brings on.
+// Memory of one use helps waiters for another one only if the pool is full.
 TEST(BufferPool, MemoryOfAnotherUseHelpsOnlyWhereThePoolIsFull) {
   run({.limit_bytes = 64 * kMiB}, [](Env& env) -> Task<void> {
     BufferPool& pool = env.buffers();

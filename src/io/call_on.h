@@ -12,7 +12,7 @@ namespace fb {
 // auto record = co_await call_on(env, owner_core, [&](Env& there) { return table.get(there, key); });
 //
 // Runs the Task that `function` makes on core `core` and gives its value here. On the caller's own core it
-// runs at once, without a message. The caller's frame waits, so the function may read what it captured by
+// runs at once, without a message. The caller's frame waits, so the function may read its captures by
 // reference; both cores must not change the same thing meanwhile. Messages are queued and delivered in
 // batches; delivery orders memory.
 template <class Function>

@@ -27,8 +27,9 @@ class CancelCallback {
   CancelCallback* next_ = nullptr;
 };
 
-// Cancels what was started with its token. One core only. An I/O in flight is cancelled and then still
-// awaited, because the kernel owns its buffer until it completes; the waiter sees IoError::cancelled.
+// Cancels the operations that were started with its token. One core only. An I/O in flight is cancelled and
+// then still awaited, because the kernel owns its buffer until it completes; the waiter sees
+// IoError::cancelled.
 class CancelSource {
  public:
   CancelSource() = default;
@@ -77,7 +78,7 @@ inline void CancelCallback::unregister() {
   next_ = nullptr;
 }
 
-// What is passed down: a pointer that may be null ("cannot be cancelled").
+// The form in which a source is passed down: a pointer that may be null ("cannot be cancelled").
 using CancelToken = CancelSource*;
 
 }  // namespace fb

@@ -27,7 +27,7 @@ VoidAwaiter lock_shared(Env& env, const File& file) {
   });
 }
 
-// Until nothing of a former process is under way any more.
+// Waits until no write of a former process is under way any more.
 Task<Result<void>> claim_path(Env& env, const File& file, const std::string& path) {
   const Instant began = env.now();
   ClaimOptions options;

@@ -11,11 +11,11 @@ namespace fb {
 //
 // A direct write that the kernel has begun goes on when its process is killed, for as long as the device
 // takes. Everything else of a process has ended when its lock files are free: system calls run in its
-// threads, and so does what io_uring hands to its workers. Such a write holds a reference to the *open file
-// description* that it goes through, and a flock ends with the last reference to its description. So whoever
-// writes a file directly holds a flock through the very description that it writes through, and takes it
-// before it reads the file or changes it in any way: once the lock is granted, all writes of former processes
-// have landed or never will. docs/io.md has the argument in full.
+// threads, and so do the requests that io_uring hands to its workers. Such a write holds a reference to the
+// *open file description* that it goes through, and a flock ends with the last reference to its description.
+// So a process that writes a file directly holds a flock on the description that it writes through, and takes
+// it before it reads the file or changes it in any way. Once the lock is granted, all writes of former
+// processes have landed or never will. docs/io.md has the argument in full.
 //
 // The simulator keeps locks by the same rule and lets writes land up to seconds after their process.
 
@@ -31,7 +31,7 @@ struct ClaimOptions {
 Task<Result<void>> claim(Env& env, const File& file, const ClaimOptions& options = {});
 
 // File::open for direct writing in a folder that this process alone uses: opens, claims, and only then
-// truncates. Files of a mount are claimed with what the mount lies in.
+// truncates. Files of a mount are claimed together with the file or device that the mount lies in.
 Task<Result<File>> open_claimed(Env& env, const std::string& path, OpenOptions options);
 
 }  // namespace fb

@@ -38,7 +38,7 @@ struct EnvStats {
   uint64_t messages_sent = 0;
   uint64_t io_errors = 0;
   uint64_t receive_buffers = 0;  // held now
-  uint64_t bytes_copied = 0;     // payload bytes copied in memory; counted by who copies
+  uint64_t bytes_copied = 0;     // payload bytes copied in memory; counted by the code that copies
   uint64_t busy_ns = 0;          // turns of the loop without their visits to the kernel that may wait
 };
 
@@ -94,14 +94,14 @@ class Env {
   // True while a simulated crash tears this process down: closing assertions and give-backs are passed over
   // then.
   bool abandoned() const { return abandoned_; }
-  // A named place between two steps that another core may come between. In `sim` the seed decides whether one
-  // does, and a crash can be planned there; elsewhere it is one look at a member.
+  // A named place between two steps where another core may run. In `sim` the seed decides whether one does,
+  // and a crash can be planned there; elsewhere the call only reads one member.
   void point(const char* name) {
     if (simulated_) [[unlikely]]
       at_point(name);
   }
-  // Between two looks at what another core is about to change: every spin calls it. In `sim` the others go on
-  // meanwhile.
+  // Every spin calls it between two looks at a value that another core is about to change. In `sim` the other
+  // cores go on meanwhile.
   void pause() {
     if (simulated_) [[unlikely]] {
       at_pause();
@@ -109,10 +109,10 @@ class Env {
       __builtin_ia32_pause();
     }
   }
-  // For those who pass over points on their own (see TreeSource).
+  // For callers that skip points on their own (see TreeSource).
   bool simulated() const { return simulated_; }
 
-  // Files beneath the mount's path are its from now on, on this core; null: none are. See mount.h.
+  // From now on, the mount serves the files beneath its path on this core; null: no mount. See mount.h.
   void mount(FileMount* mount) { mount_ = mount; }
   FileMount* mounted() const { return mount_; }
 
@@ -139,7 +139,7 @@ class Env {
   FileMount* mount_ = nullptr;
 };
 
-// Suspends until the clock shows `deadline`. Ends early, with IoError::cancelled, where `cancel` fires.
+// Suspends until the clock shows `deadline`. Ends early, with IoError::cancelled, if `cancel` fires.
 Task<Result<void>> sleep_until(Env& env, Instant deadline, CancelToken cancel = nullptr);
 inline Task<Result<void>> sleep_for(Env& env, Duration duration, CancelToken cancel = nullptr) {
   return sleep_until(env, env.now() + duration, cancel);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every environment promises of time, calls between cores, and waiting.
+// Tests of what every environment promises about time, calls between cores, and waiting.
 #include <gtest/gtest.h>
 #include <algorithm>
 #include <array>
@@ -15,7 +15,7 @@
 namespace fb {
 namespace {
 
-// The instantiations stand in other files; a build without one is no mistake of these tests.
+// The instantiations stand in other files; a build without one is no mistake in these tests.
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(EnvTest);
 
 // ---- time

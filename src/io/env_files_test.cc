@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every environment promises of files and their contents.
+// Tests of what every environment promises about files and their contents.
 #include <gtest/gtest.h>
 #include <algorithm>
 #include <cstring>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every environment promises of names, folders and locks of files.
+// Tests of what every environment promises about names, folders and file locks.
 #include <gtest/gtest.h>
 #include <string>
 #include <vector>
@@ -110,7 +110,7 @@ TEST_P(EnvTest, ClaimsAreSharedWithinAProcess) {
   });
 }
 
-// Neither its bytes nor its size are touched before the file is free.
+// The file's bytes and size stay untouched until its lock is free.
 TEST_P(EnvTest, OpeningWithAClaimWaitsBeforeItTruncates) {
   run([&](Env& env) -> Task<void> {
     constexpr Duration kHeld = Duration::milliseconds(50);

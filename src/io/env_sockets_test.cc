@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every environment promises of sockets.
+// Tests of what every environment promises about sockets.
 #include <gtest/gtest.h>
 #include <array>
 #include <optional>
@@ -273,7 +273,7 @@ TEST_P(EnvTest, PooledBuffersRunOutAndComeBack) {
     }
     EXPECT_GT(held.size(), 100U);
     CO_ASSERT(held.size() < kHeldMax);
-    // Waits while there is none, and goes on with the bytes that were there when one comes back.
+    // The receive waits while no buffer is left, and takes the waiting bytes when one comes back.
     const std::string expected = std::to_string(held.size());
     auto receive = [&]() -> Task<void> {
       Result<PooledBytes> received = co_await pair.server->receive_pooled({});
@@ -296,8 +296,8 @@ TEST_P(EnvTest, PooledBuffersRunOutAndComeBack) {
   });
 }
 
-// Somebody who still looks at received bytes after they were given back is found by AddressSanitizer, in the
-// buffers of every environment.
+// AddressSanitizer reports code that still reads received bytes after they were given back, in the buffers of
+// every environment.
 TEST_P(EnvTest, PooledBytesGivenBackArePoisoned) {
   if (!kPoisoning) GTEST_SKIP() << "needs AddressSanitizer";
   run([](Env& env) -> Task<void> {

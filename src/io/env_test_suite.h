@@ -31,7 +31,7 @@ class EnvFixture {
   // An empty folder that exists in the environment's file system, without a slash at the end.
   virtual std::string directory() = 0;
   virtual Abilities abilities() const { return {}; }
-  // Of the next run: what is found under kTestHost, and after what time; nothing: no such name.
+  // Sets the addresses that kTestHost has in the next run, and the time a look-up takes; none: no such name.
   virtual void set_names(Duration delay, std::vector<Endpoint> addresses) = 0;
 };
 

@@ -11,7 +11,7 @@ enum class IoError {
   exists,           // EEXIST
   no_space,         // ENOSPC, EDQUOT
   media,            // EIO: the device reports the data unreadable or the write failed
-  end_of_file,      // fewer bytes than asked for, where all were needed
+  end_of_file,      // fewer bytes than asked for, but all were needed
   connection_lost,  // the peer closed or reset
   refused,          // connection refused
   timed_out,        // the deadline passed

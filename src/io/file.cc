@@ -8,13 +8,14 @@
 namespace fb {
 namespace {
 
-constexpr size_t kTransferBytesMax = 1024 * kMiB;  // of one operation
-// Objects and keys are nobody else's business: no caller can ask for more, see private_files.h.
+constexpr size_t kTransferBytesMax = 1024 * kMiB;  // per operation
+// Only the process's own user may read objects and keys: no caller can ask for a wider mode, see
+// private_files.h.
 constexpr uint32_t kModeMax = 0600;
 
 uint32_t open_flags(const OpenOptions& options) {
   int flags = O_CLOEXEC | (options.write ? O_RDWR : O_RDONLY);
-  // A link that somebody has put where a file is to be made would have another one written.
+  // If somebody has put a link at the path of a new file, following it would write another file.
   if (options.create) flags |= O_CREAT | O_NOFOLLOW;
   if (options.exclusive) flags |= O_EXCL;
   if (options.truncate) flags |= O_TRUNC;
@@ -128,7 +129,8 @@ CountAwaiter File::read(std::span<std::byte> data, uint64_t offset, const IoLimi
   return read_on(*env_, data, offset, limits);
 }
 
-// A handle is the process's in every environment; what is looked at here stays as it is while a file is open.
+// A handle belongs to the whole process in every environment, and the members read here do not change while
+// the file is open.
 CountAwaiter File::read_on(Env& reader, std::span<std::byte> data, uint64_t offset,
                            const IoLimits& limits) const {
   FB_ASSERT(handle_ >= 0);
@@ -168,7 +170,7 @@ CountAwaiter File::start_vectored_write(std::span<const iovec> vectors, uint64_t
   }
   MountedFile::Place place{.place = offset, .length = length};
   if (mounted_) place = mounted_->find(offset, length);
-  FB_ASSERT(place.length == length, offset, length);  // of a mount: in one piece
+  FB_ASSERT(place.length == length, offset, length);  // a mounted file: the range is in one piece
   return CountAwaiter(*env_, limits, [&](IoRequest& request) {
     request.kind = IoKind::writev;
     request.role = role_;
@@ -325,7 +327,7 @@ Task<Result<FileStat>> File::stat() const {
 Task<Result<void>> File::close() {
   if (handle_ < 0) co_return Result<void>();
   if (mounted_) {
-    handle_ = -1;  // the mount's own
+    handle_ = -1;  // the handle belongs to the mount
     const std::unique_ptr<MountedFile> file = std::move(mounted_);
     co_return co_await file->close();
   }

@@ -15,22 +15,22 @@ inline constexpr size_t kWriteVectorsMax = 1024;  // IOV_MAX of Linux
 
 struct OpenOptions {
   bool write = false;
-  bool create = false;  // where missing; the entry is durable only after sync_directory() of its folder
-  // With create: IoError::exists where present. Without, of a block device: IoError::in_use where it is
-  // mounted, or opened so by another.
+  bool create = false;  // if missing; the entry is durable only after sync_directory() of its folder
+  // With create: IoError::exists if the file is there. Without, for a block device: IoError::in_use if it is
+  // mounted, or another process has opened it so.
   bool exclusive = false;
   bool truncate = false;
   bool directory = false;
-  bool direct = false;  // O_DIRECT; where the file system refuses, opened without: see File::direct()
+  bool direct = false;  // O_DIRECT; if the file system refuses, opened without: see File::direct()
   FileRole role = FileRole::other;
   uint32_t mode = 0644;
-  Durability durability = Durability::strict;  // of overwrite_durable()
+  Durability durability = Durability::strict;  // for overwrite_durable()
 };
 
 // A file of one core's Env. Must be closed with `co_await close()`; the destructor asserts that it was.
 // With direct(), data, length and offset of reads and writes are multiples of kDirectIoAlignment.
 // Other cores of the process may read with it by read_on(), as long as the owner neither closes, moves,
-// lengthens nor shortens it; that the owner knows when they have ended is the users' affair.
+// lengthens nor shortens it; the users must tell the owner when they have ended.
 class File {
  public:
   File() = default;
@@ -42,13 +42,14 @@ class File {
 
   bool is_open() const { return handle_ >= 0; }
   bool direct() const { return direct_; }
-  // For mounts, whose files are parts of this one.
+  // For mounts, which keep their files in parts of this one.
   int32_t handle() const { return handle_; }
   Env& env() const { return *env_; }
 
   // One operation; may transfer less than asked (end of file, or a full disk half-way).
   CountAwaiter read(std::span<std::byte> data, uint64_t offset, const IoLimits& limits = {}) const;
-  // The same by another core, which is `reader`'s: on its own ring, into its own memory. It is never polled.
+  // Reads from another core, the one of `reader`: on that core's ring, into its memory. Such a read is never
+  // polled.
   CountAwaiter read_on(Env& reader, std::span<std::byte> data, uint64_t offset,
                        const IoLimits& limits = {}) const;
   CountAwaiter write(std::span<const std::byte> data, uint64_t offset, const IoLimits& limits = {}) const;
@@ -56,24 +57,24 @@ class File {
   CountAwaiter write_durable(std::span<const std::byte> data, uint64_t offset,
                              const IoLimits& limits = {}) const;
 
-  // The same from several pieces of memory, of which each is aligned where direct(): at most
-  // kWriteVectorsMax, which the caller keeps, as it keeps the bytes, until the write has ended.
+  // Writes durably from several pieces of memory, at most kWriteVectorsMax, each aligned if direct(). The
+  // caller keeps the vectors and the bytes until the write has ended.
   CountAwaiter write_durable(std::span<const iovec> vectors, uint64_t offset,
                              const IoLimits& limits = {}) const;
 
-  // As durable as the file's mode asks for, into blocks of which every one has been written before and synced
-  // since. With Durability::plp, and only where direct(), a plain write does; elsewhere it is write_durable.
+  // Writes as durably as the file's mode asks for, into blocks that have all been written before and synced
+  // since. With Durability::plp and direct() this is a plain write, otherwise write_durable.
   CountAwaiter overwrite_durable(std::span<const std::byte> data, uint64_t offset,
                                  const IoLimits& limits = {}) const;
   CountAwaiter overwrite_durable(std::span<const iovec> vectors, uint64_t offset,
                                  const IoLimits& limits = {}) const;
-  // How many bytes from `offset` on one operation can read or write: of a file system's file any number, of a
-  // mount's (mount.h) what lies in one piece.
+  // How many bytes from `offset` on one operation can read or write: any number in a file of the file system;
+  // in a file of a mount (mount.h), the bytes that lie in one piece.
   uint64_t bytes_in_one_piece(uint64_t offset) const;
-  // Whether a plain write to such blocks is durable when it has ended.
+  // Whether a plain write to blocks that were written and synced before is durable when it has ended.
   bool keeps_overwrites() const { return durability_ == Durability::plp && direct_; }
 
-  // All of it or an error (IoError::end_of_file where the file ends before).
+  // Reads all of `data`, or fails (IoError::end_of_file if the file ends before).
   Task<Result<void>> read_exactly(std::span<std::byte> data, uint64_t offset);
   Task<Result<void>> write_all(std::span<const std::byte> data, uint64_t offset);
   Task<Result<void>> write_all_durable(std::span<const std::byte> data, uint64_t offset);
@@ -107,13 +108,13 @@ Task<Result<void>> rename_file(Env& env, const std::string& from, const std::str
 Task<Result<void>> remove_file(Env& env, const std::string& path);
 Task<Result<void>> make_directory(Env& env, const std::string& path);
 Task<Result<void>> sync_directory(Env& env, const std::string& path);
-// A folder that stays: made where it is missing, and its parent synced in any case, since a process that was
-// killed may have made it and not come to that.
+// Makes a folder durably: made if missing, and its parent synced in any case, since a process that was killed
+// may have made it without the sync.
 Task<Result<void>> ensure_directory(Env& env, const std::string& path);
 // Names without "." and "..", sorted by bytes.
 Task<Result<std::vector<std::string>>> list_directory(Env& env, const std::string& path);
 Task<Result<FileSystemSpace>> file_system_space(Env& env, const std::string& path);
-// A small file as a whole; IoError::limit where it is larger than `size_max_bytes`.
+// A small file as a whole; IoError::limit if it is larger than `size_max_bytes`.
 Task<Result<std::string>> read_small_file(Env& env, const std::string& path, size_t size_max_bytes);
 // Replaces a small file atomically and durably: writes `path` + ".new", syncs, renames, syncs the folder.
 Task<Result<void>> replace_small_file(Env& env, const std::string& path, std::string_view contents,

@@ -9,7 +9,7 @@
 
 namespace fb {
 
-// Bounds of one operation. Both may be left out.
+// Bounds of one operation. Both are optional.
 struct IoLimits {
   Instant deadline = Instant::never();
   CancelToken cancel = nullptr;
@@ -19,8 +19,8 @@ struct IoLimits {
 class IoAwaiter {
  public:
   explicit IoAwaiter(Env& env, const IoLimits& limits = {});
-  // `fill` sets the request's kind and arguments; an awaiter cannot be moved, so it is made whole where it is
-  // returned.
+  // `fill` sets the request's kind and arguments; an awaiter cannot be moved, so the return statement makes
+  // it whole.
   template <std::invocable<IoRequest&> Fill>
   IoAwaiter(Env& env, const IoLimits& limits, Fill&& fill) : IoAwaiter(env, limits) {
     fill(request_);
@@ -29,11 +29,11 @@ class IoAwaiter {
   IoAwaiter& operator=(const IoAwaiter&) = delete;
 
   bool await_ready() const noexcept { return false; }
-  // False (go on at once, with the error) where the token is cancelled or the deadline has passed already.
+  // False (go on at once, with the error) if the token is cancelled or the deadline has passed already.
   bool await_suspend(std::coroutine_handle<> waiter);
 
  protected:
-  // The request's result as bytes or a handle; IoError::timed_out where the deadline ended it.
+  // The request's result as bytes or a handle; IoError::timed_out if the deadline ended it.
   Result<int64_t> take_result() const;
   IoRequest request_;
 };

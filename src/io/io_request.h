@@ -16,12 +16,12 @@ namespace fb {
 
 class Env;
 
-// What a file is for: decides nothing about its bytes, but lets statistics, the simulator's faults and its
+// The use of a file. It decides nothing about the bytes, but lets statistics, the simulator's faults and its
 // left-out flushes name a kind of file.
 enum class FileRole : uint8_t { data, journal, snapshot, other };
 
 enum class IoKind : uint8_t {
-  // files; `handle` is a file, or unused where `path` names it
+  // files; `handle` is a file, or unused if `path` names it
   open,      // path, flags of open(2), mode in length -> handle; direct_granted says whether O_DIRECT was
              // accepted
   close,     // also sockets
@@ -36,7 +36,7 @@ enum class IoKind : uint8_t {
   unlink,    // path
   make_directory,  // path
   list_directory,  // path -> *names; for start-up and rare work: may block the core
-  lock,            // exclusive lock of a file for the life of the handle (flock), in_use where held elsewhere
+  lock,            // exclusive lock of a file for the life of the handle (flock), in_use if held elsewhere
   statfs,          // path -> *space
   // sockets
   listen,          // endpoint -> handle; SO_REUSEPORT
@@ -54,7 +54,7 @@ enum class IoKind : uint8_t {
 };
 
 struct FileStat {
-  uint64_t size_bytes = 0;  // also of a block device
+  uint64_t size_bytes = 0;  // also for a block device
   bool directory = false;
   bool block_device = false;
 };
@@ -109,7 +109,7 @@ struct IoRequest {
   bool timed_out = false;
   enum class State : uint8_t { idle, in_flight, done } state = State::idle;
 
-  // The environment's own.
+  // For the environment alone.
   uint64_t env_word[4] = {};
   IoRequest* next = nullptr;
 

@@ -5,8 +5,8 @@
 
 namespace fb {
 
-// Memory for a large cache: from the kernel, not touched yet, aligned for direct I/O, and in huge pages where
-// the kernel gives them, since a look-up in gigabytes otherwise waits as long for the page tables.
+// Memory for a large cache: from the kernel, not touched yet, aligned for direct I/O, and in huge pages if
+// the kernel gives them. With small pages, a look-up in gigabytes waits as long again for the page tables.
 class LargeMemory {
  public:
   explicit LargeMemory(size_t bytes);

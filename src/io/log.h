@@ -6,7 +6,7 @@
 
 namespace fb {
 
-// Writes one log line where the level asks for it: log(env, LogLevel::warn, "disk nearly full",
+// Writes one log line if the level asks for it: log(env, LogLevel::warn, "disk nearly full",
 // {{"free_bytes", n}});
 inline void log(Env& env, LogLevel level, std::string_view message,
                 std::initializer_list<LogField> fields = {}) {

@@ -15,9 +15,10 @@
 namespace fb {
 namespace {
 
-// Coroutines that became ready in a turn run in that turn, so many times over; then the kernel gets a look.
+// Coroutines that became ready in a turn run in that turn, in at most this many passes; then the kernel is
+// visited.
 constexpr int kPassesPerTurn = 4;
-constexpr size_t kLogBytesMax = 64 * kKiB;  // of one core, before it is written out early
+constexpr size_t kLogBytesMax = 64 * kKiB;  // per core, before the log is written out early
 
 int64_t clock_ns(clockid_t clock) {
   timespec time{};
@@ -138,7 +139,7 @@ void LoopEnv::run() {
     if (may_wait) busy_since_ = now_;
     ++stats_.turns;
   }
-  // What this turn sent may still have to wake other cores.
+  // Messages that this turn sent may still have to wake other cores.
   visit_kernel(false, timers_.next());
   flush_log();
 }

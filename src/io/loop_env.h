@@ -21,7 +21,7 @@ namespace fb {
 
 class LoopEnv;
 
-// What the cores of one run share. Made before the threads and outlives them.
+// State that the cores of one run share. Made before the threads and outlives them.
 struct LoopShared {
   LoopShared(unsigned core_count, LookUpFunction look_up) : envs(core_count), names(std::move(look_up)) {}
   std::vector<LoopEnv*> envs;  // set by each core before any of them runs
@@ -30,13 +30,13 @@ struct LoopShared {
   std::mutex log_mutex;  // held for one write, so that lines of two cores never mix
   int signal_fd = -1;    // does not block
   std::function<void(Env&, std::string_view)> on_notice;  // empty: into the log
-  std::atomic<bool> told_of_polling = false;              // of all cores the first says it
+  std::atomic<bool> told_of_polling = false;              // only the first core says it
 };
 
-// What the two real environments have in common: the turn of the loop, ready coroutines, messages between
+// The common base of the two real environments: the turn of the loop, ready coroutines, messages between
 // cores, clock, randomness and the log. A turn is: messages, timers that are due, ready coroutines, the log,
-// and one visit to the kernel that submits everything new and, where there is nothing else to do, waits.
-// Lives and runs on one thread; only its mailbox is touched by others.
+// and one visit to the kernel that submits everything new and waits if there is nothing else to do. Lives and
+// runs on one thread; only its mailbox is touched by others.
 class LoopEnv : public Env {
  public:
   LoopEnv(Options options, LoopShared& shared);
@@ -53,13 +53,13 @@ class LoopEnv : public Env {
   // Turns until stop() was called on this core, by a message for instance.
   void run();
   void stop() { stopping_ = true; }
-  // What the operator should know of how this environment was set up.
+  // Lines for the operator about how this environment was set up.
   const std::vector<std::string>& notices() const { return notices_; }
   void tell(std::string_view line);
 
  protected:
-  // Submits what is queued and completes what has ended. Waits for that until `wait_until` only if
-  // `may_wait`.
+  // Submits the queued operations and completes those that have ended. Waits for one to end, until
+  // `wait_until`, only if `may_wait`.
   virtual void visit_kernel(bool may_wait, Instant wait_until) = 0;
   // Makes core `core`, which waits in its kernel, return from it.
   virtual void wake(unsigned core) = 0;
@@ -67,11 +67,11 @@ class LoopEnv : public Env {
   static Instant read_clock();
   int64_t open_listener(const IoRequest& request, bool nonblocking);
   void forget_listener(int32_t handle);
-  // IoKind::resolve: sets the handle that shows when the answer is there. 0, or -errno where it has not
-  // begun.
+  // IoKind::resolve: sets the handle that shows when the answer is there. Answers 0, or -errno if the look-up
+  // has not begun.
   int64_t begin_look_up(IoRequest& request);
-  // The request's result, given what waiting for that handle came to. The handle is not to be waited for any
-  // more.
+  // The request's result; `waited` is the result of waiting for that handle. Nobody may wait for the handle
+  // any more.
   int64_t end_look_up(IoRequest& request, int64_t waited);
   LoopShared& shared() { return shared_; }
   LoopEnv& env_of(unsigned core) { return *shared_.envs[core]; }

@@ -11,11 +11,11 @@ namespace fb {
 // message of a chain. So only the sender whose message replaces the mark has to wake the receiver, and the
 // receiver takes whole batches.
 //
-// After push() the sender touches neither the message nor what holds it: the receiver may have freed both.
+// After push() the sender touches neither the message nor its holder: the receiver may have freed both.
 template <class T>
 class Mailbox {
  public:
-  // True where the receiver sleeps and this caller has to wake it.
+  // True if the receiver sleeps and this caller has to wake it.
   bool push(T& message) {
     T* seen = newest_.load(std::memory_order_relaxed);
     do {
@@ -41,7 +41,7 @@ class Mailbox {
     return oldest;
   }
 
-  // False where messages wait, and the receiver must not sleep.
+  // False if messages wait, and the receiver must not sleep.
   bool sleep() {
     T* seen = nullptr;
     return newest_.compare_exchange_strong(seen, asleep(), std::memory_order_relaxed);

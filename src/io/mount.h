@@ -11,11 +11,11 @@
 #include "io/io_request.h"
 #include "io/task.h"
 
-// Files that are not in the file system but in parts of one large file or block device. Who uses them does
-// not know: a mount (Env::mount) answers for all paths beneath its own, and File, list_directory and their
-// like ask it instead of the kernel. What they promise is the same, with three limits: small files, those of
+// Files that are not in the file system but in parts of one large file or block device. Their users do not
+// notice: a mount (Env::mount) answers for all paths beneath its own, and File, list_directory and their like
+// ask it instead of the kernel. These promise as much as elsewhere, with three limits: small files, those of
 // replace_small_file, are read and replaced as a whole and not opened; sizes are multiples of
-// kDirectIoAlignment; a write of File::write and its like ends where the file does.
+// kDirectIoAlignment; a write by File::write and its like stops at the end of the file.
 
 namespace fb {
 
@@ -31,21 +31,21 @@ class MountedFile {
   // In the order of the file, without gaps.
   struct Run {
     uint64_t offset;  // in the file
-    uint64_t place;   // in what it lies in
+    uint64_t place;   // in the file or device beneath
     uint64_t length;
   };
   uint64_t size_bytes() const { return size_; }
-  // Where `offset` lies, and how much of `length` from there is in one piece; 0 at the end of the file.
+  // The place of `offset`, and how much of `length` from there is in one piece; 0 at the end of the file.
   struct Place {
     uint64_t place = 0;
     uint64_t length = 0;
   };
   Place find(uint64_t offset, uint64_t length) const;
 
-  // Room for so many bytes, and that size at least; in one piece where the file was empty.
+  // Makes room for `size_bytes` and the size at least that; in one piece if the file was empty.
   virtual Task<Result<void>> extend(uint64_t size_bytes) = 0;
   virtual Task<Result<void>> truncate(uint64_t size_bytes) = 0;
-  // Makes size and place durable where they have changed; of the bytes File has taken care.
+  // Makes size and place durable if they have changed; File has taken care of the bytes.
   virtual Task<Result<void>> settle() = 0;
   virtual Task<Result<void>> close() = 0;
 
@@ -58,16 +58,16 @@ class FileMount {
  public:
   virtual ~FileMount() = default;
 
-  // Where its paths begin: "PATH" and "PATH/..." are its.
+  // The beginning of its paths: it serves "PATH" and "PATH/...".
   virtual const std::string& path() const = 0;
   bool holds(std::string_view name) const {
     const std::string& own = path();
     return name.starts_with(own) && (name.size() == own.size() || name[own.size()] == '/');
   }
 
-  // Any core that it is mounted on. Each answers as the operation on a file system does.
+  // Callable on any core that it is mounted on. Each answers as the operation on a file system does.
   struct Opened {
-    int32_t handle = -1;  // of what it lies in, on this core
+    int32_t handle = -1;  // of the file or device beneath, on this core
     bool direct = false;
     std::unique_ptr<MountedFile> file;
   };

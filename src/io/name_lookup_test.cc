@@ -55,7 +55,7 @@ TEST_P(EnvTest, NamesHaveAddresses) {
 
 TEST_P(EnvTest, AddressesInNumbersNeedNoLookUp) {
   run([](Env& env) -> Task<void> {
-    // At once, even without any time.
+    // The answer comes at once, even without any time.
     const auto v4 = co_await resolve(env, "10.1.2.3", 80, {.deadline = env.now()});
     CO_ASSERT_OK(v4);
     EXPECT_EQ((*v4)[0].to_string(), "10.1.2.3:80");
@@ -133,7 +133,7 @@ TEST_P(EnvTest, LookUpsAfterManyThatWereGivenUpAreAnswered) {
                   std::ref(timed_out));
     scope.spawn(&look_up_once, std::ref(env), Duration::minutes(1), std::ref(found), std::ref(timed_out));
     co_await scope.join();
-    EXPECT_GE(found, 1U);  // on a machine that stands still for a while others are answered, too
+    EXPECT_GE(found, 1U);  // on a machine that stalls for a while, others are answered, too
     EXPECT_EQ(found + timed_out, 41U);
   });
 }
@@ -168,7 +168,7 @@ TEST(NameLookups, AreBoundedAndTheirThreadsEndAfterTheirOwner) {
   for (size_t i = 0; i < NameLookups::kWaitingMax; ++i) begin();
   const auto refused = lookups->begin("host", 80);
   EXPECT_TRUE(!refused && refused.error().is(IoError::limit));
-  // One that nobody waits for any more makes room.
+  // A look-up that nobody waits for any more makes room.
   begun.back()->abandon();
   EXPECT_TRUE(lookups->begin("host", 80).has_value());
   lookups.reset();
@@ -178,7 +178,7 @@ TEST(NameLookups, AreBoundedAndTheirThreadsEndAfterTheirOwner) {
     EXPECT_TRUE(begun[i]->answer().has_value());
   }
   EXPECT_EQ(gate->most, NameLookups::kThreadsMax);
-  wait([&] { return gate.use_count() == 1; });  // the threads are gone, and what they held
+  wait([&] { return gate.use_count() == 1; });  // the threads are gone, and the state they held
   EXPECT_FALSE(begun.back()->answered());
 }
 

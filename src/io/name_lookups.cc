@@ -55,14 +55,14 @@ Result<std::shared_ptr<NameLookup>> NameLookups::begin(std::string host, uint16_
       thread.detach();
       ++state.threads;
     } catch (const std::system_error&) {
-      if (state.threads == 0) return IoError::limit;  // else one of the others comes to it
+      if (state.threads == 0) return IoError::limit;  // otherwise another thread takes it
     }
   }
   state.waiting.push_back(lookup);
   return lookup;
 }
 
-// Null where none waits: the thread then ends.
+// Null if none waits: the thread then ends.
 std::shared_ptr<NameLookup> NameLookups::next(State& state) {
   const std::lock_guard lock(state.mutex);
   while (!state.waiting.empty()) {

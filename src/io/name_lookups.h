@@ -14,8 +14,8 @@ namespace fb {
 
 using LookUpFunction = std::function<Result<std::vector<Endpoint>>(const std::string& host, uint16_t port)>;
 
-// One name that is being looked up. The core that waits and the thread that looks share it; the last of them
-// frees it.
+// One name that is being looked up. The waiting core and the look-up thread share it; the last of them frees
+// it.
 class NameLookup {
  public:
   NameLookup(std::string host, uint16_t port, int event)
@@ -24,13 +24,13 @@ class NameLookup {
   NameLookup(const NameLookup&) = delete;
   NameLookup& operator=(const NameLookup&) = delete;
 
-  // The core's. The event can be read from when the answer is there.
+  // For the core. The event becomes readable when the answer is there.
   int event() const { return event_; }
   bool answered() const { return answered_.load(std::memory_order_acquire); }
   const Result<std::vector<Endpoint>>& answer() const { return answer_; }
   void abandon() { abandoned_.store(true, std::memory_order_relaxed); }
 
-  // The thread's.
+  // For the thread.
   bool abandoned() const { return abandoned_.load(std::memory_order_relaxed); }
   void look(const LookUpFunction& function);
 
@@ -44,19 +44,20 @@ class NameLookup {
 };
 
 // The threads that look names up for all cores of a process. A thread is made for a look-up, goes on with
-// those that wait for one, and ends. It cannot be called off, so nobody joins it: it holds what it needs.
+// waiting look-ups, and ends. A look-up cannot be called off, so nobody joins the thread: it holds all that
+// it needs.
 class NameLookups {
  public:
   static constexpr size_t kThreadsMax = 4;
   static constexpr size_t kWaitingMax = 256;
 
   explicit NameLookups(LookUpFunction function);
-  // What waits is dropped; what is under way ends by itself.
+  // Waiting look-ups are dropped; those under way end by themselves.
   ~NameLookups();
   NameLookups(const NameLookups&) = delete;
   NameLookups& operator=(const NameLookups&) = delete;
 
-  // Called by any core. IoError::limit where there is no room, thread or descriptor.
+  // Called by any core. IoError::limit if there is no room, thread or descriptor.
   Result<std::shared_ptr<NameLookup>> begin(std::string host, uint16_t port);
 
  private:

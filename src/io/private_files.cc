@@ -43,7 +43,7 @@ ConfigResult<std::vector<std::string>> names_in(const std::string& path) {
   return names;
 }
 
-// A file system without modes says so; that is its operator's affair.
+// A file system without modes refuses; the operator chose it.
 void tighten(const std::string& path, const struct stat& found, TightenedStore& out) {
   if ((found.st_mode & kOthersMask) == 0) return;
   if (::chmod(path.c_str(), found.st_mode & kModeMask & ~kOthersMask) == 0) ++out.entries;
@@ -74,7 +74,7 @@ ConfigResult<void> tighten_entries(const std::string& path, int depth, Tightened
   return {};
 }
 
-// Also what a start that was interrupted leaves.
+// True also for the files that an interrupted start leaves.
 bool is_store(const std::vector<std::string>& names) {
   bool only_leftovers = true;
   for (const std::string& name : names) {

@@ -6,24 +6,24 @@
 
 #include "base/config.h"
 
-// Who may read and change the files of a store. For the start of a process on a real machine, before its
-// cores run: the calls block, and there is no simulated form of owners and modes.
+// Sets who may read and change the files of a store. For the start of a process on a real machine, before its
+// cores run: the calls block, and the simulator has no owners and modes.
 //
 // New files and directories get 0600 and 0700 at their creation, whatever a caller or the umask says (file.cc
 // and the environments), and a file that is created is never opened through a symbolic link.
 
 namespace fb {
 
-// The process makes files for its own user only, such as those of libraries.
+// From now on, all files that the process makes, those of libraries included, are for its own user only.
 void make_new_files_private();
 
 struct TightenedStore {
-  uint64_t entries = 0;  // whose mode was wider and is not any more
+  uint64_t entries = 0;  // entries whose mode was too wide and has been narrowed
 };
 // Walks over the store in `path`. Refuses it if the directory or anything in it belongs to somebody else
-// (root's things are taken: volumes are made by root), or if there is a symbolic link in it: nothing here
+// (entries of root are accepted: root makes volumes), or if there is a symbolic link in it: nothing here
 // makes one, so somebody else wants a file of his choice written. Takes the rights of group and others away
-// from what is wider. A directory that is missing, or holds anything but a store, is left as it is.
+// from entries that grant them. A directory that is missing, or holds anything but a store, is left as it is.
 ConfigResult<TightenedStore> tighten_store(const std::string& path);
 
 // Refuses a file with secrets whose mode has any bit of `forbidden`. Missing files pass.

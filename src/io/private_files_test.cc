@@ -101,7 +101,7 @@ TEST_F(PrivateFiles, SecretsOfAll) {
   EXPECT_TRUE(check_secret_file(path, 0077));
 }
 
-// Of both environments, and with a umask that leaves everything to all.
+// Files of both environments, and with a umask that grants everything to all.
 TEST_F(PrivateFiles, NewOnesAreTheOwnersOnly) {
   const mode_t before = ::umask(0);
   for (const IoBackend backend : {IoBackend::automatic, IoBackend::portable}) {
@@ -112,7 +112,7 @@ TEST_F(PrivateFiles, NewOnesAreTheOwnersOnly) {
       EXPECT_TRUE(file);
       if (file) EXPECT_TRUE(co_await file->close());
       EXPECT_TRUE(co_await replace_small_file(env, folder + "/small", "x", 0644, FileRole::other));
-      // A planted link leads nowhere.
+      // A planted link is not followed.
       fs::create_symlink(folder_ + "/victim", folder + "/other.new");
       fs::create_symlink(folder_ + "/victim", folder + "/link");
       EXPECT_FALSE(co_await replace_small_file(env, folder + "/other", "x", 0600, FileRole::other));

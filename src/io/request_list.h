@@ -24,7 +24,7 @@ class RequestList {
     return request;
   }
 
-  // True where it was in the list.
+  // True if it was in the list.
   bool remove(const IoRequest& request) {
     IoRequest* previous = nullptr;
     for (IoRequest* at = first_; at != nullptr; previous = at, at = at->next) {

@@ -40,11 +40,12 @@ void pin_this_thread(int cpu) {
   cpu_set_t mask;
   CPU_ZERO(&mask);
   CPU_SET(static_cast<size_t>(cpu), &mask);
-  // Refused only where the mask changed meanwhile; running elsewhere is then right.
+  // Refused only if the mask changed meanwhile; running elsewhere is then right.
   pthread_setaffinity_np(pthread_self(), sizeof mask, &mask);
 }
 
-// Blocks the signals that wait_signal() delivers in this thread and in those it starts, until it goes.
+// Blocks the signals that wait_signal() delivers in this thread and in threads it starts, until this object
+// is destroyed.
 class BlockedSignals {
  public:
   BlockedSignals() {

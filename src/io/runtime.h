@@ -19,8 +19,8 @@ struct RuntimeOptions {
   bool pin = false;  // one CPU of the affinity mask each
   IoBackend backend = IoBackend::automatic;
   IoPoll poll = IoPoll::automatic;
-  // What the operator should know about the environment (a fallback, a limit), on core 0 before its main
-  // begins; each is said once. Where it is empty, the lines go to Env::write_log.
+  // Receives lines for the operator about the environment (a fallback, a limit), on core 0 before its main
+  // begins; each line once. If it is empty, the lines go to Env::write_log.
   std::function<void(Env&, std::string_view)> on_notice;
   BufferPool::Options buffers{.arena_bytes = 16 * kMiB, .limit_bytes = 64 * kMiB};  // per core
   LogOptions log;
@@ -31,13 +31,13 @@ struct RuntimeOptions {
 // CPUs in this process's affinity mask: the default number of cores.
 unsigned available_cpus();
 
-// The process's limit of open files, raised to what the system allows; 0: it has none that is known.
+// The process's limit of open files, raised to what the system allows; 0: none is known.
 uint64_t open_files_limit();
 
 // Raises the process's limit of open files to what the system allows, starts one thread and one Env a core,
 // runs `main` on each, and returns when every main has ended. `automatic` takes io_uring and falls back to
-// `portable` where the kernel refuses it, with one line in the log. SIGTERM, SIGINT and SIGHUP are delivered
-// by wait_signal() on core 0 only.
+// `portable` if the kernel refuses it, with one line in the log. SIGTERM, SIGINT and SIGHUP are delivered by
+// wait_signal() on core 0 only.
 Result<void> run_cores(const RuntimeOptions& options, const std::function<Task<void>(Env&)>& main);
 
 // Core 0: the next SIGTERM, SIGINT or SIGHUP.

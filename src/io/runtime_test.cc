@@ -76,7 +76,7 @@ INSTANTIATE_TEST_SUITE_P(Real, EnvTest,
                                          EnvFixtureMaker{"portable", &make_fixture<IoBackend::portable>}),
                          env_fixture_name);
 
-// Makes io_uring_setup fail on this thread and those it starts, as container runtimes do.
+// Makes io_uring_setup fail on this thread and on threads it starts, as container runtimes do.
 void refuse_io_uring() {
   const std::array<sock_filter, 4> filter = {{
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),

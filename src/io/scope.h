@@ -10,7 +10,7 @@
 
 #include "io/env.h"
 
-// Structured concurrency: children never outlive who started them.
+// Structured concurrency: children never outlive their starter.
 
 namespace fb {
 
@@ -79,8 +79,8 @@ class WhenAll {
 // (std::monostate for void) when the last has ended. An error of one does not stop the others; use a
 // CancelSource for that.
 // Each callable is called once and its Task starts after it has returned: a temporary made in the callable's
-// own return statement is gone by then where the Task takes a reference to it. Make such a callable a
-// coroutine:
+// own return statement is gone by then, and a Task that took a reference to it would dangle. Make such a
+// callable a coroutine:
 //     [&]() -> Task<Result<File>> { co_return co_await File::open(env, folder + "/name", options); }
 template <class... Callables>
 auto when_all(Callables... callables) {
@@ -101,8 +101,8 @@ class Scope {
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
 
-  // `function` is a plain function or function pointer returning Task<void>: no captures, so nothing can
-  // dangle but what is passed. The child runs until its first suspension before spawn() returns.
+  // `function` is a plain function or function pointer returning Task<void>: no captures, so nothing but a
+  // passed argument can dangle. The child runs until its first suspension before spawn() returns.
   template <class... Parameters, class... Args>
   void spawn(Task<void> (*function)(Parameters...), Args&&... args) {
     Child* child = new Child{.scope = this};

@@ -9,7 +9,7 @@ namespace fb {
 namespace {
 
 constexpr size_t kVectorsMax = 1024;              // IOV_MAX
-constexpr size_t kReceiveBytesMax = 1024 * kMiB;  // of one operation
+constexpr size_t kReceiveBytesMax = 1024 * kMiB;  // per operation
 
 VoidAwaiter close_handle(Env& env, int32_t handle) {
   return VoidAwaiter(env, IoLimits{}, [&](IoRequest& request) {

@@ -11,7 +11,7 @@
 
 namespace fb {
 
-// Received bytes in memory of the environment (a provided buffer of io_uring), or in the heap where they were
+// Received bytes in memory of the environment (a provided buffer of io_uring), or in the heap if they were
 // decoded first: held only as long as needed.
 class PooledBytes {
  public:
@@ -53,21 +53,20 @@ class Stream {
   virtual ~Stream() = default;
   // At least one byte, or 0 at the end of the stream.
   virtual Task<Result<size_t>> receive(std::span<std::byte> into, IoLimits limits) = 0;
-  // The same into memory of the environment: an idle connection holds no buffer. At most kPooledBytesSize
+  // Receives into memory of the environment: an idle connection holds no buffer. At most kPooledBytesSize
   // bytes.
   virtual Task<Result<PooledBytes>> receive_pooled(IoLimits limits) = 0;
   // Sends everything, in order; the vectors may be changed. `limits.deadline` bounds each piece the kernel
   // accepts.
   virtual Task<Result<void>> send_all(std::span<iovec> vectors, IoLimits limits) = 0;
-  // Nothing more will be sent: the peer reads what was sent, then the end. Receiving goes on.
+  // Nothing more will be sent: the peer reads the bytes sent so far, then the end. Receiving goes on.
   virtual Task<Result<void>> finish_sending(IoLimits limits) = 0;
   virtual Task<Result<void>> close() = 0;
   virtual Endpoint peer() const = 0;
   virtual Env& env() const = 0;
 };
 
-// Takes `count` bytes off the front of the vectors, and empty ones with them: what is left after a short
-// send.
+// Takes `count` bytes off the front of the vectors, and empty ones with them: the rest after a short send.
 std::span<iovec> skip_vectors(std::span<iovec> vectors, size_t count);
 
 inline constexpr size_t kPooledBytesSize = 16 * kKiB;
@@ -83,8 +82,8 @@ class Socket final : public Stream {
   Task<Result<size_t>> receive(std::span<std::byte> into, IoLimits limits) override;
   Task<Result<PooledBytes>> receive_pooled(IoLimits limits) override;
   Task<Result<void>> send_all(std::span<iovec> vectors, IoLimits limits) override;
-  // The same as single operations, awaited without a coroutine between: for the path of every request. A send
-  // may be short.
+  // Single operations, awaited without a coroutine in between: for the path of every request. A send may be
+  // short.
   CountAwaiter receive_operation(std::span<std::byte> into, IoLimits limits);
   PooledAwaiter receive_pooled_operation(IoLimits limits);
   CountAwaiter send_operation(std::span<const iovec> vectors, IoLimits limits);
@@ -108,7 +107,7 @@ class Listener {
   Listener& operator=(Listener&& other) noexcept;
   ~Listener();
 
-  // IoError::in_use where another process listens there. Port 0 picks a free one: see endpoint().
+  // IoError::in_use if another process listens there. Port 0 picks a free one: see endpoint().
   static Task<Result<Listener>> open(Env& env, Endpoint endpoint);
   Task<Result<Socket>> accept(IoLimits limits);
   Endpoint endpoint() const { return endpoint_; }

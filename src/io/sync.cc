@@ -24,7 +24,7 @@ WaitNode* WaitList::pop() {
 }  // namespace detail
 
 void Notification::notify_all() {
-  // Whoever begins to wait from now on is not woken by this call.
+  // This call does not wake waiters that begin to wait from now on.
   detail::WaitList woken = std::exchange(waiters_, {});
   while (detail::WaitNode* node = woken.pop()) env_.schedule(node->handle);
 }

@@ -99,9 +99,9 @@ class Semaphore {
     }
     bool granted = true;  // false: release() has taken the units already
   };
-  // `count` must not exceed what the semaphore was made with.
+  // `count` must not exceed the units that the semaphore was made with.
   Awaiter acquire(uint64_t count = 1) { return Awaiter(*this, count); }
-  // Empty Units where it would have to wait.
+  // Empty Units if it would have to wait.
   Units try_acquire(uint64_t count = 1);
   uint64_t available() const { return available_; }
 

@@ -70,8 +70,9 @@ int64_t write_vectors(const IoRequest& request) {
   });
 }
 
-// Opened by open(2) rather than opendir(3), whose descriptor ThreadSanitizer does not see made: it would take
-// it for the one of another thread's file that had the same number and that the ring has closed since.
+// The folder is opened by open(2) and not opendir(3): ThreadSanitizer does not see opendir(3) make its
+// descriptor, and would mistake it for another thread's file that had the same number and that the ring has
+// closed since.
 int64_t read_directory(const IoRequest& request) {
   const int handle = ::open(request.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (handle < 0) return -errno;
@@ -122,8 +123,8 @@ int64_t stat_file_system(const IoRequest& request) {
   return 0;
 }
 
-// The kernel takes so much that it cannot send yet, though its buffer would have room for megabytes: a client
-// that reads steadily is then seen to do so, and not once in a second.
+// The kernel accepts at most this much data that it cannot send yet, though its buffer would have room for
+// megabytes. So the sends to a client that reads steadily progress steadily, not once in a second.
 constexpr int kUnsentBytesMax = 64 * 1024;
 
 int address_family(const Endpoint& endpoint) { return endpoint.is_ipv4() ? AF_INET : AF_INET6; }

@@ -20,8 +20,8 @@ namespace fb {
 // Performs any operation on files or names by blocking calls.
 int64_t run_file_operation(IoRequest& request);
 
-// As fstat(2): 0, or -1 and errno. ThreadSanitizer watches that one and does not see what the ring opens and
-// closes: it would take a file for another thread's socket that had the same number before.
+// Like fstat(2): 0, or -1 and errno. ThreadSanitizer watches fstat(2) itself and does not see the ring open
+// and close: it would mistake a file for another thread's socket that had the same number before.
 int file_status(int handle, struct stat& status);
 
 socklen_t to_socket_address(const Endpoint& endpoint, sockaddr_storage& out);
@@ -32,10 +32,10 @@ Endpoint peer_of(int socket);
 int64_t make_socket(const Endpoint& endpoint, bool nonblocking);
 
 // Lets this process open as many files and sockets as the system allows it to: shells commonly start programs
-// with room for 1,024. The limit then; 0: not known.
+// with room for 1,024. Returns the new limit; 0: not known.
 uint64_t raise_open_files_limit();
 
-// The next signal of `signal_fd`, which does not block; -EAGAIN where none is pending.
+// The next signal of `signal_fd`, which does not block; -EAGAIN if none is pending.
 int64_t read_signal(int signal_fd);
 
 // The endpoints this process listens on. All cores listen on the same one by SO_REUSEPORT, which would also

@@ -33,9 +33,10 @@
 // next one (group commit). A frame that is worth a write of its own does not wait until the one before it is
 // durable: up to kFramesInFlightMax are under way. They become durable in order; each core that has waiters
 // gets one message then. After a
-// failed write nothing more is written: every waiter for what is not durable, and every reservation, gets
-// JournalError::unavailable; whether the frame is durable is known only after the next open. A journal that
-// is full is no failure: the frame is tried again until a checkpoint or the disk has made room, or stop().
+// failed write nothing more is written: every waiter for what is not durable gets
+// JournalError::outcome_unknown, since the next open tells whether the frame is durable, and every
+// reservation JournalError::unavailable. A journal that is full is no failure: the frame is tried again until
+// a checkpoint or the disk has made room, or stop().
 
 namespace fb {
 
@@ -71,9 +72,9 @@ class JournalPort {
   Task<Result<Reservation>> reserve(const CallContext& context, uint64_t bytes);
   Lsn append(Reservation& reservation, JournalRecordKind kind, std::span<const std::byte> body);
 
-  // Until the stream is durable up to `position`, or the journal fails (JournalError::unavailable), or the
-  // deadline has passed (timed_out): then what was appended may become durable yet. No suspension where it
-  // is.
+  // Until the stream is durable up to `position`, or the journal fails (JournalError::outcome_unknown), or
+  // the deadline has passed (timed_out, of the wait: what was appended may become durable yet). No suspension
+  // if it is durable already.
   class DurableAwaiter {
    public:
     DurableAwaiter(JournalPort& port, uint64_t position, Instant deadline)

@@ -8,7 +8,7 @@
 
 namespace fb {
 
-// What the registry stores under "bucket/NAME" in the system tree: a record of kind bucket
+// The registry stores this under "bucket/NAME" in the system tree: a record of kind bucket
 // (docs/formats/record.md).
 std::string encode_bucket(const BucketInfo& bucket);
 // RecordError::malformed, unsupported.

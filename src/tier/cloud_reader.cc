@@ -36,7 +36,7 @@ Task<void> CloudRangeReader::close() {
   co_await requests_.release(std::move(connection_));
 }
 
-// Those of the blocks that the range touches.
+// Loads the checksums of the blocks that the range touches.
 Task<Result<void>> CloudRangeReader::load_sums() {
   if (!content_.sums.empty() || !loaded_sums_.empty()) co_return Result<void>();
   first_sum_ = offset_ / kBlobBlockSizeMax;
@@ -103,7 +103,7 @@ Task<CloudRangeReader::Fault> CloudRangeReader::connect(uint64_t from) {
   connection_ = std::move(opened->connection);
   const bool whole = from == 0 && to == content_.length_bytes;
   if (opened->head.status == 206 || whole) co_return Fault::none;
-  co_return Fault::broken;  // the range was not obeyed
+  co_return Fault::broken;  // the cloud ignored the range
 }
 
 Task<CloudRangeReader::Fault> CloudRangeReader::read_block(Buffer& buffer, uint64_t block_begin,

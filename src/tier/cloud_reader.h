@@ -9,8 +9,8 @@
 
 namespace fb::tier {
 
-// A range of one cloud object: one GET, read block by block, each verified before it is given out. Where the
-// connection breaks, or a block is not what was stored, another GET goes on from that block.
+// A range of one cloud object: one GET, read block by block, each verified before it is returned. If the
+// connection breaks, or a block is damaged, another GET goes on from that block.
 class CloudRangeReader final : public CloudReader {
  public:
   // `sums` in the local store are read through `blobs`.
@@ -33,10 +33,10 @@ class CloudRangeReader final : public CloudReader {
   BlobClient& blobs_;
   std::string key_;
   const Locator content_;
-  uint64_t offset_;  // of the next byte to give out
+  uint64_t offset_;  // of the next byte to return
   uint64_t end_;
   std::string loaded_sums_;
-  uint64_t first_sum_ = 0;  // the block that the first of them is of
+  uint64_t first_sum_ = 0;  // the block of the first loaded checksum
   std::unique_ptr<OutboundConnection> connection_;
 };
 

@@ -50,7 +50,7 @@ void read_code(CloudAnswer& answer) {
   if (auto error = s3::parse_error_body(answer.body)) answer.code = std::move(error->code);
 }
 
-// Of codes whose status alone would mean a refusal for good.
+// Codes to retry although their status alone would mean a final refusal.
 bool passes(std::string_view code) {
   static constexpr std::array<std::string_view, 8> kPassing = {
       "RequestTimeout", "BadDigest",  "XAmzContentSHA256Mismatch", "IncompleteBody",
@@ -73,7 +73,7 @@ std::string CloudRequests::path_of(std::string_view key) const {
 bool CloudRequests::may_try() {
   if (failures_in_row_ < kFailuresUntilDown) return true;
   if (env_.now() < down_until_) return false;
-  down_until_ = env_.now() + kDownTime;  // the others wait for what this one finds
+  down_until_ = env_.now() + kDownTime;  // one request tries now; the others fail until it succeeds
   return true;
 }
 
@@ -94,8 +94,8 @@ void CloudRequests::note(bool success) {
   down_until_ = env_.now() + kDownTime;
 }
 
-// A connection on which the whole request has been sent. `stale`: that failed on one that had been kept open
-// and was closed by the other side meanwhile, which says nothing about the cloud.
+// Returns a connection on which the whole request has been sent. `stale`: sending failed on a kept connection
+// that the other side had closed meanwhile, which says nothing about the cloud.
 Task<Result<std::unique_ptr<OutboundConnection>>> CloudRequests::send(const CloudRequest& request,
                                                                       const IoLimits& limits, bool& stale) {
   FB_CO_TRY(const CloudCredentials* const found, co_await credentials_.get(limits));
@@ -190,7 +190,7 @@ Task<Result<CloudAnswer>> CloudRequests::call(const CloudRequest& request, Cance
       co_return answer;
     }
     if (verdict == Verdict::refused && ++refusals == kRefusedAttemptsMax) {
-      note(true);  // it is there
+      note(true);  // the cloud answers
       complain(request);
       co_return answer;
     }

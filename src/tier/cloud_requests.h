@@ -12,7 +12,7 @@
 
 namespace fb::tier {
 
-// Of a body that another checksum in the signed headers protects.
+// The hash field for a body that another checksum in the signed headers protects.
 inline constexpr std::string_view kUnsignedBody = "UNSIGNED-PAYLOAD";
 
 struct CloudRequest {
@@ -21,7 +21,7 @@ struct CloudRequest {
   std::string query{};     // encoded
   std::vector<HeaderField> headers{};
   std::span<const iovec> body{};
-  std::string_view body_sha256{};  // in hexadecimal digits, or kUnsignedBody; empty: that of nothing
+  std::string_view body_sha256{};  // hexadecimal, or kUnsignedBody; empty: hash of an empty body
 };
 
 struct CloudAnswer {
@@ -30,7 +30,7 @@ struct CloudAnswer {
   std::string etag{};              // with its quotes
   std::string crc32c{};
   std::string body{};
-  std::string code{};  // of an error document
+  std::string code{};  // from an error document
 
   bool ok() const { return status / 100 == 2; }
   // The endpoint does not have this operation at all.
@@ -40,23 +40,22 @@ struct CloudAnswer {
 // A response whose body is still to be read.
 struct OpenAnswer {
   CloudAnswer head;
-  std::unique_ptr<OutboundConnection> connection;  // only where the head is ok
+  std::unique_ptr<OutboundConnection> connection;  // only if the head is ok
 };
 
-// Signed requests to one cloud bucket, of one core: connections, retries with pauses, and the memory of
-// whether the cloud is there at all. All requests may be repeated: the caller sees to it that this does no
-// harm.
+// Signed requests of one core to one cloud bucket: connections, retries with pauses, and a record of whether
+// the cloud answers at all. All requests may be repeated: the caller makes sure that this does no harm.
 class CloudRequests {
  public:
   CloudRequests(Env& env, const TierOptions& options, CredentialSource& credentials, const TlsContext& tls);
 
-  // The answer of some attempt: 2xx, or a refusal, which is logged unless it is 404 or 412. An error,
-  // BlobError::unavailable, where none came in time; problem() then says why.
+  // Returns the answer of some attempt: 2xx, or a refusal, which is logged unless it is 404 or 412. An error,
+  // BlobError::unavailable, if no answer came in time; problem() then says why.
   Task<Result<CloudAnswer>> call(const CloudRequest& request, CancelToken cancel = nullptr);
   // One attempt, whatever its answer.
   Task<Result<CloudAnswer>> call_once(const CloudRequest& request);
-  // One attempt; the same as call(), but the body of an answer that is ok is the caller's to read. The
-  // connection is to be given to release().
+  // One attempt like call(), but the caller reads the body of an answer that is ok, and must pass the
+  // connection to release() or discard().
   Task<Result<OpenAnswer>> open(const CloudRequest& request, const IoLimits& limits);
   Task<void> release(std::unique_ptr<OutboundConnection> connection) {
     return pool_.release(std::move(connection));

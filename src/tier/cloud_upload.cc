@@ -42,7 +42,7 @@ Task<CloudUpload::Outcome> CloudUpload::run(CloudSource& source, const CloudClie
   co_return Outcome{.result = result, .may_exist = may_exist_};
 }
 
-// Up to one piece of content, hashed as it arrives; fewer bytes only at its end.
+// Receives up to one piece of content, hashed as it arrives; fewer bytes only at the content's end.
 Task<Result<void>> CloudUpload::receive(CloudSource& source, Piece& piece) {
   Env& env = requests_.env();
   s3::Sha256 sha256;
@@ -71,7 +71,7 @@ Task<Result<void>> CloudUpload::receive(CloudSource& source, Piece& piece) {
   co_return Result<void>();
 }
 
-// Of a piece that is not full, only what it will hold.
+// For a piece that will not be full, only the bytes that it will hold.
 uint64_t CloudUpload::memory_of_next(std::optional<uint64_t> size_bytes) const {
   if (!size_bytes || *size_bytes < length_) return kUploadPieceBytes;
   const uint64_t rest = *size_bytes - length_;
@@ -179,8 +179,8 @@ Task<Result<void>> CloudUpload::complete() {
   Retry retry(requests_.env(), requests_.env().now() + kRequestTimeout);
   for (int attempts = 0; attempts < kCompleteAttemptsMax; ++attempts) {
     FB_CO_TRY(const CloudAnswer answer, co_await requests_.call(request));
-    // An upload that is gone has been completed by an attempt whose answer was lost: the look at the object
-    // will tell. An answer may turn out to be an error after it has begun with 200.
+    // If the upload is gone, an attempt whose answer was lost has completed it: verify() will tell. An answer
+    // may turn out to be an error after it has begun with 200.
     if (answer.status == 404 ||
         (answer.ok() && s3::is_result_of("CompleteMultipartUploadResult", answer.body))) {
       upload_id_.clear();

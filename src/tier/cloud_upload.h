@@ -24,8 +24,8 @@ namespace fb::tier {
 //            -> [CreateMultipartUpload] -> [UploadPart] ... -> [Complete]   more
 //            -> HeadObject: size and checksum -> done
 //
-// On a failure what was begun is ended: an upload is aborted (where that fails, the sweep does it), and an
-// object that may be there is the caller's to free (`may_exist`).
+// After a failure, a begun upload is aborted (if that fails, the sweep does it), and the caller frees an
+// object that may be there (`may_exist`).
 class CloudUpload {
  public:
   CloudUpload(CloudRequests& requests, UploadBudget& budget, std::string key, bool checksums);
@@ -77,12 +77,12 @@ class CloudUpload {
   std::map<uint32_t, Sent> sent_;
   uint64_t length_ = 0;
   std::vector<uint64_t> sums_;
-  std::optional<s3::ChecksumValue> crc_;  // of all
+  std::optional<s3::ChecksumValue> crc_;  // of all pieces
   bool may_exist_ = false;
 };
 
-// Whether the object under `key` has that size and, where the cloud knows one, that CRC32C (base64; empty:
-// not compared). BlobError::unavailable where not.
+// Checks that the object under `key` has that size and, if the cloud knows one, that CRC32C (base64; empty:
+// not compared). BlobError::unavailable if not.
 Task<Result<void>> verify_object(CloudRequests& requests, std::string_view key, uint64_t length_bytes,
                                  std::string_view crc32c);
 

@@ -17,7 +17,7 @@ constexpr Duration kFreshMargin = Duration::minutes(5);
 constexpr std::string_view kTokenSeconds = "21600";
 constexpr std::string_view kRolePath = "/latest/meta-data/iam/security-credentials/";
 
-// A cursor over JSON that knows texts and plain values.
+// A cursor over JSON with text and plain values only.
 struct JsonCursor {
   std::string_view rest;
 
@@ -43,7 +43,7 @@ struct JsonCursor {
         out.push_back(c);
         continue;
       }
-      // Of the escapes only those that stand for one plain character: secrets and tokens have no others.
+      // Accepts only escapes that stand for one plain character: secrets and tokens have no others.
       if (rest.empty() || (rest[0] != '"' && rest[0] != '\\' && rest[0] != '/')) return false;
       out.push_back(rest[0]);
       rest.remove_prefix(1);

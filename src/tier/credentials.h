@@ -16,13 +16,13 @@ struct CloudCredentials {
   Secret session_token;  // empty: none
 };
 
-// What requests are signed with. One instance a core.
+// The source of the credentials that sign requests. One instance a core.
 class CredentialSource {
  public:
   virtual ~CredentialSource() = default;
-  // Good for the next request. The pointer is valid until the next call.
+  // Credentials for the next request. The pointer is valid until the next call.
   virtual Task<Result<const CloudCredentials*>> get(const IoLimits& limits) = 0;
-  // The cloud says that they have expired.
+  // Called if the cloud says that the credentials have expired.
   virtual void invalidate() = 0;
   virtual Task<void> close() = 0;
 };
@@ -38,8 +38,8 @@ class FixedCredentials final : public CredentialSource {
   CloudCredentials credentials_;
 };
 
-// Those of the role of an EC2 instance, from its metadata service (version 2: with a session token). Fetched
-// again five minutes before they expire; where that fails, the old ones are used to their end.
+// The credentials of the role of an EC2 instance, from its metadata service (version 2: with a session
+// token). Fetched again five minutes before they expire; if that fails, the old ones are used until they do.
 class MetadataCredentials final : public CredentialSource {
  public:
   MetadataCredentials(Env& env, const Endpoint& service);
@@ -61,11 +61,11 @@ class MetadataCredentials final : public CredentialSource {
   UnixTime expires_;
 };
 
-// Where it is on every EC2 instance.
+// The address of the metadata service on every EC2 instance.
 inline const Endpoint kMetadataService = Endpoint::ipv4(169, 254, 169, 254, 80);
 
-// A text field of a flat JSON object; nothing where the text is no JSON object or has no such field. Fields
-// of other types are passed over; nested objects and arrays are refused.
+// A text field of a flat JSON object; nothing if the text is no JSON object or has no such field. Fields of
+// other types are skipped; nested objects and arrays are refused.
 std::optional<std::string> json_text_field(std::string_view json, std::string_view name);
 
 }  // namespace fb::tier

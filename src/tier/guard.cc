@@ -66,7 +66,7 @@ std::string Guard::where() const {
   return fmt::format("bucket {} at {}", options.bucket, options.origin.authority);
 }
 
-// What a person can do about an answer that is no success.
+// Explains an answer that is no success to a person, and says what to do about it.
 std::string Guard::explain(const CloudAnswer& answer, std::string_view doing) const {
   if (answer.code == "NoSuchBucket")
     return fmt::format("the cloud tier's {} does not exist; make it, or choose another with --tier-bucket",
@@ -118,7 +118,7 @@ Task<ConfigResult<void>> Guard::write_state(const State& state) {
 
 Task<ConfigResult<std::optional<Guard::Marker>>> Guard::read_marker() {
   const std::string key = marker_key(requests_.options().prefix);
-  // What cannot be a marker may be one that was damaged on its way.
+  // Text that is no marker may be a marker that was damaged on its way.
   for (int attempts = 0; attempts < kDamagedAttemptsMax; ++attempts) {
     const auto answer = co_await requests_.call({.method = "GET", .key = key});
     if (!answer) {
@@ -206,7 +206,7 @@ Task<ConfigResult<void>> Guard::claim() {
   co_return co_await write_state({.generation = next.generation, .token = next.token});
 }
 
-// Whether a body with a wrong CRC32C is refused. What is not refused is left to check_rights() to delete.
+// Whether the cloud refuses a body with a wrong CRC32C. If it does not, check_rights() deletes the object.
 Task<Result<bool>> Guard::verifies_checksums(std::string_view key) {
   std::string text(kProbe);
   const iovec body{text.data(), text.size()};
@@ -225,7 +225,8 @@ Task<Result<bool>> Guard::verifies_checksums(std::string_view key) {
   co_return BlobError::unavailable;
 }
 
-// Everything that will be needed, on an object of its own; and whether the endpoint knows checksums.
+// Tries every operation that will be needed, on an object of its own, and whether the endpoint knows
+// checksums.
 Task<ConfigResult<void>> Guard::check_rights() {
   const TierOptions& options = requests_.options();
   const std::string prefix = store_prefix(options.prefix, options.store_id);
@@ -286,7 +287,7 @@ Task<ConfigResult<void>> Guard::check_rights() {
         "cleared by other means");
     co_return ConfigResult<void>();
   }
-  // A request whose answer was lost is repeated: then the upload is gone already.
+  // A request whose answer was lost is repeated; the upload is then gone already.
   if (aborted && aborted->status == 404) co_return ConfigResult<void>();
   if (auto problem = fails(aborted, "abort multipart uploads"); !problem.empty())
     co_return std::unexpected(problem);

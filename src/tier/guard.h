@@ -8,20 +8,20 @@
 
 namespace fb::tier {
 
-// The marker object that says whose the prefix is, and the file in the data directory that says what the
-// marker must be (docs/tiering.md). Used on core 0 only.
+// Guards the prefix by two things: the marker object, which names the store that owns it, and a file in the
+// data directory with the marker that must be there (docs/tiering.md). Used on core 0 only.
 //
-// A start gives the marker the next generation and a new token. The file is written first, with the token
-// that is there and the one to come, so that a crash between the two writes leaves a marker that the next
-// start knows; and it is written again afterwards, so that the old token, which a copy of the data directory
-// may have, is good no more.
+// A start gives the marker the next generation and a new token. The file is written first, with the present
+// token and the next one, so that a crash between the two writes leaves a marker that the next start knows.
+// The file is written again afterwards, so that the old token, which a copy of the data directory may have,
+// is no longer valid.
 class Guard {
  public:
   Guard(CloudRequests& requests, TierShared& shared) : requests_(requests), shared_(shared) {}
 
-  // The whole check of a start: bucket, rights, marker. Sets the state that all cores see. A message where
-  // something is wrong that only a person can put right; no message and GuardState::unchecked where the
-  // cloud does not answer.
+  // The whole check of a start: bucket, rights, marker. Sets the state that all cores see. Returns a message
+  // if something is wrong that only a person can put right; no message and GuardState::unchecked if the cloud
+  // does not answer.
   Task<ConfigResult<void>> check_at_start();
   // BlobError::unavailable unless the marker was ours at most kGuardAge ago.
   Task<Result<void>> check_before_delete();
@@ -35,7 +35,7 @@ class Guard {
   struct State {
     uint64_t generation = 0;
     std::string token;       // of the marker; empty: none written yet
-    std::string next_token;  // may be the marker's
+    std::string next_token;  // may be the marker's, too
   };
   static std::string write_marker(const Marker& marker);
   static std::optional<Marker> parse_marker(std::string_view text);
@@ -51,7 +51,7 @@ class Guard {
 
   CloudRequests& requests_;
   TierShared& shared_;
-  std::string token_;  // of the marker as this process wrote it
+  std::string token_;  // of the marker that this process wrote
   Instant good_until_{};
   bool unreachable_ = false;
 };

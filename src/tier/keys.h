@@ -13,13 +13,13 @@
 
 namespace fb::tier {
 
-// "<prefix><store id>/": of everything that this store writes, but the marker.
+// "<prefix><store id>/": the beginning of all keys that this store writes, except the marker's.
 std::string store_prefix(std::string_view prefix, const std::array<uint8_t, 16>& store_id);
 std::string marker_key(std::string_view prefix);
-// Of what a start writes, reads and deletes to see whether it may.
+// The key of the object that a start writes, reads and deletes to test its rights.
 std::string check_key(std::string_view store_prefix);
 std::string object_key(std::string_view store_prefix, const BlobId& id);
-// Nothing where `key` is none that object_key() makes.
+// Nothing if object_key() never makes `key`.
 std::optional<BlobId> parse_object_key(std::string_view store_prefix, std::string_view key);
 
 }  // namespace fb::tier

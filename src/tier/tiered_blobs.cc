@@ -13,7 +13,7 @@ namespace fb::tier {
 namespace {
 
 constexpr uint64_t kErasesInFlightMax = 8;
-constexpr size_t kWalksMax = 16;  // beyond, the walk that was begun first has to begin again
+constexpr size_t kWalksMax = 16;  // beyond, the oldest walk has to begin again
 
 std::string encoded(std::string_view text) { return s3::uri_encode(text, s3::Slash::encode); }
 
@@ -35,8 +35,8 @@ Task<Result<void>> TieredBlobs::erase(const CallContext& context, std::span<cons
   co_return Result<void>();
 }
 
-// An object that cannot be deleted holds up no other. When as many have failed as are asked for at a time,
-// the cloud is taken to be out of reach, and the rest is left for another call.
+// An object that cannot be deleted does not hold up others. If as many have failed as are deleted at a time,
+// the cloud counts as out of reach, and the rest is left for another call.
 Task<Result<void>> TieredBlobs::erase_in_cloud(std::span<const BlobExtent> extents) {
   Env& env = requests_.env();
   uint64_t failures = 0;
@@ -124,7 +124,7 @@ Task<Result<void>> TieredBlobs::abort_uploads_before(Incarnation current) {
     for (const s3::ListedKeys::Item& item : listed->items) {
       const auto id = parse_object_key(store_prefix_, item.key);
       const bool dead = id && id->incarnation < current;
-      // A check of this process has ended: it went before.
+      // The check of this process has ended before, so an upload under its key is a leftover.
       if (!dead && item.key != check_key(store_prefix_)) continue;
       FB_CO_CHECK(co_await guard_.check_before_delete());
       FB_CO_CHECK(co_await requests_.call(

@@ -25,15 +25,15 @@ class TieredBlobs final : public BlobClient {
                              uint32_t length) override {
     return local_.get(context, key, offset, length);
   }
-  // Local ones first: the cloud holds up only its own.
+  // Erases local blobs first: the cloud holds up only its own.
   Task<Result<void>> erase(const CallContext& context, std::span<const BlobExtent> extents) override;
   // The shard of the cloud bucket is listed when the cloud answers: until then this waits, unless stop() has
-  // been called. Empty where the bucket is not ours.
+  // been called. Empty if the bucket is not ours.
   Task<Result<BlobPage>> enumerate(const CallContext& context, uint16_t shard, uint64_t cursor) override;
   uint16_t shard_count() const override { return static_cast<uint16_t>(local_.shard_count() + 1); }
   Task<Result<BlobSpace>> space(const CallContext& context) override { return local_.space(context); }
 
-  // Multipart uploads of incarnations before `current` that were not finished: nothing can name them.
+  // Aborts unfinished multipart uploads of incarnations before `current`: nothing can name them.
   Task<Result<void>> abort_uploads_before(Incarnation current);
 
   void stop() { stop_.cancel(); }
@@ -49,7 +49,7 @@ class TieredBlobs final : public BlobClient {
   TierShared& shared_;
   std::string store_prefix_;
   CancelSource stop_;
-  // Where walks over the bucket stand: the cloud's own tokens, by the cursor that was given out for them.
+  // The positions of walks over the bucket: the cloud's own tokens, by the cursors returned for them.
   std::map<uint64_t, std::string> positions_;
   uint64_t last_cursor_ = 0;
 };

@@ -21,7 +21,7 @@ Task<void> UploadBudget::watch(UploadBudget* self) {
       if (each->stopped_ || !each->too_slow()) continue;
       each->stopped_ = true;
       ++self->stats_.slow_clients;
-      each->source_.stop();  // which only schedules
+      each->source_.stop();  // stop() only schedules
     }
   }
 }
@@ -47,7 +47,7 @@ UploadBudget::Receiving::~Receiving() {
   if (next_ != nullptr) next_->previous_ = previous_;
 }
 
-// Of the fill under way everything may be there but the last byte.
+// All of the fill under way but its last byte may have arrived, so it counts as a whole block.
 bool UploadBudget::Receiving::too_slow() const {
   if (since_.is_never()) return false;
   const Duration waited = waited_ + (env_.now() - since_);

@@ -10,9 +10,10 @@
 
 namespace fb::tier {
 
-// The memory of one core's uploads. Who waits for it waits for those who hold it, and of these a slow client
-// may hold its piece for hours. So while anybody waits, uploads whose source has brought less than
-// kClientBytesPerSecondMin since it got its piece are stopped; while nobody does, they may take their time.
+// The memory of one core's uploads. An upload that waits for memory waits for the uploads that hold it, and a
+// slow client may hold its piece for hours. So while any upload waits, those whose source has brought less
+// than kClientBytesPerSecondMin since it got its piece are stopped; while none waits, they may take their
+// time.
 class UploadBudget {
  public:
   UploadBudget(Env& env, TierStats& stats, uint64_t bytes)
@@ -22,7 +23,7 @@ class UploadBudget {
   Task<Semaphore::Units> acquire(uint64_t bytes);
   Task<void> close();
 
-  // One piece while it is received. Only the time in which its source is waited for counts.
+  // One piece while it is received. Only the time spent waiting for its source counts.
   class Receiving {
    public:
     Receiving(UploadBudget& budget, CloudSource& source);
@@ -40,7 +41,7 @@ class UploadBudget {
     CloudSource& source_;
     uint64_t bytes_ = 0;
     Duration waited_;
-    Instant since_ = Instant::never();  // of the fill under way
+    Instant since_ = Instant::never();  // start of the fill under way
     bool stopped_ = false;
     Receiving* previous_ = nullptr;
     Receiving* next_ = nullptr;
@@ -55,7 +56,7 @@ class UploadBudget {
   size_t waiting_ = 0;
   Receiving* first_ = nullptr;
   CancelSource stop_;
-  Scope watch_;  // one, while anybody waits
+  Scope watch_;  // one watcher, while any upload waits
 };
 
 }  // namespace fb::tier

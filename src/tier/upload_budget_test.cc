@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory for uploads, where clients are slow and others wait for it.
+// Tests of the memory for uploads if clients are slow and others wait for it.
 #include "tier/upload_budget.h"
 
 #include <gtest/gtest.h>
@@ -61,7 +61,7 @@ class UploadBudgetTest : public TierWorld {
     upload->took = env.now() - began;
     if (!stored) upload->result = stored.error();
   }
-  // All of them side by side; then nothing is left of those that were stopped.
+  // Runs all of them side by side; afterwards nothing is left of the stopped ones.
   void run_uploads(std::vector<Upload>& uploads, uint64_t slow_clients) {
     run([&](TierProcess& process) -> Task<void> {
       Scope scope(process.env);

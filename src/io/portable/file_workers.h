@@ -22,7 +22,7 @@ class FileWorkers {
   ~FileWorkers() { stop(); }
 
   void submit(IoRequest& request);
-  // True where the request had not begun: it is then withdrawn.
+  // True if the request had not begun: it is then withdrawn.
   bool withdraw(IoRequest& request);
   // Returns when no worker runs any more, so that `finished` is not called again.
   void stop();

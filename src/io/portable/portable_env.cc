@@ -139,7 +139,7 @@ int64_t PortableEnv::finish_connect(const IoRequest& request) {
   return -error;
 }
 
-// The handle may live on with the look-up's thread.
+// The look-up's thread may keep the handle open after this.
 int64_t PortableEnv::finish_look_up(IoRequest& request, int64_t waited) {
   FB_ASSERT(::epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, request.handle, nullptr) == 0, request.handle, errno);
   watched(request.handle) = {};
@@ -281,7 +281,7 @@ int PortableEnv::wait_for_events(bool may_wait, Instant wait_until) {
 }
 
 void PortableEnv::visit_kernel(bool may_wait, Instant wait_until) {
-  // The mark of the workers' mailbox too, or their completions would find nobody to wake.
+  // The workers' mailbox needs its asleep mark too, or their completions would find nobody to wake.
   const bool wait = may_wait && finished_files_.sleep();
   wait_for_events(wait, wait_until);
   complete_files();

@@ -11,9 +11,9 @@
 
 namespace fb {
 
-// The environment for kernels and containers that refuse io_uring: sockets by epoll (edge-triggered, tried
-// first and waited for only on EAGAIN), files by a few threads. Everything on one thread, except that file
-// workers put finished requests into a mailbox and wake the core through its eventfd.
+// The environment for kernels and containers that refuse io_uring: sockets by epoll (edge-triggered, each
+// operation is tried first and waits only on EAGAIN), files by a few threads. Everything runs on one thread,
+// except that file workers put finished requests into a mailbox and wake the core through its eventfd.
 class PortableEnv final : public LoopEnv {
  public:
   static Result<std::unique_ptr<PortableEnv>> create(const Options& options, LoopShared& shared);
@@ -41,7 +41,7 @@ class PortableEnv final : public LoopEnv {
   void wake(unsigned core) override;
 
   Watched& watched(int32_t handle);
-  // Tries the operation; false where it has to wait for the handle.
+  // Tries the operation; false if it has to wait for the handle.
   bool attempt(IoRequest& request);
   int64_t call(IoRequest& request);
   int64_t receive_pooled(IoRequest& request);

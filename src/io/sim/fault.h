@@ -13,13 +13,13 @@ namespace fb::sim {
 
 // Everything that can go wrong in a simulation. Each is counted when it happens, not when it is drawn.
 enum class Fault : uint8_t {
-  // crash faults: what a crash does to work that no flush has covered
+  // crash faults: the fate of work that no flush has covered
   power_loss,         // a node lost its power
   kill,               // a process was killed
   sector_kept,        // an unsynced sector survived
-  sector_dropped,     // an unsynced sector fell back to what was durable
-  write_torn,         // of one write some sectors survived and some did not
-  sector_unreadable,  // of such a write a sector that did not survive cannot be read
+  sector_dropped,     // an unsynced sector fell back to its durable bytes
+  write_torn,         // some sectors of one write survived and some did not
+  sector_unreadable,  // a sector of such a write that did not survive cannot be read
   write_in_flight,    // a write was under way at the crash; some, all or none of it was applied
   write_landed_late,  // a direct write of a killed process landed after its end
   size_dropped,       // an unsynced file size fell back
@@ -31,7 +31,7 @@ enum class Fault : uint8_t {
   lost_write,         // acknowledged, but never written
   read_error,
   write_error,
-  sync_error,  // and what it covered stays undurable for good
+  sync_error,  // and the data it covered never becomes durable
   name_error,  // a change of a name or size, or a sync of a directory, failed; it may have happened
   stall,       // an operation took seconds
   disk_full,   // ENOSPC, or a write cut short by the end of space
@@ -41,7 +41,7 @@ enum class Fault : uint8_t {
   connect_refused,
   half_open,      // a connection went silent in both directions
   partition,      // a link was cut between two nodes
-  lookup_failed,  // nobody could say what addresses a name has
+  lookup_failed,  // a look-up of a name's addresses failed
   count,
 };
 inline constexpr size_t kFaultCount = static_cast<size_t>(Fault::count);
@@ -66,7 +66,7 @@ struct DiskFaults {
   uint32_t lost_write_ppm = 0;         // of writes
   uint32_t read_error_ppm = 0;
   uint32_t write_error_ppm = 0;
-  bool failed_writes_do_nothing = false;  // else any part of them may be on the medium
+  bool failed_writes_do_nothing = false;  // otherwise any part of them may be on the medium
   uint32_t torn_unreadable_ppm = 0;       // of the sectors that a torn or failed write did not reach
   uint32_t sync_error_ppm = 0;            // of syncs and durable writes
   uint32_t name_error_ppm =
@@ -92,19 +92,19 @@ struct FaultPlan {
   NetworkFaults network;
 };
 
-// A flush that the simulated disk acknowledges but does not do: how a forgotten flush in the engine looks.
+// A flush that the simulated disk acknowledges but does not do: it simulates a forgotten flush in the engine.
 enum class OmitFlush : uint8_t {
   none,
   data,       // durable writes and syncs of files of FileRole::data and FileRole::snapshot
-  journal,    // the same of FileRole::journal
+  journal,    // durable writes and syncs of files of FileRole::journal
   directory,  // directory syncs, for entries that were created
   rename,     // directory syncs, for renames
 };
 std::string_view to_string(OmitFlush omit);
 
 enum class CrashKind : uint8_t {
-  power_loss,  // what is not synced may be kept, dropped or torn
-  kill,        // what reached the kernel survives
+  power_loss,  // unsynced data may be kept, dropped or torn
+  kill,        // data that reached the kernel survives
 };
 
 }  // namespace fb::sim

@@ -23,8 +23,8 @@
 #error "the simulator's fibres have no switch for this processor yet"
 #endif
 
-// Saves what a call leaves to the callee, and goes on where `to` stands. swapcontext() would do the same with
-// two system calls for the signal mask, which here is the same everywhere.
+// Saves the callee-saved registers and goes on at `to`. swapcontext() would do the same, but with two system
+// calls for the signal mask, which here is the same everywhere.
 extern "C" void fb_sim_switch_stack(void** from, void* to);
 extern "C" void fb_sim_enter_fibre();
 asm(R"(
@@ -65,7 +65,7 @@ fb_sim_enter_fibre:
 namespace fb::sim {
 namespace {
 
-constexpr size_t kStackBytes = 2 * kMiB;  // only what is touched takes memory
+constexpr size_t kStackBytes = 2 * kMiB;  // only touched pages take memory
 constexpr size_t kGuardBytes = 4 * kKiB;
 
 }  // namespace
@@ -76,7 +76,7 @@ Fibre::Fibre() {
   FB_ASSERT(memory != MAP_FAILED);
   FB_ASSERT(mprotect(memory, kGuardBytes, PROT_NONE) == 0);
   memory_ = static_cast<std::byte*>(memory);
-  // As fb_sim_switch_stack would have left it: r15, r14, r13, r12, rbx, rbp, and where to return to. The
+  // The stack as fb_sim_switch_stack would have left it: r15, r14, r13, r12, rbx, rbp, return address. The
   // stack is aligned when fb_sim_enter_fibre calls; rbp 0 ends every walk over frames.
   auto* const top = reinterpret_cast<uint64_t*>(memory_ + kGuardBytes + kStackBytes);
   top[-1] = reinterpret_cast<uint64_t>(&fb_sim_enter_fibre);
@@ -91,7 +91,7 @@ Fibre::Fibre() {
 
 Fibre::~Fibre() {
   FB_ASSERT(idle());
-  enter();  // without work: it leaves for good
+  enter();  // without work: the fibre ends
 #if defined(FB_FIBRE_TSAN)
   __tsan_destroy_fiber(inside_tsan_);
 #endif

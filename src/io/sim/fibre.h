@@ -5,8 +5,8 @@
 
 namespace fb::sim {
 
-// A stack of its own for what may be left in the middle and gone on with later. One thread; who enters gets
-// the control back when the work ends or leaves. Fibres may be entered from one another.
+// A stack of its own for work that may be left in the middle and gone on with later. One thread; the caller
+// gets control back when the work ends or leaves. Fibres may be entered from one another.
 //
 //     fibre.start(&work, argument);      // until work has ended, or has called fibre.leave()
 //     while (!fibre.idle()) fibre.go_on();
@@ -18,7 +18,7 @@ class Fibre {
   using Work = void (*)(void*);
 
   Fibre();
-  ~Fibre();  // idle: what stands on a stack is not unwound
+  ~Fibre();  // must be idle: the stack is not unwound
   Fibre(const Fibre&) = delete;
   Fibre& operator=(const Fibre&) = delete;
 

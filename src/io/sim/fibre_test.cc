@@ -50,7 +50,7 @@ TEST(Fibre, IsLeftAndGoneOnWith) {
   }
 }
 
-// Stacks hold what coroutines need, floating point included.
+// A switch keeps all values that coroutines need, floating point included.
 TEST(Fibre, KeepsWhatStandsOnItsStack) {
   struct Sum {
     Fibre fibre;
@@ -73,7 +73,7 @@ TEST(Fibre, KeepsWhatStandsOnItsStack) {
   for (const Sum& sum : sums) EXPECT_EQ(sum.total, 511 * 512 / 4.0);
 }
 
-// What two cores share, and change in two steps as no program should.
+// A counter that two cores share and change in two steps, as no program should.
 struct Careless {
   int total = 0;
   int ended = 0;
@@ -168,8 +168,8 @@ TEST(SimulatedCores, HaveOneTurnAtATime) {
   }
 }
 
-// A crash meets cores in the middle of their turns: these go on to their suspension, nothing of what they do
-// then has effect, and nothing is left behind.
+// A crash meets cores in the middle of their turns: these go on to their suspension, nothing they do then has
+// effect, and nothing is left behind.
 TEST(SimulatedCores, EndTheirTurnsInACrash) {
   int in_turns = 0;
   for (uint64_t seed = 1; seed <= 60; ++seed) {
@@ -208,7 +208,7 @@ TEST(SimulatedCores, EndTheirTurnsInACrash) {
   EXPECT_GT(in_turns, 10);
 }
 
-// A node that crashes another one, in the middle of whose turns it is.
+// One node crashes another one that is in the middle of its turns.
 TEST(SimulatedCores, CrashAnother) {
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     Simulation simulation(seed);

@@ -46,7 +46,7 @@ std::vector<std::byte> content(SimNode& node) {
   return bytes;
 }
 
-// Kills a process that writes, opens its file with a claim or without, and sees whether it changes
+// Kills a process that writes, opens its file with a claim or without, and tells whether the file changes
 // afterwards.
 bool changes_after_open(uint64_t seed, bool claims, FaultCounts& faults) {
   Simulation simulation(seed);
@@ -87,7 +87,7 @@ TEST(Landing, WritesLandAfterTheirProcessAndAClaimWaitsForThem) {
   EXPECT_GT(unclaimed, kSeeds / 2);
 }
 
-// They are as durable as any write that nobody synced.
+// Late writes are as durable as any write that nobody synced.
 TEST(Landing, APowerLossTakesThem) {
   int kept = 0;
   int lost = 0;
@@ -114,7 +114,8 @@ TEST(Landing, APowerLossTakesThem) {
   EXPECT_GT(lost, kSeeds / 4);
 }
 
-// A lock of the description that a write goes through is not free before that has ended; others are at once.
+// A lock of the description that a write goes through is not free before the write has ended; other locks are
+// free at once.
 TEST(Landing, OnlyLocksOfTheWritesOwnDescriptionWait) {
   int waited = 0;
   for (int seed = 1; seed <= kSeeds; ++seed) {

@@ -8,7 +8,7 @@
 namespace fb::sim {
 
 // An open file description: a handle refers to it, and so does every operation in flight that goes through
-// it, also one that has outlived its process. Its lock ends with the last of them, as the kernel's flock
+// it, even one that has outlived its process. Its lock ends with the last of them, as the kernel's flock
 // does.
 class OpenFile {
  public:
@@ -24,7 +24,7 @@ class OpenFile {
   const bool direct;
   const bool writable;
 
-  // False where another description's lock is in the way; a lock that it had is gone then.
+  // False if another description's lock is in the way; this description then loses the lock it had.
   bool lock(Lock wanted);
   void unlock();
 

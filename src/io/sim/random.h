@@ -45,8 +45,8 @@ class Random {
   }
   // Uniform in [first, last].
   uint64_t between(uint64_t first, uint64_t last) { return first + below(last - first + 1); }
-  // True `ppm` times in a million. Draws nothing where the chance is nil, so that a fault switched off leaves
-  // no trace.
+  // True `ppm` times in a million. Draws nothing if the chance is nil, so that a fault switched off leaves no
+  // trace.
   bool chance(uint32_t ppm) { return ppm > 0 && below(1'000'000) < ppm; }
   bool coin() { return (next() >> 63) != 0; }
   void fill(std::span<std::byte> out) {

@@ -107,7 +107,7 @@ bool SimDisk::rot(SimFile& file, uint64_t offset, uint64_t length) {
 int64_t SimDisk::read(SimFile& file, uint64_t offset, std::span<std::byte> out) {
   if (file.directory) return -EISDIR;
   if (draw(file, faults_.read_error_ppm)) {
-    // Half of the unreadable sectors come back, the others are gone for good.
+    // Half of the unreadable sectors come back, the others are lost for ever.
     const uint64_t sector = offset / kSectorSize;
     if (file.synced_sector(sector) && random_.coin()) file.make_unreadable(sector);
     damage(Fault::read_error, file, offset, out.size());
@@ -152,7 +152,7 @@ int64_t SimDisk::write(SimFile& file, uint64_t offset, std::span<const std::byte
   if (file.directory) return -EISDIR;
   const bool sync_fails = durable && draw(file, faults_.sync_error_ppm);
   if (sync_fails || draw(file, faults_.write_error_ppm)) {
-    // What a failed write leaves is unknown.
+    // The bytes after a failed write are unknown.
     damage(sync_fails ? Fault::sync_error : Fault::write_error, file, offset, data.size());
     if (faults_.failed_writes_do_nothing) return -EIO;
     file.write_torn(offset, data.first(fitting(file, offset, data.size())), torn_unreadable_ppm(file),
@@ -318,7 +318,7 @@ void SimDisk::cut_in_flight(SimFile& file, uint64_t offset, std::span<const std:
   if (length > 0) file.write(offset, data.first(length), false, random_);
 }
 
-// Nobody asks any more whether it is durable, so nobody has seen to it.
+// No program waits for this write any more, so it is durable only if the drive keeps overwrites.
 void SimDisk::land(SimFile& file, uint64_t offset, std::span<const std::byte> data) {
   counts_.add(Fault::write_landed_late);
   data = data.first(fitting(file, offset, data.size()));

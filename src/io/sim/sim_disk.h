@@ -15,9 +15,9 @@ namespace fb::sim {
 // happens at one instant; latency, scheduling and crashes in between are the node's. Answers are those of the
 // system calls: a count or -errno.
 //
-// What is durable: the sectors of durable writes and of files that were synced; the size with the first of
-// these that follows its change; an entry (created, renamed, removed) once its directory was synced. A power
-// loss keeps or undoes each of the rest by chance (see docs/simulation.md).
+// Durable are the sectors of durable writes and of files that were synced; the size with the first of these
+// that follows its change; an entry (created, renamed, removed) once its directory was synced. A power loss
+// keeps or undoes each of the rest by chance (see docs/simulation.md).
 class SimDisk {
  public:
   using FilePtr = std::shared_ptr<SimFile>;
@@ -28,7 +28,7 @@ class SimDisk {
     // A direct write to blocks that are settled (SimFile::settled) is durable when it has ended.
     bool power_loss_protection = false;
   };
-  // What a media fault did, for those who check what a program reports.
+  // A media fault that happened, for tests that check a program's report.
   struct Damage {
     Fault fault;
     FileRole role;
@@ -69,12 +69,12 @@ class SimDisk {
 
   // Writes that were under way at a crash. At a power loss, each sector by itself:
   void tear_in_flight(SimFile& file, uint64_t offset, std::span<const std::byte> data);
-  // Through the page cache, at a kill: the pages that came first.
+  // A write through the page cache, at a kill: its first pages.
   void cut_in_flight(SimFile& file, uint64_t offset, std::span<const std::byte> data);
-  // A direct one, after its process was killed.
+  // A direct write, after its process was killed.
   void land(SimFile& file, uint64_t offset, std::span<const std::byte> data);
-  // Everything not durable is kept or lost; called with no process running. What was lost, in lines for the
-  // log.
+  // Keeps or loses everything not durable; called with no process running. Returns the losses as lines for
+  // the log.
   std::vector<std::string> lose_power();
 
   // For tests: the file, or null.
@@ -85,7 +85,7 @@ class SimDisk {
   // A change of a directory that is not durable yet, in the order it was made.
   struct EntryChange {
     enum class Kind : uint8_t { link, rename, unlink } kind;
-    FilePtr directory;  // whose sync makes it durable
+    FilePtr directory;  // its sync makes the change durable
     std::string name;
     FilePtr file;
     FilePtr from_directory;  // rename only

@@ -73,7 +73,7 @@ TEST(SimDisk, TruncateClearsWhatWasCutOff) {
   EXPECT_EQ(world.contents("a"), expected);
 }
 
-// Only where the file system has nothing to write any more, and only past its cache.
+// Only if the file system has nothing more to write, and only past its cache.
 TEST(SimDisk, PowerLossProtectionKeepsDirectOverwrites) {
   const auto kept = [](bool settled, bool direct, bool protection) {
     return seeds_with(

@@ -10,7 +10,7 @@ namespace fb::sim {
 namespace {
 
 constexpr uint64_t kSpinNs = 50;
-constexpr uint32_t kSpinsEach = 4;  // before the time doubles
+constexpr uint32_t kSpinsEach = 4;  // spins before the time doubles
 constexpr uint32_t kSpinsMax = 40;
 
 }  // namespace
@@ -65,7 +65,7 @@ void SimEnv::lend_pooled(IoRequest& request) {
 void SimEnv::release_pooled(uint32_t pooled_id) {
   if (abandoned_) return;
   FB_ASSERT(pooled_id < pooled_.size(), pooled_id, pooled_.size());
-  // Whoever still looks at the bytes shall see that they are gone.
+  // Code that still reads the bytes must notice that they are gone.
   pooled_[pooled_id] = std::make_unique_for_overwrite<std::byte[]>(kPooledBytesSize);
   pooled_free_.push_back(pooled_id);
 }
@@ -103,7 +103,7 @@ void SimEnv::write_log(std::string_view line) {
 
 // --- turns ---
 
-// Where nobody could come between, no fibre is needed.
+// If no other core could run in between, no fibre is needed.
 void SimEnv::run_turn(Fibre::Work work, void* argument) {
   FB_ASSERT(!in_turn(), core());
   if (!simulation_.switches(node_)) {
@@ -134,7 +134,7 @@ void SimEnv::end_turn() {
   if (fibre_->idle()) simulation_.give_fibre(*std::exchange(fibre_, nullptr));
 }
 
-// The event may come too late: where a crash has let the turn go on before.
+// The event comes too late if a crash has let the turn go on before.
 void SimEnv::leave_turn(const char* place, Duration length) {
   FB_ASSERT(simulation_.current() == this, core());
   place_ = place;

@@ -51,7 +51,7 @@ class SimEnv final : public Env {
   void run_turn(Fibre::Work work, void* argument);
   void go_on();
   bool in_turn() const { return fibre_ != nullptr; }
-  // Where it was left, for a person to read; null outside turns.
+  // The place at which the turn was left, for a person to read; null outside turns.
   const char* place() const { return place_; }
 
  private:
@@ -68,7 +68,7 @@ class SimEnv final : public Env {
   bool inbox_announced_ = false;
   std::vector<std::unique_ptr<std::byte[]>> pooled_;
   std::vector<uint32_t> pooled_free_;
-  Fibre* fibre_ = nullptr;  // the simulation's
+  Fibre* fibre_ = nullptr;  // belongs to the simulation
   const char* place_ = nullptr;
   Instant turn_began_;
   uint64_t times_left_ = 0;

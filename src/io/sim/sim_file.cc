@@ -71,7 +71,7 @@ void SimFile::change(uint64_t sector, size_t offset, std::span<const std::byte> 
     unsynced_.erase(sector);
   } else {
     const auto [entry, fresh] = unsynced_.try_emplace(sector);
-    // The earlier unsynced version may have been written back meanwhile, at the kernel's own leisure.
+    // The earlier unsynced version may have been written back meanwhile, whenever the kernel chose.
     if (fresh || (!entry->second.lost && random.coin())) entry->second.durable = copy_of(sector);
     entry->second.lost = false;
     entry->second.write_number = write_number_;

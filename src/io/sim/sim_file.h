@@ -20,9 +20,9 @@ inline constexpr size_t kSectorSize = 512;
 inline constexpr size_t kPageSize = 4096;
 inline constexpr size_t kSectorsPerPage = kPageSize / kSectorSize;
 
-// A file or directory of a simulated disk. A file has one content that the programs see, and for every sector
-// that is not yet durable the bytes that are; a power loss chooses between the two. Sectors are atomic, pages
-// are not.
+// A file or directory of a simulated disk. A file has one content that the programs see, and, for every
+// sector that is not yet durable, the older bytes that are. A power loss chooses between the two. Sectors are
+// atomic, pages are not.
 class SimFile {
  public:
   using Sector = std::array<std::byte, kSectorSize>;
@@ -49,20 +49,20 @@ class SimFile {
   uint64_t size() const { return size_; }
   uint64_t page_count() const { return pages_.size(); }
   bool has_page(uint64_t page) const { return pages_.contains(page); }
-  // Every page of it lies on the medium at a place that the file system has written down: written once, and
-  // synced since. What a program puts there later needs nothing of the file system any more.
+  // Every page of the range lies on the medium at a place that the file system has recorded: written once,
+  // and synced since. Later writes there need nothing more from the file system.
   bool settled(uint64_t offset, uint64_t length) const;
-  // Written at some time and durable since: what media faults damage.
+  // Whether the sector was written and is durable since: media faults damage only such sectors.
   bool synced_sector(uint64_t sector) const;
   bool unreadable(uint64_t offset, uint64_t length) const;
   void make_unreadable(uint64_t sector) { unreadable_.insert(sector); }
 
   // Bytes past the end are not given; holes are zeros.
   size_t read(uint64_t offset, std::span<std::byte> out) const;
-  // Extends the size where needed. `durable`: these sectors, and the size if it grew, are on the medium
+  // Extends the size if needed. `durable`: these sectors, and the size if it grew, are on the medium
   // afterwards.
   void write(uint64_t offset, std::span<const std::byte> data, bool durable, Random& random);
-  // What a crash leaves of a write under way: each sector reaches the medium or does not. One that does not
+  // Applies a write under way at a crash: each sector reaches the medium or does not. A sector that does not
   // may be unreadable from then on.
   void write_torn(uint64_t offset, std::span<const std::byte> data, uint32_t unreadable_ppm, Random& random,
                   FaultCounts& counts);
@@ -71,9 +71,9 @@ class SimFile {
   void allocate(uint64_t offset, uint64_t length);
   void truncate(uint64_t size);
   void sync();
-  // A sync that failed: nothing it covered ever becomes durable, unless it is written again.
+  // A sync failed: nothing it covered ever becomes durable, unless it is written again.
   void lose_unsynced();
-  // How many sectors fell back.
+  // Returns how many sectors fell back.
   size_t lose_power(Random& random, FaultCounts& counts);
 
  private:

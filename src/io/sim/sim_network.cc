@@ -250,7 +250,7 @@ void SimNetwork::receive(uint64_t id) {
     socket->received_begin = 0;
   }
   node.complete(operation, static_cast<int64_t>(count));
-  // Room in the window: the peer hears of it.
+  // The window has room: the peer is told.
   const uint64_t peer = socket->peer;
   simulation_.at(simulation_.now() + latency(node, *socket->peer_node), nullptr, [=, this] { send(peer); });
 }
@@ -381,7 +381,7 @@ void SimNetwork::shutdown(SimNode& node, uint64_t operation, uint64_t id, bool b
   wake(id);
 }
 
-// With bytes unread the peer is told by a reset, otherwise by the end of the stream, after all that was sent.
+// With bytes unread the peer gets a reset, otherwise the end of the stream after all that was sent.
 void SimNetwork::close(uint64_t id) {
   Socket* socket = open_socket(id);
   if (socket == nullptr) return;

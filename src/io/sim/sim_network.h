@@ -23,7 +23,7 @@ class SimNode;
 // anywhere; connections overtake each other. A segment lost on the wire, or stopped by a partition or by a
 // machine without power, is sent again until kRetransmitTimeout; then its sender's connection fails. A
 // machine that answers but knows nothing of the connection (its process died, or it lost its power meanwhile)
-// resets it. Who only receives from a machine without power waits for as long as its own deadline says.
+// resets it. A program that only receives from a machine without power waits until its own deadline.
 class SimNetwork {
  public:
   struct Timing {
@@ -48,8 +48,8 @@ class SimNetwork {
   // Cuts or mends the link between two nodes.
   void set_partition(const SimNode& a, const SimNode& b, bool cut);
   void heal_all() { cuts_.clear(); }
-  // What look-ups of `host` that end from now on find; their ports are those that are asked for. None: there
-  // is no such name.
+  // Sets the addresses that look-ups of `host` find if they end from now on; each look-up chooses the port.
+  // None: there is no such name.
   void set_name(const std::string& host, std::vector<Endpoint> addresses) {
     names_[host] = std::move(addresses);
   }

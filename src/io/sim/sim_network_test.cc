@@ -22,7 +22,7 @@ Task<Result<void>> send_bytes(Socket& socket, size_t count, IoLimits limits = {}
   co_return co_await socket.send_all({&vector, 1}, limits);
 }
 
-// Receives to the end of the stream; checks what send_bytes sent.
+// Receives to the end of the stream; checks the bytes that send_bytes sent.
 Task<Result<size_t>> receive_bytes(Socket& socket, IoLimits limits = {}) {
   size_t total = 0;
   std::vector<std::byte> piece(5000);
@@ -203,7 +203,7 @@ TEST(SimNetwork, PartitionThatLastsBreaksTheConnection) {
   EXPECT_EQ(error->os_errno(), ETIMEDOUT);
 }
 
-// What a client sees of a server that dies while it waits for an answer.
+// A client waits for an answer of a server that dies.
 TEST(SimNetwork, CrashOfThePeer) {
   for (const CrashKind kind : {CrashKind::kill, CrashKind::power_loss}) {
     Pair pair(1);

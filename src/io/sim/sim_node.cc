@@ -29,7 +29,7 @@ uint64_t transfer_bytes(const IoRequest& request) {
   return bytes;
 }
 
-// What a vectored write writes, as one piece of memory.
+// The bytes of a vectored write in one piece of memory.
 std::vector<std::byte> gather(const IoRequest& request) {
   std::vector<std::byte> bytes;
   bytes.reserve(transfer_bytes(request));
@@ -51,7 +51,7 @@ bool is_direct_io(const IoRequest& request) {
                              [&](const iovec& piece) { return aligned(piece.iov_base, piece.iov_len); });
 }
 
-// Whether the operation, once asked for, can leave a trace on the disk.
+// Whether the operation, once submitted, can leave a trace on the disk.
 bool changes_disk(const IoRequest& request) {
   switch (request.kind) {
     case IoKind::write:
@@ -212,8 +212,8 @@ bool SimNode::in_turn() const {
   return std::ranges::any_of(cores_, [](const auto& core) { return core->env->in_turn(); });
 }
 
-// What stands on a core's stack is not unwound, so turns that were left in the middle go on to their
-// suspension, side by side, since one may spin for another. Nothing they do has effect any more.
+// A core's stack is not unwound, so turns that were left in the middle go on to their suspension, side by
+// side, since one may spin for another. Nothing they do has effect any more.
 void SimNode::end_turns() {
   crash_pending_ = true;
   while (in_turn()) {
@@ -223,7 +223,7 @@ void SimNode::end_turns() {
   }
 }
 
-// What was asked for and not yet answered has happened, or not, or in part; in any order.
+// Operations submitted and not yet answered happen now, or not, or in part; in any order.
 void SimNode::finish_in_flight(CrashKind kind) {
   std::vector<Operation> under_way;
   for (const auto& [number, operation] : operations_) {
@@ -259,7 +259,7 @@ void SimNode::finish_write(const Operation& operation, CrashKind kind) {
   }
 }
 
-// The drive has it, or the kernel has not come to it and never will.
+// Either the drive has the write, or the kernel has not come to it and never will.
 void SimNode::land_later(const OpenFilePtr& open_file, uint64_t offset, std::span<const std::byte> data) {
   if (random_.below(4) == 0) return;
   simulation_.faults().add(Fault::write_in_flight);
@@ -290,7 +290,7 @@ void SimNode::lose_landings() {
     disk_.tear_in_flight(*landing.open_file->file, landing.offset, landing.data);
 }
 
-// Frames first, then what mains share, then the environments that both refer to.
+// Frames go first, then the state that the mains share, then the environments that both refer to.
 void SimNode::end_process() {
   for (const auto& core : cores_) core->main.destroy();
   main_ = nullptr;
@@ -421,14 +421,14 @@ void SimNode::run_file_operation(uint64_t number) {
   IoRequest& wanted = request(number);
   const bool changes = changes_disk(wanted);
   if (changes && reached(CrashPoint::io_before, ++changes_)) return;
-  // Its own reference, since its answer may be a crash.
+  // A reference of its own, since the operation's answer may be a crash.
   const OpenFilePtr open_file = operations_.at(number).open_file;
   int64_t result = 0;
   if (changes && fails_as_planned(wanted)) {
     if (planned_failure_.happens) {
       (void)perform(wanted, open_file.get());
     } else if (wanted.kind == IoKind::sync && open_file != nullptr) {
-      open_file->file->lose_unsynced();  // as the kernel does; the next sync says nothing of it
+      open_file->file->lose_unsynced();  // as the kernel does; the next sync does not report it
     }
     result = -EIO;
   } else {

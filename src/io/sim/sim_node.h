@@ -17,9 +17,9 @@ class Simulation;
 
 // One machine with one disk, and at most one process on it: `cores` SimEnvs that run the same main, as
 // run_cores() does. The disk stays through crashes and restarts. A process ends when every main has ended, or
-// by crash(): then its frames are destroyed where they stand, with env.abandoned() true, and what was under
-// way is finished or not by chance. Direct writes of a killed process may land up to kLandingMax later, while
-// the next one runs.
+// by crash(): then its frames are destroyed at their current suspension, with env.abandoned() true, and
+// operations under way are finished or not by chance. Direct writes of a killed process may land up to
+// kLandingMax later, while the next one runs.
 class SimNode {
  public:
   static constexpr Duration kLandingMax = Duration::seconds(3);
@@ -31,8 +31,8 @@ class SimNode {
     BufferPool::Options buffers{.arena_bytes = 0, .limit_bytes = 64 * kMiB};
   };
   enum class CrashPoint : uint8_t {
-    io_before,  // the n-th change of the disk has been asked for and may have happened in part
-    io_after,   // the n-th change of the disk has happened, and nobody was told
+    io_before,  // the n-th change of the disk was submitted and may have happened in part
+    io_after,   // the n-th change of the disk has happened, but was not answered
     resume,     // before the n-th resumption of a coroutine: any await
     point,      // in the n-th Env::point()
   };
@@ -48,7 +48,7 @@ class SimNode {
   // How other nodes reach it; on the node itself it is loopback as well.
   Endpoint endpoint(uint16_t port) const;
 
-  // Starts a process. `main` and what it holds live until all frames are gone.
+  // Starts a process. `main` and its captures live until all frames are gone.
   void start(Main main);
   void crash(CrashKind kind);
   // Delivers SIGTERM, SIGINT or SIGHUP to wait_signal().
@@ -57,22 +57,23 @@ class SimNode {
   void crash_at(CrashPoint point, uint64_t n, CrashKind kind) { planned_ = {point, n, kind}; }
   void forget_planned_crash() { planned_ = {}; }
   // The n-th change of the disk of one kind (writes of either form are one), from the start of the process,
-  // fails with EIO: `happens` says whether it is done all the same. A sync that is not gives up what it
-  // covered.
+  // fails with EIO: `happens` says whether it is done all the same. If it is a sync and not done, the data it
+  // covered never becomes durable.
   void fail_at(IoKind kind, uint64_t n, bool happens) { planned_failure_ = {kind, n, happens}; }
   void forget_planned_failure() { planned_failure_ = {}; }
-  // Changes of the planned kind (of none: writes) since the process started: the next one is one more.
+  // Changes of the planned kind (if none is planned: writes) since the process started; the next one has this
+  // number plus one.
   uint64_t changes_of_planned_kind() const { return failures_counted_; }
   bool failed_as_planned() const {
     return planned_failure_.n != 0 && failures_counted_ >= planned_failure_.n;
   }
 
   bool running() const { return !cores_.empty(); }
-  // Nothing that is asked of the disk from now on is answered before that time has passed.
+  // The disk answers no operation that is submitted from now on before this time has passed.
   void freeze_disk(Duration duration);
   // Writes of killed processes that have not landed yet.
   size_t landings() const { return landings_.size(); }
-  // What the process waits for, when it seems to hang: "core 0: receive other, 3 timers; ...".
+  // The operations that the process waits for, if it seems to hang: "core 0: receive other, 3 timers; ...".
   std::string describe_waiting() const;
   bool powered() const { return powered_; }
   // Starts so far, and how the last process ended.
@@ -95,7 +96,7 @@ class SimNode {
   int32_t add_handle(uint64_t socket);
   uint64_t socket_of(int32_t handle) const;
   void forget_handle(int32_t handle) { handles_.erase(handle); }
-  // False where the process ends instead.
+  // False if the process ends instead.
   bool before_resume();
   void at_point();
   bool crash_pending() const { return crash_pending_; }
@@ -111,7 +112,7 @@ class SimNode {
   struct Operation {
     SimEnv* env;
     IoRequest* request;
-    OpenFilePtr open_file;  // null: of no file, or named by its path
+    OpenFilePtr open_file;  // null: no file, or a file named by its path
   };
   struct Handle {
     OpenFilePtr open_file;

@@ -11,7 +11,7 @@ namespace {
 
 // 2026-01-01T00:00:00Z
 constexpr int64_t kEpochNs = 1'767'225'600'000'000'000;
-// What a resumption takes of virtual time.
+// The virtual time that a resumption takes.
 constexpr uint64_t kResumeNsMin = 50;
 constexpr uint64_t kResumeNsMax = 1'000;
 // How long a core is away from a turn that it has been taken from.
@@ -97,7 +97,7 @@ SimEnv* Simulation::next_timer(Instant& time) const {
   for (const auto& node : nodes_) {
     for (unsigned core = 0; core < node->cores(); ++core) {
       SimEnv& env = node->env(core);
-      // Those of a core in the middle of a turn fire when it has ended.
+      // Timers of a core in the middle of a turn fire when the turn has ended.
       if (env.in_turn() || env.timers().next() >= time) continue;
       time = env.timers().next();
       earliest = &env;
@@ -148,8 +148,8 @@ void Simulation::settle() {
   }
 }
 
-// How many of those that are ready could run: they come first. The others are of cores in the middle of a
-// turn.
+// Moves the ready coroutines that could run to the front and counts them. The others belong to cores in the
+// middle of a turn.
 size_t Simulation::runnable() {
   if (turns_under_way() == 0) return ready_.size();
   const auto waiting =
@@ -173,8 +173,8 @@ bool Simulation::draws_switch() {
   return true;
 }
 
-// Half of the time for a few turns of the others, else for up to several milliseconds, as a thread is that
-// the kernel has taken its core from.
+// In half of the cases a few turns of the others, otherwise up to several milliseconds, like a thread that
+// the kernel has taken off its CPU.
 Duration Simulation::draw_absence() {
   const uint64_t longest =
       scheduler_random_.coin() ? kAbsenceNs : kAbsenceNs << scheduler_random_.below(kAbsenceDoublings);

@@ -41,9 +41,9 @@ class Simulation {
   SimNetwork& network() { return network_; }
   const std::vector<std::unique_ptr<SimNode>>& nodes() const { return nodes_; }
 
-  // False where nothing is ready and nothing will ever happen.
+  // False if nothing is ready and nothing will ever happen.
   bool step();
-  // True once the condition holds; false where `limit` of virtual time has passed or nothing can happen any
+  // True once the condition holds; false if `limit` of virtual time has passed or nothing can happen any
   // more.
   bool run_until(const std::function<bool()>& condition, Duration limit);
   void run_for(Duration duration);
@@ -56,13 +56,13 @@ class Simulation {
   uint64_t trace_hash() const { return trace_; }
   uint64_t steps() const { return steps_; }
   FaultCounts& faults() { return faults_; }
-  // What was under way when nodes crashed: "write journal" -> how often.
+  // The operations under way when nodes crashed: "write journal" -> how often.
   const std::map<std::string, uint64_t>& crash_points() const { return crash_points_; }
   // How many of a million points of a process with several cores are left for another core's turn. 0: cores
   // take turns at awaits only.
   void set_switch_chance(uint32_t ppm) { switch_ppm_ = ppm; }
   uint64_t switches() const { return switches_; }
-  // For those who drive the simulation: a stream of chance that no node draws from.
+  // For the driver of the simulation: a stream of chance that no node draws from.
   Random& random() { return driver_random_; }
   // The last lines of all nodes' logs, with virtual time and node.
   const std::deque<std::string>& log() const { return log_; }
@@ -98,7 +98,7 @@ class Simulation {
   struct Event {
     Instant time;
     uint64_t number;
-    SimEnv* env;  // forgotten with it; null for none
+    SimEnv* env;  // the event is dropped with it; null for none
     std::function<void()> action;
   };
   static bool later(const Event& a, const Event& b) {

@@ -17,7 +17,7 @@ namespace {
 constexpr Duration kMinute = Duration::minutes(1);
 constexpr Duration kLong = Duration::minutes(10);
 
-// Files, sleeps, messages between cores and the network, for as long as it is let: something of everything.
+// Uses a little of everything until it is stopped: files, sleeps, messages between cores and the network.
 Task<void> write_some(Env& env) {
   for (int i = 0;; ++i) {
     const std::string path = fmt::format("file-{}-{}", env.core(), i % 5);
@@ -132,7 +132,8 @@ TEST(Simulation, SameSeedSameRun) {
   EXPECT_EQ(traces.size(), 10);
 }
 
-// Printed so that two processes can be compared; the environment variable makes the child of the test below.
+// Printed so that two processes can be compared; the environment variable marks the child process of the test
+// below.
 TEST(Simulation, SameSeedSameRunInAnotherProcess) {
   const std::string command = "/proc/self/exe";
   const auto run_child = [] {
@@ -334,7 +335,7 @@ TEST(Simulation, KilledProcessLeavesLocksAndWritesBehind) {
   }
 }
 
-// Frames that wait for everything there is to wait for, declared in the worst order for their destruction.
+// Frames that wait for every kind of thing, declared in the worst order for their destruction.
 Task<void> hold_and_wait(Env& env, Semaphore& semaphore, CancelToken cancel) {
   Semaphore::Units units = co_await semaphore.acquire();
   Buffer buffer = co_await env.buffers().allocate(kMiB);

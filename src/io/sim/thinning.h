@@ -6,8 +6,8 @@
 namespace fb::sim {
 
 // For tests that try every place (every change of the disk, every byte) or many seeds. Sanitizers make them
-// several times slower, and the builds without try everything: so builds with one step by kThinning from
-// place to place, and try thinned(n) seeds of n.
+// several times slower, and builds without sanitizers try everything. So builds with a sanitizer step by
+// kThinning from place to place, and try thinned(n) seeds of n.
 #if defined(FB_SANITIZE)
 inline constexpr uint64_t kThinning = 7;
 inline constexpr uint64_t kSeedThinning = 3;

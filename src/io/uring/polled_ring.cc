@@ -18,9 +18,9 @@
 namespace fb {
 namespace {
 
-constexpr int kProbeLooksMax = 1'000'000;  // of one probe; a device answers within a few thousand
+constexpr int kProbeLooksMax = 1'000'000;  // per probe; a device answers within a few thousand
 
-// "1" where the block device or, for a partition, its disk has poll queues.
+// True if the block device or, for a partition, its disk has poll queues.
 bool has_poll_queues(dev_t device) {
   for (const char* parent : {"", "../"}) {
     const std::string path =

@@ -20,8 +20,8 @@ namespace fb {
 // without waiting.
 class PolledRing {
  public:
-  // Larger ones go by the other ring: a device may have to be given them in parts, and the kernel polls only
-  // for whole ones (with Linux 6.1 a polled read of 1 MiB was seen never to end).
+  // Larger operations go by the other ring: the kernel may have to split them for the device, and it polls
+  // only for whole ones (with Linux 6.1 a polled read of 1 MiB was seen never to end).
   static constexpr size_t kBytesMax = 64 * kKiB;
   // `setup_flags` is IORING_SETUP_IOPOLL; tests pass 0 to have the same path without the device.
   static Result<std::unique_ptr<PolledRing>> create(unsigned setup_flags, std::span<std::byte> arena);
@@ -29,7 +29,7 @@ class PolledRing {
   PolledRing(const PolledRing&) = delete;
   PolledRing& operator=(const PolledRing&) = delete;
 
-  // False where the queue is full for now.
+  // False if the queue is full for now.
   bool start(IoRequest& request);
   bool busy() const { return in_flight_ > 0; }
   // Submits, looks once for completions, and hands them over: each request's result is in the second
@@ -43,7 +43,7 @@ class PolledRing {
 
   io_uring ring_{};
   bool made_ = false;
-  std::span<std::byte> arena_;  // empty where it could not be registered
+  std::span<std::byte> arena_;  // empty if it could not be registered
   unsigned in_flight_ = 0;
 };
 

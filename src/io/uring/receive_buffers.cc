@@ -21,7 +21,7 @@ void* map(size_t bytes) {
 
 }  // namespace
 
-// The io_uring, which used both, has been closed before.
+// The io_uring that used both has been closed before.
 ReceiveBuffers::~ReceiveBuffers() {
   if (memory_ != nullptr) {
     unpoison_memory(memory_, kMemoryBytes);

@@ -15,9 +15,9 @@
 namespace fb {
 
 // Memory for receive_pooled of one core: buffers of kPooledBytesSize that the kernel picks from a provided
-// buffer ring when data arrives. Where all of them are out, a bounded number of spare ones is made, each for
-// one receive. Ids below kRingBuffers are the ring's, the others spare. Buffers of the ring are poisoned
-// while they are the kernel's (base/poison.h).
+// buffer ring when data arrives. If all of them are out, a bounded number of spare ones is made, each for one
+// receive. Ids below kRingBuffers are the ring's, the others spare. Buffers of the ring are poisoned while
+// they are the kernel's (base/poison.h).
 class ReceiveBuffers {
  public:
   static constexpr uint32_t kRingBuffers = 512;  // a power of two
@@ -36,14 +36,14 @@ class ReceiveBuffers {
   void taken(uint32_t id);
   bool ring_has_buffers() const { return out_ < kRingBuffers; }
   std::optional<uint32_t> take_spare();
-  // True where the buffer is the kernel's again; false for a spare one.
+  // True if the buffer goes back to the kernel; false for a spare one.
   bool give_back(uint32_t id);
 
  private:
   std::byte* memory_ = nullptr;
   io_uring_buf_ring* ring_ = nullptr;
   uint32_t out_ = 0;
-  std::vector<std::unique_ptr<std::byte[]>> spare_;  // null where not in use
+  std::vector<std::unique_ptr<std::byte[]>> spare_;  // null if not in use
   std::vector<uint32_t> spare_ids_;
 };
 

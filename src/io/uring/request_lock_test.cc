@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What claims (io/claim.h) rely on: a flock belongs to the open file description, and a request in flight
-// holds a reference to that. Closing the last descriptor, as the end of a process does, does not free the
-// lock before the request has ended. A request that waits for room in a pipe stands for a write that the
-// device has not ended.
+// Tests what claims (io/claim.h) rely on: a flock belongs to the open file description, and a request in
+// flight holds a reference to that description. Closing the last descriptor, as the end of a process does,
+// does not free the lock before the request has ended. A request that waits for room in a pipe stands for a
+// write that the device has not ended.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <liburing.h>
@@ -55,7 +55,7 @@ TEST(RequestLock, AFileStaysLockedUntilItsLastRequestHasEnded) {
   EXPECT_FALSE(can_lock(next));
   EXPECT_EQ(errno, EWOULDBLOCK);
 
-  // Room: the write goes on and ends, and the lock with it.
+  // The pipe has room now: the write goes on and ends, and the lock with it.
   ASSERT_GT(::read(next, bytes.data(), bytes.size()), 0);
   ASSERT_EQ(io_uring_wait_cqe(&ring, &ended), 0);
   EXPECT_EQ(ended->res, static_cast<int>(kPieceBytes));

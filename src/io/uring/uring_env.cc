@@ -23,7 +23,7 @@ constexpr uint64_t kWakeFailed = 3;  // with the other core's number above the t
 
 // IoRequest::env_word of this environment.
 constexpr size_t kPhase = 0;
-constexpr size_t kCancelled = 1;   // cancellation was asked for
+constexpr size_t kCancelled = 1;   // cancellation was requested
 constexpr size_t kConnecting = 2;  // the socket of a connect
 constexpr size_t kSpare = 3;       // the spare buffer of a pooled receive
 
@@ -32,14 +32,14 @@ constexpr uint64_t kFromRing = 0;   // the kernel picks a buffer
 constexpr uint64_t kPolling = 1;    // there was none: waiting until the socket has data
 constexpr uint64_t kIntoSpare = 2;  // receiving into a spare buffer
 
-// A drive that waits for the end of a turn before it gets its next reads, or for what a whole queue of ended
-// ones gives the core to do, stands still meanwhile. So reads go out so many at a time, and are handed out so
-// many a turn: what else came, new requests among it, has its turn in between.
+// A drive idles while it waits for the end of a turn to get its next reads, or while the core works off a
+// whole queue of ended reads. So at most kReadsPerSubmission reads go out at a time and kReadsPerTurn are
+// handed out a turn: other work, new requests among it, has its turn in between.
 constexpr unsigned kReadsPerSubmission = 8;
 constexpr int kReadsPerTurn = 16;
 
 constexpr size_t kRegisteredBytesMin = 1 * kMiB;   // less is not worth registering
-constexpr size_t kFixedBufferBytesMax = 1 * kGiB;  // the kernel's bound for one
+constexpr size_t kFixedBufferBytesMax = 1 * kGiB;  // the kernel's bound for one buffer
 constexpr int64_t kNanosecondsPerSecond = 1'000'000'000;
 
 }  // namespace
@@ -65,7 +65,7 @@ Result<void> UringEnv::make_ring() {
   constexpr unsigned kCooperative = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
   constexpr unsigned kDeferred = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
   int result = 0;
-  // Completions are worked on when this thread asks for them, where the kernel knows how (6.1, 5.19).
+  // Completions are worked on when this thread asks for them, if the kernel can do that (6.1, 5.19).
   for (const unsigned flags : {kCommon | kCooperative | kDeferred, kCommon | kCooperative}) {
     io_uring_params params{};
     params.flags = flags;
@@ -90,11 +90,11 @@ Result<void> UringEnv::set_up() {
   if (!can_message) return IoError::unsupported;
   FB_CHECK(receive_buffers_.register_with(ring_));
   register_arena();
-  io_uring_register_ring_fd(&ring_);  // saves a look-up a call; refused by old kernels, which then do without
+  io_uring_register_ring_fd(&ring_);  // saves a look-up per call; old kernels refuse it and go without
   return {};
 }
 
-// As much of the arena as the locked-memory limit allows, by halves.
+// Registers as much of the arena as the locked-memory limit allows, by halves.
 void UringEnv::register_arena() {
   const std::span<std::byte> arena = buffers().arena();
   size_t bytes = arena.size();
@@ -147,7 +147,7 @@ bool UringEnv::start(IoRequest& request) {
   if (request.kind == IoKind::read && ++reads_prepared_ == kReadsPerSubmission) {
     reads_prepared_ = 0;
     ++stats_.io_enters;
-    io_uring_submit(&ring_);  // where it is refused, the turn's end tries again
+    io_uring_submit(&ring_);  // if it is refused, the turn's end tries again
   }
   return true;
 }
@@ -351,7 +351,7 @@ void UringEnv::flush_backlog() {
   while (!backlog_.empty()) {
     IoRequest& request = backlog_.pop();
     if (start(request)) continue;
-    // Back to where it stood: at the front.
+    // The request goes back to its place: the front.
     RequestList rest = std::exchange(backlog_, {});
     backlog_.push(request);
     while (!rest.empty()) backlog_.push(rest.pop());
@@ -445,7 +445,7 @@ void UringEnv::on_completion(const io_uring_cqe& cqe) {
   }
 }
 
-// Errors that only ask for another try. True where it is under way.
+// Errors that only ask for another try. True if that try is under way.
 bool UringEnv::begin_again(IoRequest& request, int result) {
   if (request.env_word[kCancelled] != 0) return false;
   if (request.kind == IoKind::open && result == -EINVAL && (request.flags & O_DIRECT) != 0) {
@@ -594,7 +594,7 @@ void UringEnv::decide_polling(const IoRequest& opened, int32_t handle) {
 void UringEnv::look_at_polled() {
   ++stats_.io_enters;
   polled_ring_->look([this](IoRequest& request, int result) {
-    if (result == -EOPNOTSUPP) {  // the file system cannot after all: everything goes by the first ring
+    if (result == -EOPNOTSUPP) {  // the file system cannot poll after all: everything goes by the first ring
       std::erase(polled_handles_, request.handle);
       for (auto& device : polled_devices_) device.second = false;
       return start_or_wait(request);

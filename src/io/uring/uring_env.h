@@ -17,17 +17,17 @@ namespace fb {
 
 struct UringOptions {
   IoPoll poll = IoPoll::automatic;
-  // Tests stand in for a device that can be polled: what answers probe_polling(), and the flags of the second
+  // Tests simulate a device that can be polled: they replace probe_polling() and the flags of the second
   // ring.
   bool (*probe)(int file, const std::string& path, std::string& reason) = &probe_polling;
   unsigned polled_setup_flags = IORING_SETUP_IOPOLL;
 };
 
 // The environment on io_uring: one ring a core, one io_uring_enter a turn, which submits everything new and
-// takes everything that has ended; of many reads more than one, so that the drive always has some. Nothing is
-// allocated for an operation: the kernel's user_data is the IoRequest itself.
+// takes everything that has ended; more than one if there are many reads, so that the drive always has some.
+// Nothing is allocated for an operation: the kernel's user_data is the IoRequest itself.
 //
-// An operation passes through: SQE (or the backlog, where the queue is full and the kernel takes no more) ->
+// An operation passes through: SQE (or the backlog, if the queue is full and the kernel takes no more) ->
 // kernel -> CQE -> complete(). Some take a second round: an open that was refused O_DIRECT, an interrupted
 // call, and a pooled receive that found no buffer (phases below). A cancelled one takes no further round.
 class UringEnv final : public LoopEnv {
@@ -42,7 +42,8 @@ class UringEnv final : public LoopEnv {
   void release_pooled(uint32_t pooled_id) override;
 
  private:
-  // What an SQE points to and the kernel reads while it takes the SQE; reused with the SQE's slot.
+  // The data that an SQE points to and that the kernel reads while it takes the SQE; reused with the SQE's
+  // slot.
   union SubmissionScratch {
     SubmissionScratch() : address{} {}
     sockaddr_storage address;
@@ -98,17 +99,17 @@ class UringEnv final : public LoopEnv {
   ReceiveBuffers receive_buffers_;
   const std::byte* registered_begin_ = nullptr;
   size_t registered_bytes_ = 0;
-  RequestList backlog_;                     // found no SQE
-  std::vector<IoRequest*> unsent_cancels_;  // the same for cancellations
-  std::vector<unsigned> unsent_wakes_;      // and for wake-ups of cores
+  RequestList backlog_;                     // requests that found no SQE
+  std::vector<IoRequest*> unsent_cancels_;  // cancellations that found no SQE
+  std::vector<unsigned> unsent_wakes_;      // wake-ups of cores that found no SQE
   RequestList ended_reads_;                 // kept for the next turns
   RequestList buffer_waiters_;              // receives for which neither ring nor spare buffer was left
-  // By handle: whether the last receive left data in the socket. Where it did not, trying at once would be in
+  // By handle: whether the last receive left data in the socket. If it did not, trying at once would be in
   // vain, and the kernel is told to wait first.
   std::vector<uint8_t> socket_has_data_;
   std::unique_ptr<PolledRing> polled_ring_;             // made for the first file that can be polled
   std::vector<int32_t> polled_handles_;                 // few: data files
-  std::vector<std::pair<dev_t, bool>> polled_devices_;  // what the probe said
+  std::vector<std::pair<dev_t, bool>> polled_devices_;  // answers of the probe
 };
 
 }  // namespace fb

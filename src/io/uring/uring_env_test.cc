@@ -119,7 +119,7 @@ TEST(UringEnv, CompletionQueueOverflows) {
   });
 }
 
-// A system call for every eight reads that begin and for every sixteen that have ended.
+// One system call begins eight reads, and one takes sixteen that have ended.
 TEST(UringEnv, ManyReadsTakeFewSystemCalls) {
   run_uring({}, [](Env& env) -> Task<void> {
     Result<File> file = co_await File::open(env, "fb_uring_batch.tmp", {.write = true, .create = true});
@@ -144,7 +144,7 @@ Task<void> read_and_note_turn(const File& file, Env& env, std::vector<uint64_t>&
   turns.push_back(env.stats().turns);
 }
 
-// All of them have ended at once, and what else there is has turns in between.
+// All reads have ended at once; other work has turns in between.
 TEST(UringEnv, EndedReadsAreHandedOutOverTurns) {
   run_uring({}, [](Env& env) -> Task<void> {
     Result<File> file = co_await File::open(env, "fb_uring_turns.tmp", {.write = true, .create = true});
