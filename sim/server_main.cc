@@ -6,7 +6,7 @@
 
 #include "bss/device/device.h"
 #include "bss/device/device_make.h"
-#include "cli/server.h"
+#include "server/server.h"
 #include "world.h"
 
 namespace fb::sim {

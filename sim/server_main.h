@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "cli/store_tuning.h"
 #include "io/sim/sim_node.h"
 #include "s3_client.h"
+#include "server/store_tuning.h"
 #include "world.h"
 
 namespace fb::sim {

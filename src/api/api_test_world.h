@@ -12,6 +12,7 @@
 
 #include "api/api_server.h"
 #include "bss/blob/store.h"
+#include "client/blob_discards.h"
 #include "http/cut_stream.h"
 #include "http/http_client.h"
 #include "http/http_server.h"
@@ -193,6 +194,7 @@ struct TestServer {
   Partition& engine;
   PartitionFront& names;
   bss::BlobFront& blobs;
+  BlobDiscards& discards;
   EmbeddedRegistry& roots;
   ApiServer& api;
   HttpServer& http;

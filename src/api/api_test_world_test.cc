@@ -435,7 +435,10 @@ void run_world(const std::function<Task<void>(TestServer&)>& body, const WorldOp
     auto roots = co_await EmbeddedRegistry::open(
         env, group, *names, [&](const CallContext& context) { return names->trees(context); }, {key});
     CO_CHECK(roots);
-    ApiServer api({env, *names, *blobs}, **roots, options.api);
+    BlobDiscards discards(env, [&](const CallContext& context, std::span<const BlobExtent> extents) {
+      return blobs->erase(context, extents);
+    });
+    ApiServer api({env, *names, *blobs, discards}, **roots, options.api);
     auto listener = co_await Listener::open(env, node.endpoint(8080));
     CO_CHECK(listener);
     HttpServer http(env, std::move(*listener), api);
@@ -447,6 +450,7 @@ void run_world(const std::function<Task<void>(TestServer&)>& body, const WorldOp
                       .engine = **engine,
                       .names = *names,
                       .blobs = *blobs,
+                      .discards = discards,
                       .roots = **roots,
                       .api = api,
                       .http = http,
@@ -459,6 +463,7 @@ void run_world(const std::function<Task<void>(TestServer&)>& body, const WorldOp
     EXPECT_EQ(env.buffers().used_bytes(), 0U) << "request buffers are still held";
     co_await (*roots)->close();
     co_await names->close();
+    EXPECT_EQ(co_await discards.close(env.now() + Duration::seconds(10)), 0U);
     EXPECT_TRUE((co_await (*engine)->close()).has_value());
     EXPECT_TRUE((co_await (*metadata)->close()).has_value());
     EXPECT_TRUE((co_await blobs->close()).has_value());

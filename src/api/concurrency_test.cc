@@ -195,7 +195,7 @@ TEST(ApiConcurrency, ContentThatIsNotNamedInTimeIsFreed) {
   };
   run_world([](TestServer& server) -> Task<void> {
     co_await server.make_bucket();
-    const Services services{server.env, server.names, server.blobs};
+    const Services services{server.env, server.names, server.blobs, server.discards};
     for (const auto error :
          {NamespaceError::unavailable, NamespaceError::timed_out, NamespaceError::not_owner,
           NamespaceError::precondition_failed, NamespaceError::outcome_unknown}) {
@@ -207,7 +207,7 @@ TEST(ApiConcurrency, ContentThatIsNotNamedInTimeIsFreed) {
       (void)co_await sleep_for(server.env, Duration::seconds(1));
       const bool left = server.blobs.blob_count() != 0;
       EXPECT_EQ(left, error == NamespaceError::outcome_unknown);
-      if (left) server.names.discard_blob(blob, 1);
+      if (left) server.discards.discard_blob(blob, 1);
     }
     co_await server.check_blobs();
     EXPECT_EQ(server.blobs.blob_count(), 0U);

@@ -91,6 +91,7 @@ S3Failure from(RootError error) {
       return S3Error::InsufficientStorage;
     case RootError::unavailable:
     case RootError::timed_out:
+    case RootError::outcome_unknown:
       return S3Error::ServiceUnavailable;
     case RootError::damaged:
       return S3Error::InternalError;

@@ -16,12 +16,13 @@ struct Services {
   Env& env;
   NamespaceClient& names;
   BlobClient& blobs;
+  UnnamedBlobs& unnamed;
   CloudClient* cloud = nullptr;  // null: no cloud bucket
 
   // For one call to another service. A stream makes one for each block: it may take as long as its client
   // needs.
   CallContext context() const { return {.deadline = env.now() + kCallTimeout}; }
-  BlobWriter writer() const { return {blobs, names}; }
+  BlobWriter writer() const { return {blobs, unnamed}; }
 };
 
 }  // namespace fb::api

@@ -10,11 +10,11 @@ StoredContent::~StoredContent() { discard(); }
 void StoredContent::discard() {
   if (services_.env.abandoned()) return;
   if (locator_.kind == Locator::Kind::cloud) {
-    services_.names.discard_blob(locator_.blob, 1);
-    if (locator_.sums.empty()) services_.names.discard_blob(locator_.sums_blob, 1);
+    services_.writer().discard(locator_.blob, 1);
+    if (locator_.sums.empty()) services_.writer().discard(locator_.sums_blob, 1);
   }
   if (locator_.kind != Locator::Kind::blob) return;
-  services_.names.discard_blob(locator_.blob, std::max(1u, locator_.block_count()));
+  services_.writer().discard(locator_.blob, std::max(1u, locator_.block_count()));
 }
 
 }  // namespace fb::api

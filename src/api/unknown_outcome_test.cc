@@ -34,7 +34,8 @@ struct DoubtfulServer {
         {key});
     if (!opened) co_return false;
     roots = std::move(*opened);
-    api = std::make_unique<ApiServer>(Services{server.env, names, server.blobs}, *roots, ApiOptions());
+    api = std::make_unique<ApiServer>(Services{server.env, names, server.blobs, server.discards}, *roots,
+                                      ApiOptions());
     auto listener = co_await Listener::open(server.env, endpoint);
     if (!listener) co_return false;
     http = std::make_unique<HttpServer>(server.env, std::move(*listener), *api);
@@ -300,7 +301,7 @@ TEST(ApiUnknownOutcome, ACreateBucketIsNeverToldThatThereIsNone) {
   run_world([](TestServer& server) -> Task<void> {
     co_await server.make_bucket();
     DeletedMeanwhile roots(server.roots);
-    ApiServer api({server.env, server.names, server.blobs}, roots, {});
+    ApiServer api({server.env, server.names, server.blobs, server.discards}, roots, {});
     Endpoint endpoint = server.endpoint;
     ++endpoint.port;
     auto listener = co_await Listener::open(server.env, endpoint);

@@ -108,6 +108,11 @@ TEST_P(Metadata, AnOlderEpochWritesNoCheckpoint) {
     EXPECT_EQ((*co_await store.read_checkpoint({}))->version, 7u);
     CO_CHECK_OK(co_await store.write_checkpoint({}, 4, 8, "new"));
     EXPECT_EQ((*co_await store.read_checkpoint({}))->bytes, "new");
+    // The same again, for whoever has not heard the answer; never another one under its version.
+    CO_CHECK_OK(co_await store.write_checkpoint({}, 4, 8, "new"));
+    EXPECT_TRUE((co_await store.write_checkpoint({}, 4, 8, "other")).error().is(PageError::stale_version));
+    EXPECT_TRUE((co_await store.write_checkpoint({}, 4, 7, "older")).error().is(PageError::stale_version));
+    EXPECT_EQ((*co_await store.read_checkpoint({}))->bytes, "new");
     CO_CHECK_OK(co_await store.reserve_checkpoint({}, 300'000));
     EXPECT_GE(store.checkpoint_bytes_reserved(), 300'000u);
   });

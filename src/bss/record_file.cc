@@ -30,6 +30,12 @@ struct Head {
 };
 static_assert(sizeof(Head) == 56);
 
+// The error of a change that was given up before the record was touched.
+Error not_done(const Error& error) {
+  const bool no_space = error.is(IoError::no_space);
+  return {no_space ? PageError::full : PageError::unavailable, error.os_errno()};
+}
+
 uint64_t checksum_of(Head head) {
   head.checksum = 0;
   return xxh3(std::as_bytes(std::span(&head, 1)));
@@ -121,7 +127,9 @@ Task<Result<RecordFile::State>> RecordFile::read(File& file, std::optional<Recor
 
 Task<Result<void>> RecordFile::reserve(uint64_t bytes) {
   const auto held = co_await mutex_.acquire();
-  co_return co_await extend_to(sizeof(Head) + kVersionBytes + bytes);
+  const Result<void> extended = co_await extend_to(sizeof(Head) + kVersionBytes + bytes);
+  if (!extended) co_return not_done(extended.error());
+  co_return Result<void>();
 }
 
 Task<Result<void>> RecordFile::extend_to(uint64_t bytes) {
@@ -137,9 +145,14 @@ Task<Result<void>> RecordFile::extend_to(uint64_t bytes) {
 
 Task<Result<void>> RecordFile::write(uint64_t version, std::string_view text) {
   const auto held = co_await mutex_.acquire();
+  // The same record again is written again: its second copy may have failed.
+  if (newest_record_ && version < newest_record_->version) co_return PageError::stale_version;
+  if (newest_record_ && version == newest_record_->version && text != newest_record_->bytes)
+    co_return PageError::stale_version;
   std::string body(reinterpret_cast<const char*>(&version), kVersionBytes);
   body += text;
-  FB_CO_CHECK(co_await extend_to(sizeof(Head) + body.size()));
+  const Result<void> extended = co_await extend_to(sizeof(Head) + body.size());
+  if (!extended) co_return not_done(extended.error());
   Head head{.store_id = store_id_,
             .body_bytes = body.size(),
             .body_checksum = xxh3(std::as_bytes(std::span(body)))};
@@ -149,7 +162,8 @@ Task<Result<void>> RecordFile::write(uint64_t version, std::string_view text) {
   bytes.append(body.data(), body.size());
   for (int i = 0; i < 2; ++i) {
     const size_t other = 1 - newest_;
-    FB_CO_CHECK(co_await files_[other].write_all_durable(bytes.pad(), 0));
+    const Result<void> written = co_await files_[other].write_all_durable(bytes.pad(), 0);
+    if (!written) co_return Error(PageError::outcome_unknown, written.error().os_errno());
     newest_ = other;
     // From the first copy on: a start would find it, whether or not the second one can be written.
     newest_record_ = Record{.version = version, .bytes = std::string(text)};

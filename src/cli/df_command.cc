@@ -5,10 +5,10 @@
 
 #include <memory>
 
+#include "admin/usage.h"
 #include "cli/process.h"
 #include "cli/s3_client.h"
-#include "cli/store_at_rest.h"
-#include "cli/usage.h"
+#include "server/store_at_rest.h"
 
 namespace fb {
 namespace {
@@ -26,7 +26,7 @@ constexpr std::string_view kMore =
 
 struct DfOptions {
   std::string data_dir;
-  std::string device;    // that the store is on; empty: none
+  std::string device;    // the store's device; empty: none
   std::string mgmt_url;  // empty: the data directory
   bool json = false;
 };
@@ -52,7 +52,7 @@ Task<CommandOutcome> look_at_directory(Env& env, const DfOptions& options) {
   co_return outcome_of(usage, options.json);
 }
 
-// The metrics are open to all who reach the port: any key will do.
+// Everybody who reaches the port may read the metrics: any key will do.
 Task<CommandOutcome> ask_server(Env& env, const DfOptions& options) {
   const auto endpoint = S3Endpoint::parse_management(options.mgmt_url);
   if (!endpoint) co_return CommandOutcome{kExitUsage, endpoint.error()};
@@ -73,7 +73,7 @@ Task<CommandOutcome> ask_server(Env& env, const DfOptions& options) {
   co_return outcome_of(usage, options.json);
 }
 
-// What is shown is the table, or the JSON.
+// Shows the table, or the JSON.
 int run_df(DfOptions options) {
   if (options.data_dir.empty() && options.mgmt_url.empty()) options.mgmt_url = kOwnServer;
   return finish(run_on_core([&](Env& env) -> Task<CommandOutcome> {

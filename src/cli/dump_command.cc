@@ -12,8 +12,8 @@
 #include "bss/blob/segment_dump.h"
 #include "bss/device/device.h"
 #include "cli/process.h"
-#include "cli/store_place.h"
 #include "io/file.h"
+#include "server/store_place.h"
 
 namespace fb {
 namespace {
@@ -29,12 +29,13 @@ constexpr std::string_view kMore =
 
 struct DumpOptions {
   std::string file;
-  std::string device;  // that the file is on; empty: a file of the file system
+  std::string device;  // the file's device; empty: a file of the file system
 };
 
 constexpr size_t kReadBytes = kMiB;
 
-// From the disk itself; one that was cut short is no file for direct I/O.
+// Opens it for direct I/O, to read from the disk itself, unless a cut left a size that direct I/O cannot
+// read.
 Task<Result<File>> open_segment(Env& env, const std::string& path) {
   FB_CO_TRY(File file, co_await File::open(env, path, {.direct = true}));
   const auto stat = co_await file.stat();
@@ -43,7 +44,7 @@ Task<Result<File>> open_segment(Env& env, const std::string& path) {
   co_return co_await File::open(env, path, {});
 }
 
-// All of it, as far as it can be read: what the device refuses is zeros, and told.
+// Reads all of it, as far as possible: blocks that the device refuses become zeros, and are reported.
 Task<Result<void>> read_all(File& file, std::span<std::byte> bytes,
                             const std::function<void(std::string_view)>& line) {
   for (size_t at = 0; at < bytes.size(); at += kReadBytes) {
@@ -94,7 +95,7 @@ Task<CommandOutcome> dump_segment_file(Env& env, const std::string& path,
 
 namespace {
 
-// Looked at beside a server that may be running: its table is read as it is on the device.
+// A server may be running beside this: the device's table is read as it is on the device.
 Task<CommandOutcome> dump_segment_of_device(Env& env, const std::string& path, const std::string& device_path,
                                             const std::function<void(std::string_view)>& line) {
   auto device = co_await bss::Device::open(env, {.path = device_path, .read_only = true});

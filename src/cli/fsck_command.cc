@@ -5,10 +5,10 @@
 
 #include <memory>
 
-#include "cli/fsck.h"
+#include "admin/fsck.h"
 #include "cli/process.h"
 #include "cli/s3_client.h"
-#include "cli/store_at_rest.h"
+#include "server/store_at_rest.h"
 
 namespace fb {
 namespace {
@@ -42,7 +42,7 @@ Task<CommandOutcome> ask_server(Env& env, const FsckOptions& options, const Envi
   const TlsContext tls;
   S3Client client(env, *endpoint, *settings, tls);
   std::string message;
-  // Each signature counts once, and two of a second would be the same.
+  // Each signature is accepted once, and two of the same second would be equal without a nonce.
   const std::string nonce = fmt::format("{:016x}", env.random());
   const auto answer = co_await client.send("POST", "/fsck", {{"x-fractalbits-nonce", nonce}},
                                            env.now() + kLiveTimeout, message);
@@ -67,7 +67,7 @@ Task<CommandOutcome> check_directory(Env& env, const FsckOptions& options) {
   StoreAtRest& store = **opened;
   CommandOutcome outcome;
   {
-    // Holds what it has read until it goes, which is before the store is closed.
+    // The report holds memory of the store, so its scope ends before the store is closed.
     const auto report = co_await check_store(store.partition(), store.metadata(), store.blobs(), {});
     outcome = report ? outcome_of(report->to_string())
                      : CommandOutcome{kExitFailed, fmt::format("the check could not be finished: {}",

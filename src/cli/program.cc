@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "base/version.h"
 #include "cli/command_line.h"
 #include "cli/df_command.h"
 #include "cli/dump_command.h"
@@ -11,7 +12,6 @@
 #include "cli/mv_command.h"
 #include "cli/server_command.h"
 #include "cli/tier_map_command.h"
-#include "cli/version.h"
 
 namespace fb {
 namespace {

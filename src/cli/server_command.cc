@@ -5,10 +5,10 @@
 
 #include <memory>
 
+#include "base/version.h"
 #include "cli/process.h"
-#include "cli/server.h"
 #include "cli/server_settings.h"
-#include "cli/version.h"
+#include "server/server.h"
 
 namespace fb {
 namespace {
@@ -26,7 +26,7 @@ constexpr std::string_view kServerAbout =
     "variables over the file.\n"
     "SIGTERM stops after the requests in progress; SIGHUP loads certificate and key again.";
 
-// As the command line has them, by setting.
+// The flags as given on the command line, by setting.
 struct ServerFlags {
   std::string config;
   bool print_config = false;
@@ -66,8 +66,8 @@ ConfigResult<ServerSettings> collect(const ServerFlags& flags) {
   return resolve_server_settings(settings, environment);
 }
 
-// Shown on standard output once requests are served. The secret is shown only when it was made just now and a
-// person is looking.
+// Shown on standard output once requests are served. The secret is shown only if it was made just now and
+// standard output is a terminal.
 void announce(const ServerReady& ready) {
   const bool terminal = output_is_terminal();
   std::string text = fmt::format("\nFractalBits {} serves S3 on {}\n\n", kVersion, ready.url);

@@ -7,9 +7,9 @@
 #include <memory>
 
 #include "cli/process.h"
-#include "cli/store_at_rest.h"
 #include "nss/partition_front.h"
 #include "rss/embedded_registry.h"
+#include "server/store_at_rest.h"
 #include "tier/keys.h"
 
 namespace fb {
@@ -89,7 +89,7 @@ Task<Result<void>> map_bucket(NamespaceClient& names, const BucketInfo& bucket, 
   }
 }
 
-// With both engines open, since long records lie among the blobs.
+// Needs both engines open, since long records lie among the blobs.
 Task<Result<void>> map_engines(Env& env, Partition& partition, BlobClient& blobs,
                                std::string_view store_prefix,
                                const std::function<void(const MappedObject&)>& take) {

@@ -9,8 +9,8 @@
 #include "base/units.h"
 #include "cli/command_line.h"
 #include "cli/command_outcome.h"
-#include "cli/store_tuning.h"
 #include "io/env.h"
+#include "server/store_tuning.h"
 
 namespace fb {
 
@@ -25,7 +25,7 @@ struct TierMapOptions {
 // An object with content in the cloud bucket, and its pieces in order.
 struct MappedObject {
   struct Piece {
-    std::string cloud_key;  // empty: it is kept here
+    std::string cloud_key;  // empty: the piece is in the local store
     uint64_t size_bytes = 0;
   };
   std::string bucket;
@@ -35,10 +35,10 @@ struct MappedObject {
   std::vector<Piece> pieces;
 };
 
-// Of a server that is stopped.
+// Maps the store of a stopped server.
 Task<CommandOutcome> map_directory(Env& env, const TierMapOptions& options,
                                    const std::function<void(const MappedObject&)>& take);
-// `fractalbits tier-map`: a line of JSON for each.
+// `fractalbits tier-map`: prints a line of JSON for each mapped object.
 void add_tier_map_command(CommandLine& line);
 
 }  // namespace fb

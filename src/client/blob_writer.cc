@@ -12,7 +12,7 @@ BlobId BlobWriter::begin(std::optional<uint64_t> size_bytes) {
   return several_blocks ? blobs_.new_blob_of(*size_bytes) : blobs_.new_blob();
 }
 
-// A place that is full has taken nothing.
+// A place that is full has stored nothing.
 Task<Result<void>> BlobWriter::put_first(const CallContext& context, BlobWrite& write) {
   FB_ASSERT(write.block == 0, write.block);
   Result<void> stored = co_await blobs_.put(context, write);
@@ -29,7 +29,7 @@ Task<Result<BlobId>> BlobWriter::put_whole(const CallContext& context, Buffer bu
   write.buffer = std::move(buffer);
   const Result<void> stored = co_await put_first(context, write);
   if (stored) co_return write.id;
-  if (outcome_of(stored.error()) == Outcome::unknown) unnamed_.discard_blob(write.id, 1);
+  if (outcome_of(stored.error()) == Outcome::unknown) discard(write.id, 1);
   co_return stored.error();
 }
 

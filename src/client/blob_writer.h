@@ -8,25 +8,28 @@
 
 namespace fb {
 
-// Decides where a blob goes and what it is called: the only code that does. If a place is full, the first
-// block tries another one under another name; the blocks behind it go where the first one went.
+// Decides the place and the name of a blob; no other code does. If a place is full, the first block tries
+// another one under another name; the blocks behind it follow the first one.
 //
-// Two references, on one core; made where it is needed.
+// Two references, on one core; made wherever it is needed.
 class BlobWriter {
  public:
   static constexpr unsigned kPlacesTriedMax = 16;
 
   BlobWriter(BlobClient& blobs, UnnamedBlobs& unnamed) : blobs_(blobs), unnamed_(unnamed) {}
 
-  // A name for content of so many bytes, in a place that has room for all of it if there is one. Nothing is
-  // set aside.
+  // A name for content of `size_bytes`, in a place that has room for all of it if there is one. No space is
+  // reserved.
   BlobId begin(std::optional<uint64_t> size_bytes);
-  // Stores the first block of a blob that begin() named. `write.id` says under which name it is stored, or
-  // may be stored after an error: under none of those before it is anything left.
+  // Stores the first block of a blob that begin() named. `write.id` is then the name under which it is
+  // stored, or may be stored after an error. Nothing is left under the names tried before.
   Task<Result<void>> put_first(const CallContext& context, BlobWrite& write);
-  // Stores a blob of one block: `length` bytes at the beginning of `buffer`. After an error nothing of it is
-  // left to the caller.
+  // Stores a blob of one block: `length` bytes at the beginning of `buffer`. After an error the caller has
+  // nothing to clean up.
   Task<Result<BlobId>> put_whole(const CallContext& context, Buffer buffer, uint32_t length);
+  // Gives up the first `block_count` blocks of a blob that no record will name. They are erased in the
+  // background.
+  void discard(BlobId blob, uint32_t block_count) { unnamed_.discard_blob(blob, block_count); }
 
  private:
   BlobClient& blobs_;

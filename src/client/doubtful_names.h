@@ -3,11 +3,11 @@
 
 #include "client/namespace_client.h"
 
-// For tests of those who use a namespace.
+// For tests of code that uses a namespace.
 
 namespace fb {
 
-// Hands every call on. A test overrides what it wants to be different.
+// Hands every call on. A test overrides the calls that it wants to behave differently.
 class ForwardedNames : public NamespaceClient {
  public:
   explicit ForwardedNames(NamespaceClient& names) : names_(names) {}
@@ -43,22 +43,18 @@ class ForwardedNames : public NamespaceClient {
   Task<Result<TreeStatistics>> tree_statistics(const CallContext& context, BucketId bucket) override {
     return names_.tree_statistics(context, bucket);
   }
-  Task<Result<uint64_t>> next_unique_number(const CallContext& context) override {
-    return names_.next_unique_number(context);
-  }
-  Incarnation incarnation() const override { return names_.incarnation(); }
-  void discard_blob(BlobId blob, uint32_t block_count) override { names_.discard_blob(blob, block_count); }
 
  protected:
   NamespaceClient& names_;
 };
 
-// Makes every change, and answers of those in doubt that their outcome is not known.
+// Makes every change, and answers the doubted ones with outcome_unknown.
 class DoubtfulNames final : public ForwardedNames {
  public:
   using ForwardedNames::ForwardedNames;
 
-  // The n-th change from now on, and the `count` - 1 behind it. What was refused is answered as it is.
+  // Doubts the n-th change from now on, and the `count` - 1 behind it. Refusals are passed on and not
+  // counted.
   void doubt(uint64_t n, uint64_t count = 1) {
     first_ = changes_ + n;
     end_ = first_ + count;

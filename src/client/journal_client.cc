@@ -21,6 +21,8 @@ std::string_view to_string(JournalError code) {
       return "unavailable";
     case JournalError::timed_out:
       return "timed_out";
+    case JournalError::outcome_unknown:
+      return "outcome_unknown";
   }
   return "unknown";
 }

@@ -13,7 +13,6 @@
 #include "base/text_arena.h"
 #include "client/read_pin.h"
 #include "client/types.h"
-#include "client/unnamed_blobs.h"
 #include "io/task.h"
 
 // The namespace as its users see it: an ordered map from (bucket, space, key) to a record, with conditions
@@ -22,14 +21,14 @@
 
 namespace fb {
 
-// What an error says about the change that was asked for is one of three things.
-// - It was certainly not made, and will not be: every error but the two below. What was stored for it can be
+// An error says one of three things about the requested change.
+// - It was certainly not made, and will not be: every error but the two below. Content stored for it can be
 //   freed at once.
-// - not_owner: the same, since whoever was asked does not have the bucket. Ask who has it now.
-// - outcome_unknown: it may have been made, or may be made yet. What was stored for it must stay. In one
-// process
-//   nothing is left behind: the engine's memory has the change, and either it becomes durable, or the process
-//   ends out of order and the next one sweeps.
+// - not_owner: also not made, since the asked process does not own the bucket. Find out which process owns it
+//   now.
+// - outcome_unknown: it may have been made, or may be made yet. Content stored for it must stay. If namespace
+//   and caller are one process, nothing is left behind: the engine's memory has the change, and either it
+//   becomes durable, or the process ends out of order and the next one sweeps.
 // docs/namespace_engine.md has the table of which call answers which.
 enum class NamespaceError {
   not_found,     // no such key (get, erase that must exist, rename source)
@@ -44,7 +43,7 @@ enum class NamespaceError {
   rename_into_itself,
   stale_blob,   // a record names a blob of an ended incarnation that it does not own already
   full,         // the engine's stated capacity or the disk is exhausted; erase still works
-  unsupported,  // this engine does not do it yet
+  unsupported,  // this engine cannot do it yet
   unavailable,  // shutting down, or failed: try again later
   timed_out,    // the caller's deadline passed
   damaged,      // stored bytes fail their checksum; nothing wrong is served
@@ -63,7 +62,7 @@ inline constexpr size_t kTreeKeySizeMax =
     kKeySizeMax + 64;  // in the other spaces, which put an id behind the path
 inline constexpr size_t kRecordSizeMax = 1u << 20;
 
-// Decided under the same latch, in the same journal record as the change itself.
+// Decided under the same latch and in the same journal record as the change itself.
 struct Condition {
   enum class Kind : uint8_t { none, must_not_exist, must_exist, version_is, etag_is, etag_is_not };
   Kind kind = Kind::none;
@@ -74,7 +73,7 @@ struct Condition {
 struct Mutation {
   enum class Kind : uint8_t {
     put,           // sets key to record
-    erase,         // removes key where present
+    erase,         // removes key if present
     erase_prefix,  // removes every key of the space that begins with `key`; detaches them in one step
     check,         // changes nothing: only its condition must hold
   };
@@ -86,7 +85,7 @@ struct Mutation {
 };
 
 struct MutationResult {
-  Version version;       // put: the new version
+  Version version;       // put: the new version, which no put in any tree was given before
   bool existed = false;  // put, erase: whether the key was there before; erase_prefix: whether any was
 };
 
@@ -101,9 +100,9 @@ struct ListRequest {
   Space space = Space::objects;
   std::string_view prefix{};
   std::string_view delimiter{};  // any string; empty: none
-  // Keys after this one only (by bytes); empty: from the start. With `start_past_prefix`, keys that begin
-  // with it are passed over too: that is how a listing goes on behind a common prefix. Without it, a common
-  // prefix is given wherever a key after `start_after` lies beneath it.
+  // Only keys after this one (by bytes); empty: from the start. With `start_past_prefix`, keys that begin
+  // with it are skipped too: so a listing goes on behind a common prefix. Without it, a common prefix is
+  // listed if any key after `start_after` lies beneath it.
   std::string_view start_after{};
   bool start_past_prefix = false;
   uint32_t entries_max = 1000;  // keys and common prefixes together; at most kListEntriesMax
@@ -115,15 +114,15 @@ struct ListEntry {
   std::string_view key;  // the key, or the common prefix up to and including the delimiter
   bool common_prefix = false;
   Version version;            // keys only
-  std::string_view record{};  // keys only, where asked for
+  std::string_view record{};  // keys only, if asked for
 };
 
 // Its entries view `texts`.
 struct ListPage {
   TextArena texts;
   std::vector<ListEntry> entries;  // by bytes; keys and common prefixes merged
-  bool truncated = false;  // more follows: go on with start_after = entries.back().key and, where that entry
-                           // is a common prefix, start_past_prefix
+  bool truncated = false;  // more follows: go on with start_after = entries.back().key and, if that entry is
+                           // a common prefix, start_past_prefix
 };
 
 struct TreeStatistics {
@@ -133,8 +132,8 @@ struct TreeStatistics {
 };
 
 // One instance a core; used on that core only. Thread-safe across instances. Every answer, not only a
-// write's, waits until the journal is durable up to what it saw.
-class NamespaceClient : public UnnamedBlobs {
+// write's, waits until the journal is durable up to all changes that the answer saw.
+class NamespaceClient {
  public:
   virtual ~NamespaceClient() = default;
 
@@ -146,8 +145,8 @@ class NamespaceClient : public UnnamedBlobs {
                                              const Mutation& mutation) = 0;
   // All or nothing, in one journal record, durable when it returns. The blobs that replaced and erased
   // records named and no put record of the same commit names become garbage in the same step and are freed
-  // later. At most kCommitMutationsMax mutations. Results in the order of the mutations. A key may come up
-  // more than once: the last mutation holds; conditions look at what was there before the commit.
+  // later. At most kCommitMutationsMax mutations. Results in the order of the mutations. A key may occur more
+  // than once: the last mutation holds; conditions look at the state before the commit.
   virtual Task<Result<std::vector<MutationResult>>> commit(const CallContext& context, BucketId bucket,
                                                            std::span<const Mutation> mutations) = 0;
   // Changes that have nothing to do with one another, each with a result of its own: all durable when it
@@ -167,19 +166,13 @@ class NamespaceClient : public UnnamedBlobs {
     std::span<const Mutation> with{};
   };
   // NamespaceError::not_found (nothing at the source), destination_occupied, rename_into_itself,
-  // key_too_long, key_invalid, precondition_failed (of any condition).
+  // key_too_long, key_invalid, precondition_failed (for any condition).
   virtual Task<Result<void>> rename(const CallContext& context, const RenameRequest& request) = 0;
 
-  // A bucket's tree. drop_tree: only where no object (or version) is left; uploads in progress become
-  // garbage.
+  // A bucket's tree. drop_tree: only if no object (or version) is left; uploads in progress become garbage.
   virtual Task<Result<void>> create_tree(const CallContext& context, BucketId bucket) = 0;
   virtual Task<Result<void>> drop_tree(const CallContext& context, BucketId bucket) = 0;
   virtual Task<Result<TreeStatistics>> tree_statistics(const CallContext& context, BucketId bucket) = 0;
-
-  // A number never given before: for bucket ids and the like.
-  virtual Task<Result<uint64_t>> next_unique_number(const CallContext& context) = 0;
-  // The incarnation whose blobs this process's records may name; fixed while it runs.
-  virtual Incarnation incarnation() const = 0;
 };
 inline constexpr size_t kCommitMutationsMax = 1024;
 

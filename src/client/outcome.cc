@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one table of what errors say. A new error code does not compile before it has its row.
+// The one table of errors and their outcomes. A new error code does not compile before it has its row.
 #include "client/outcome.h"
 
 #include "client/blob_client.h"
@@ -58,7 +58,6 @@ Outcome outcome_of(BlobError code) {
   return Outcome::unknown;
 }
 
-// `unavailable` of pages and journals is both: refused, or given up with a write under way.
 Outcome outcome_of(PageError code) {
   switch (code) {
     case PageError::not_found:
@@ -66,11 +65,12 @@ Outcome outcome_of(PageError code) {
     case PageError::unsupported:
       return Outcome::answer;
     case PageError::full:
+    case PageError::unavailable:
     case PageError::timed_out:
       return Outcome::not_done;
     case PageError::sealed:
       return Outcome::not_mine;
-    case PageError::unavailable:
+    case PageError::outcome_unknown:
       return Outcome::unknown;
     case PageError::damaged:
       return Outcome::damaged;
@@ -85,11 +85,12 @@ Outcome outcome_of(JournalError code) {
     case JournalError::missing:
       return Outcome::answer;
     case JournalError::full:
+    case JournalError::unavailable:
+    case JournalError::timed_out:
       return Outcome::not_done;
     case JournalError::sealed:
       return Outcome::not_mine;
-    case JournalError::unavailable:
-    case JournalError::timed_out:
+    case JournalError::outcome_unknown:
       return Outcome::unknown;
     case JournalError::damaged:
       return Outcome::damaged;
@@ -97,8 +98,6 @@ Outcome outcome_of(JournalError code) {
   return Outcome::unknown;
 }
 
-// A change of a bucket that is not known to have failed is brought to its end by the root: `unavailable` and
-// `timed_out` of one may be either.
 Outcome outcome_of(RootError code) {
   switch (code) {
     case RootError::no_such_bucket:
@@ -109,9 +108,10 @@ Outcome outcome_of(RootError code) {
     case RootError::limit:
       return Outcome::answer;
     case RootError::full:
-      return Outcome::not_done;
     case RootError::unavailable:
     case RootError::timed_out:
+      return Outcome::not_done;
+    case RootError::outcome_unknown:
       return Outcome::unknown;
     case RootError::damaged:
       return Outcome::damaged;

@@ -13,20 +13,21 @@
 namespace fb {
 namespace {
 
-// A caller decides by these outcomes what it frees, and where it tries again.
+// A caller decides by these outcomes whether to free content, and where to try again.
 TEST(Outcome, OfChangesThatWereNotMade) {
   for (const Error& error :
        {Error(NamespaceError::full), Error(NamespaceError::unavailable), Error(NamespaceError::timed_out),
         Error(BlobError::full), Error(BlobError::unavailable), Error(BlobError::timed_out),
-        Error(PageError::full), Error(JournalError::full), Error(RootError::full)})
+        Error(PageError::full), Error(PageError::unavailable), Error(PageError::timed_out),
+        Error(JournalError::full), Error(JournalError::unavailable), Error(JournalError::timed_out),
+        Error(RootError::full), Error(RootError::unavailable), Error(RootError::timed_out)})
     EXPECT_EQ(outcome_of(error), Outcome::not_done) << error.to_string();
 }
 
 TEST(Outcome, OfChangesThatMayHaveBeenMade) {
-  for (const Error& error :
-       {Error(NamespaceError::outcome_unknown), Error(BlobError::outcome_unknown),
-        Error(PageError::unavailable), Error(JournalError::unavailable), Error(JournalError::timed_out),
-        Error(RootError::unavailable), Error(RootError::timed_out)})
+  for (const Error& error : {Error(NamespaceError::outcome_unknown), Error(BlobError::outcome_unknown),
+                             Error(PageError::outcome_unknown), Error(JournalError::outcome_unknown),
+                             Error(RootError::outcome_unknown)})
     EXPECT_EQ(outcome_of(error), Outcome::unknown) << error.to_string();
 }
 
@@ -51,7 +52,7 @@ TEST(Outcome, OfDamage) {
     EXPECT_EQ(outcome_of(error), Outcome::damaged) << error.to_string();
 }
 
-// Nothing is known of what another module's error leaves behind.
+// Nothing is known about the effects of a call that fails with another module's error.
 TEST(Outcome, OfErrorsThatNoSeamHas) { EXPECT_EQ(outcome_of(Error(IoError::no_space)), Outcome::unknown); }
 
 }  // namespace

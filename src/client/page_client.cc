@@ -21,6 +21,8 @@ std::string_view to_string(PageError code) {
       return "unsupported";
     case PageError::timed_out:
       return "timed_out";
+    case PageError::outcome_unknown:
+      return "outcome_unknown";
   }
   return "unknown";
 }

@@ -10,7 +10,7 @@
 #include "client/record.h"
 
 // The frame of every record (docs/formats/record.md): version, kind, feature bits, then fields in ascending
-// order of their tags. Bit 7 of a tag byte says that who does not know the field must refuse the record.
+// order of their tags. Bit 7 of a tag byte: a reader that does not know the field must refuse the record.
 //
 //     +---------+------+---------------+----------------------------------------+
 //     | version | kind | features: u16 | tag: u8, length: varint, value ... ... |
@@ -31,6 +31,7 @@ enum class RecordKind : uint8_t {
   bucket = 4,   // in the system tree, by the root service
   api_key = 5,  // reserved
   token = 6,    // client tokens of renames
+  number = 7,   // in the system tree, by the root service; without fields
 };
 
 // Numbers without their must-understand bit; those marked * are written with it. 0 and 127 are never used.
@@ -72,7 +73,7 @@ struct RecordField {
   std::string_view value;
 };
 
-// For a field the reader does not know.
+// Called for a field that the reader does not know.
 inline Result<void> skip_unknown(const RecordField& field) {
   if (field.must_understand) return RecordError::unsupported;
   return {};
@@ -121,7 +122,7 @@ class RecordReader {
     if (version != kRecordVersion || (features & ~kRecordFeaturesKnown) != 0) return RecordError::unsupported;
     return RecordReader(reader, static_cast<RecordKind>(kind));
   }
-  // RecordError::malformed where it is of another kind.
+  // RecordError::malformed if it is of another kind.
   static Result<RecordReader> open(std::string_view bytes, RecordKind kind) {
     auto reader = open(bytes);
     if (reader && reader->kind_ != kind) return RecordError::malformed;

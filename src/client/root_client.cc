@@ -23,6 +23,8 @@ std::string_view to_string(RootError code) {
       return "unavailable";
     case RootError::timed_out:
       return "timed_out";
+    case RootError::outcome_unknown:
+      return "outcome_unknown";
     case RootError::damaged:
       return "damaged";
   }

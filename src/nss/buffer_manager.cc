@@ -291,11 +291,13 @@ Task<Result<void>> BufferManager::write_copies(JournalPort& journal, std::vector
     position = std::max(position, copy.write.page.version.position);
     writes.push_back(std::move(copy.write));
   }
+  // Without a deadline: if it fails, the journal has.
   Result<void> written = co_await journal.wait_durable(position);
-  if (written) written = co_await pages_.write_pages({}, options_.epoch, writes);
+  const bool tried = written.has_value();
+  if (tried) written = co_await pages_.write_pages({}, options_.epoch, writes);
   for (size_t i = 0; i < copies.size(); ++i) {
     BufferFrame& frame = *copies[i].frame;
-    const bool failed = !written && (!writes[i].result || written.error().is(JournalError::unavailable));
+    const bool failed = !tried || !writes[i].result;
     owner().point("buffer.written");
     if (failed) {
       statistics_.write_errors.fetch_add(1, std::memory_order_relaxed);

@@ -315,7 +315,7 @@ void JournalPort::DurableAwaiter::await_suspend(std::coroutine_handle<> waiter) 
 
 Result<void> JournalPort::DurableAwaiter::await_resume() const {
   if (position_ <= port_.buffer_.durable()) return {};
-  return port_.buffer_.failed() ? JournalError::unavailable : JournalError::timed_out;
+  return port_.buffer_.failed() ? JournalError::outcome_unknown : JournalError::timed_out;
 }
 
 // Whether there is room now, and it is taken.

@@ -151,7 +151,7 @@ Task<Result<void>> Partition::close() {
   Result<void> result;
   const bool sound = open_ && !journal_->failed() && !journal_->stalled();
   if (sound) {
-    clean_ = statistics_.sweep_done;
+    clean_ = statistics_.sweep_done && !unnamed_left_;
     ending_ = true;
     result = co_await take_checkpoint(true);
   }

@@ -136,6 +136,8 @@ class Partition {
   Task<Result<void>> close();
 
   Incarnation incarnation() const { return incarnation_; }
+  // Blobs of this incarnation are left that no record names: the next start has to sweep. Before close().
+  void leave_to_sweep() { unnamed_left_ = true; }
   uint32_t page_bytes() const { return buffers_->page_bytes(); }
 
   struct Statistics {
@@ -380,8 +382,9 @@ class Partition {
   bool checkpoint_due_ = false;      // the journal asks for room
   uint64_t checkpoint_base_ = 0;     // bytes of journal that the last checkpoint left
   Instant next_look_{};
-  uint64_t found_epoch_ = 0;  // in which the checkpoint was written that the start found
-  bool clean_ = false;        // the last process ended in order
+  uint64_t found_epoch_ = 0;   // in which the checkpoint was written that the start found
+  bool clean_ = false;         // the last process ended in order
+  bool unnamed_left_ = false;  // this one leaves blobs to the sweep of the next
   bool open_ = false;
   bool ending_ = false;
   bool stopping_ = false;

@@ -153,9 +153,9 @@ Task<Result<Checkpoint>> Partition::make_checkpoint(bool everything) {
   Result<void> flushed = co_await buffers_->flush(env_, *ports_[0].journal, target);
   if (!flushed) co_return flushed.error();
 
-  Checkpoint checkpoint{.number = checkpoint_number_ + 1,
-                        .epoch = journal_->epoch(),
-                        .generation = generation_.fetch_add(1) + 1};
+  // A number is not used again, even if this checkpoint is not written: it may be on the disk all the same.
+  Checkpoint checkpoint{
+      .number = ++checkpoint_number_, .epoch = journal_->epoch(), .generation = generation_.fetch_add(1) + 1};
   // Whoever is in a section now may still use the old generation, and may have changed pages, or left
   // garbage, of which nothing is to be seen yet.
   if (FB_SAFEGUARD(checkpoint_waits_for_sections)) {
@@ -193,7 +193,6 @@ Task<Result<void>> Partition::write_checkpoint(const Checkpoint& checkpoint) {
 
 Task<Result<void>> Partition::finish_checkpoint(const Checkpoint& checkpoint) {
   FB_CO_CHECK(co_await write_checkpoint(checkpoint));
-  checkpoint_number_ = checkpoint.number;
   checkpoint_position_ = checkpoint.position;
   checkpoint_sequence_ = checkpoint.sequence;
   ++statistics_.checkpoints;

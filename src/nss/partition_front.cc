@@ -145,13 +145,6 @@ Task<Result<TreeStatistics>> PartitionFront::tree_statistics(const CallContext& 
   });
 }
 
-// Versions are never given twice, and their epoch is durable before the first.
-Task<Result<uint64_t>> PartitionFront::next_unique_number(const CallContext&) {
-  if (partition_.closing()) co_return NamespaceError::unavailable;
-  FB_CO_CHECK(partition_.versions_left());
-  co_return partition_.next_version().value;
-}
-
 Task<Result<std::vector<BucketId>>> PartitionFront::trees(const CallContext&) {
   co_return co_await call_on(env_, kHomeCore,
                              [this](Env&) -> Task<std::vector<BucketId>> { co_return partition_.trees(); });

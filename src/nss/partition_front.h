@@ -8,6 +8,7 @@
 
 #include "art/cursor.h"
 #include "art/tree.h"
+#include "client/unnamed_blobs.h"
 #include "nss/commit_plan.h"
 #include "nss/partition.h"
 
@@ -15,7 +16,7 @@ namespace fb {
 
 // The namespace as one core sees it, and the way in which it is changed: every core descends and changes the
 // shared trees itself. Only buckets come and go by a call on core 0. Any number of calls may be under way.
-class PartitionFront final : public NamespaceClient, public ReadPin::Owner {
+class PartitionFront final : public NamespaceClient, public UnnamedBlobs, public ReadPin::Owner {
  public:
   static Task<std::unique_ptr<PartitionFront>> open(Env& env, Partition& partition);
   ~PartitionFront() override;
@@ -37,8 +38,7 @@ class PartitionFront final : public NamespaceClient, public ReadPin::Owner {
   Task<Result<void>> create_tree(const CallContext& context, BucketId bucket) override;
   Task<Result<void>> drop_tree(const CallContext& context, BucketId bucket) override;
   Task<Result<TreeStatistics>> tree_statistics(const CallContext& context, BucketId bucket) override;
-  Task<Result<uint64_t>> next_unique_number(const CallContext& context) override;
-  Incarnation incarnation() const override { return partition_.incarnation(); }
+  // A blob for a record that was not kept: the ledger frees it.
   void discard_blob(BlobId blob, uint32_t block_count) override;
 
   // Every tree, by id: for the root service, which clears away trees of buckets that were never made.

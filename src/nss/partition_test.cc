@@ -633,7 +633,8 @@ TEST(Partition, OtherCoresReadAndWriteThroughTheirFronts) {
         const auto found = co_await front->get({}, kBucket, Space::objects, key);
         CO_CHECK_OK(found);
         EXPECT_EQ(found->record, record);
-        front->discard_blob({.incarnation = front->incarnation(), .number = static_cast<uint64_t>(i)}, 1);
+        front->discard_blob(
+            {.incarnation = shared.partition->incarnation(), .number = static_cast<uint64_t>(i)}, 1);
       }
       co_await front->close();
       ++shared.done;

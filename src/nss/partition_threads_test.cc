@@ -115,7 +115,7 @@ class Worker {
     record.metadata = metadata;
     record.size_bytes = 10;
     const BlobId blob{.shard = static_cast<uint16_t>(random_() % 4),
-                      .incarnation = front_.incarnation(),
+                      .incarnation = run_.partition.load()->incarnation(),
                       .number = (uint64_t{env_.core()} << 48) + (uint64_t{task_} << 40) + value};
     record.content = {.kind = Locator::Kind::blob, .blob = blob, .length_bytes = 10};
     const std::string bytes = record.encode();
@@ -206,11 +206,12 @@ class Worker {
     run_.listings.fetch_add(1);
   }
   Task<void> tree_life() {
-    const auto number = co_await front_.next_unique_number({});
+    const std::string record = inline_object("x");
+    const auto number =
+        co_await front_.apply({}, kSystemTree, {.space = Space::system, .key = "number", .record = record});
     check(number.has_value(), "a number");
     if (!number) co_return;
-    const BucketId bucket{*number};
-    const std::string record = inline_object("x");
+    const BucketId bucket{number->version.value};
     check((co_await front_.create_tree({}, bucket)).has_value(), "a bucket is made");
     check((co_await front_.apply({}, bucket, {.key = "k", .record = record})).has_value(), "a put into it");
     const auto refused = co_await front_.drop_tree({}, bucket);

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <set>
 
+#include "client/outcome.h"
+#include "client/record_format.h"
 #include "client/tree_key.h"
 #include "io/call_on.h"
 #include "io/log.h"
@@ -20,6 +22,7 @@ std::string key_of(std::string_view bucket) {
   return key;
 }
 
+// The error of a change that was not made, or of a read.
 Error from_names(const Error& error) {
   if (error.is(NamespaceError::timed_out)) return RootError::timed_out;
   if (error.is(NamespaceError::full)) return RootError::full;
@@ -27,18 +30,19 @@ Error from_names(const Error& error) {
   return RootError::unavailable;
 }
 
+bool may_be_made(const Error& error) { return outcome_of(error) == Outcome::unknown; }
+
 constexpr Duration kClaimPoll = Duration::milliseconds(2);
-constexpr Duration kSettleTimeout = Duration::seconds(2);  // of one try
+constexpr Duration kSettleTimeout = Duration::seconds(2);  // per try
 constexpr Duration kSettlePauseMin = Duration::milliseconds(10);
 constexpr Duration kSettlePauseMax = Duration::seconds(2);
 
-// For a call on another core: a cancellation is its own core's.
+// For a call on another core: a cancellation works on its own core only.
 CallContext elsewhere(const CallContext& context) {
   return {.deadline = context.deadline, .trace_id = context.trace_id};
 }
 
-// Another try would find the same.
-// What a change that ended so is answered, if trying again cannot help. A namespace that takes no more
+// The answer to a change that ended with `error`, if trying again cannot help. A namespace that takes no more
 // changes leaves the change to the next start.
 std::optional<Error> final_failure(const Error& error, bool deletes) {
   if (error.is(NamespaceError::unavailable)) return RootError::unavailable;
@@ -68,14 +72,27 @@ class EmbeddedRegistry::NameClaim {
   std::string name_;
 };
 
+// Counts a creation under way against the limit.
+class EmbeddedRegistry::Creation {
+ public:
+  explicit Creation(size_t& count) : count_(count) { ++count_; }
+  Creation(const Creation&) = delete;
+  ~Creation() {
+    if (!detail::teardown_in_progress) --count_;
+  }
+
+ private:
+  size_t& count_;
+};
+
 struct EmbeddedRegistry::Unsettled {
-  std::optional<NameClaim> claimed;  // until it is settled
+  std::optional<NameClaim> claimed;  // held until it is settled
   BucketId tree;
   bool deletes = false;
-  bool record_in_doubt = false;        // creation: a record may be there, of this tree or of another one
-  bool tree_gone = false;              // deletion: durably
-  std::optional<BucketInfo> bucket{};  // creation: which the record names
-  std::optional<Error> failed{};       // it stays as it is
+  bool record_in_doubt = false;        // creation: there may be a record, of this tree or of another one
+  bool tree_gone = false;              // deletion: the tree is durably gone
+  std::optional<BucketInfo> bucket{};  // creation: the bucket that the record names
+  std::optional<Error> failed{};       // set: settling failed, and the change stays as it is
   bool settled() const { return !claimed.has_value(); }
 };
 
@@ -95,13 +112,13 @@ Task<Result<std::unique_ptr<EmbeddedRegistry>>> EmbeddedRegistry::open(Env& env,
                                                                        TreeLister trees,
                                                                        std::vector<KeyInfo> keys) {
   std::unique_ptr<EmbeddedRegistry> registry(new EmbeddedRegistry(env, group, names, std::move(keys)));
-  registry->closed_ = true;  // nothing to close where loading fails
+  registry->closed_ = true;  // nothing to close if loading fails
   if (env.core() == kOwnerCore) {
     FB_CO_CHECK(co_await registry->load());
     if (trees) FB_CO_CHECK(co_await registry->clear_leftovers(trees));
     group.members_[kOwnerCore] = registry.get();
   } else {
-    // Under the lock until the copy is in place, so that nothing is left out or learned too late.
+    // The lock is held until the copy is in place, so that no change is left out or learned too late.
     co_await call_on(env, kOwnerCore, [&](Env& there) -> Task<void> {
       EmbeddedRegistry& owner = *group.members_[kOwnerCore];
       const auto held = co_await owner.caches_mutex_.acquire();
@@ -151,7 +168,7 @@ Task<Result<void>> EmbeddedRegistry::load() {
   }
 }
 
-// Trees that no bucket names, and buckets whose tree is gone: a crash stood between two steps.
+// Removes trees that no bucket names, and buckets whose tree is gone: a crash came between two steps.
 Task<Result<void>> EmbeddedRegistry::clear_leftovers(const TreeLister& trees) {
   const auto listed = co_await trees({});
   if (!listed) co_return from_names(listed.error());
@@ -236,7 +253,7 @@ Task<Result<BucketInfo>> EmbeddedRegistry::create_here(CallContext context, std:
     FB_CO_TRY(NameClaim claimed, co_await claim(context, name));
     const BucketInfo* known = cached_bucket(name);
     if (known == nullptr) co_return co_await make_bucket(context, std::move(claimed), std::move(owner));
-    // A bucket whose tree is gone is a deletion that has not been ended.
+    // A bucket whose tree is gone is an unfinished deletion.
     const BucketId tree = known->id;
     const auto looked = co_await names_.tree_statistics(context, tree);
     if (looked || !looked.error().is(NamespaceError::no_such_tree)) co_return RootError::bucket_exists;
@@ -244,19 +261,27 @@ Task<Result<BucketInfo>> EmbeddedRegistry::create_here(CallContext context, std:
   }
 }
 
+// A version is given out only once. A number lost in an error does no harm.
+Task<Result<BucketId>> EmbeddedRegistry::new_bucket_id(const CallContext& context) {
+  std::string record;
+  const RecordWriter writer(record, RecordKind::number);
+  const auto put = co_await names_.apply(
+      context, kSystemTree,
+      {.kind = Mutation::Kind::put, .space = Space::system, .key = kNumberKey, .record = record});
+  if (!put) co_return from_names(put.error());
+  co_return BucketId{put->version.value};
+}
+
 Task<Result<BucketInfo>> EmbeddedRegistry::make_bucket(const CallContext& context, NameClaim claimed,
                                                        std::string owner) {
   if (buckets_.size() + creations_ >= group_.buckets_max_) co_return RootError::limit;
-  const auto number = co_await names_.next_unique_number(context);
-  if (!number) co_return from_names(number.error());
-  const BucketInfo bucket{
-      .name = claimed.name(), .id = {*number}, .created = env_.wall_clock(), .owner = owner};
-  ++creations_;
+  std::optional<Creation> counted(creations_);  // before anything suspends: others are counted against it
+  FB_CO_TRY(const BucketId id, co_await new_bucket_id(context));
+  const BucketInfo bucket{.name = claimed.name(), .id = id, .created = env_.wall_clock(), .owner = owner};
   const Result<void> made = co_await names_.create_tree(context, bucket.id);
-  if (!made) {
-    --creations_;
-    if (made.error().is(NamespaceError::outcome_unknown))
-      (void)begin_to_settle({.claimed = std::move(claimed), .tree = bucket.id});
+  if (!made) {  // without a record there is no bucket, whether the tree was made or not
+    counted.reset();
+    if (may_be_made(made.error())) (void)begin_to_settle({.claimed = std::move(claimed), .tree = bucket.id});
     co_return from_names(made.error());
   }
   const std::string key = key_of(bucket.name);
@@ -267,20 +292,21 @@ Task<Result<BucketInfo>> EmbeddedRegistry::make_bucket(const CallContext& contex
                                           .key = key,
                                           .record = record,
                                           .condition = {.kind = Condition::Kind::must_not_exist}});
-  --creations_;
   if (put) {
     co_await tell_all(bucket.name, &bucket);
     co_return bucket;
   }
-  const bool in_doubt =
-      put.error().is(NamespaceError::outcome_unknown) || put.error().is(NamespaceError::precondition_failed);
+  counted.reset();  // settle() counts it
+  // After a failed condition the record is another bucket's.
+  const bool in_doubt = may_be_made(put.error()) || put.error().is(NamespaceError::precondition_failed);
   const std::shared_ptr<Unsettled> change =
       begin_to_settle({.claimed = std::move(claimed), .tree = bucket.id, .record_in_doubt = in_doubt});
   co_await wait_settled(context, *change);
+  if (change->bucket && change->bucket->id == bucket.id) co_return bucket;
+  if (change->bucket) co_return RootError::bucket_exists;
+  if (may_be_made(put.error()) && change->record_in_doubt) co_return RootError::outcome_unknown;
   if (change->failed) co_return *change->failed;
-  if (!change->bucket) co_return from_names(put.error());
-  if (change->bucket->id != bucket.id) co_return RootError::bucket_exists;
-  co_return bucket;
+  co_return from_names(put.error());
 }
 
 Task<Result<void>> EmbeddedRegistry::delete_bucket(const CallContext& context, std::string_view name) {
@@ -297,15 +323,15 @@ Task<Result<void>> EmbeddedRegistry::delete_here(CallContext context, std::strin
   const Result<void> dropped = co_await names_.drop_tree(context, tree);
   if (!dropped && dropped.error().is(NamespaceError::tree_not_empty)) co_return RootError::bucket_not_empty;
   const bool gone = dropped || dropped.error().is(NamespaceError::no_such_tree);
-  if (!gone && !dropped.error().is(NamespaceError::outcome_unknown)) co_return from_names(dropped.error());
+  if (!gone && !may_be_made(dropped.error())) co_return from_names(dropped.error());
   const std::shared_ptr<Unsettled> change =
       begin_to_settle({.claimed = std::move(claimed), .tree = tree, .deletes = true, .tree_gone = gone});
   co_await wait_settled(context, *change);
-  if (change->failed) co_return *change->failed;
   // The bucket is gone with its tree: the record that may be left is erased before the name is free again, or
   // at the next start.
-  if (!change->tree_gone) co_return RootError::unavailable;
-  co_return Result<void>();
+  if (change->tree_gone) co_return Result<void>();
+  if (change->failed && !change->failed->is(RootError::unavailable)) co_return *change->failed;
+  co_return RootError::outcome_unknown;
 }
 
 std::shared_ptr<EmbeddedRegistry::Unsettled> EmbeddedRegistry::begin_to_settle(Unsettled change) {
@@ -319,8 +345,8 @@ Task<void> EmbeddedRegistry::wait_settled(const CallContext& context, const Unse
     (void)co_await sleep_for(env_, kClaimPoll);
 }
 
-// Until it has come to its end, or the process ends: then the next start finds out. A creation counts until
-// then.
+// Tries until the change is finished, or the process ends: then the next start finishes it. A creation counts
+// as a bucket until then.
 Task<void> EmbeddedRegistry::settle(EmbeddedRegistry* self, std::shared_ptr<Unsettled> change) {
   self->creations_ += change->deletes ? 0 : 1;
   Duration pause = kSettlePauseMin;
@@ -353,16 +379,18 @@ Task<Result<void>> EmbeddedRegistry::end_creation(const CallContext& context, Un
   const std::string& name = change.claimed->name();
   if (change.record_in_doubt) {
     const std::string key = key_of(name);
+    std::optional<BucketInfo> known;
     {
       const auto found = co_await names_.get(context, kSystemTree, Space::system, key);
       if (!found && !found.error().is(NamespaceError::not_found)) co_return found.error();
       if (found) {
         auto bucket = decode_bucket(name, found->record);
         if (!bucket) co_return RootError::damaged;
-        change.bucket = std::move(*bucket);
+        known = std::move(*bucket);
       }
     }
-    if (change.bucket) co_await tell_all(name, &*change.bucket);
+    if (known) co_await tell_all(name, &*known);
+    change.bucket = std::move(known);  // from here on its creator may answer: every core knows the bucket
     change.record_in_doubt = false;
   }
   if (change.bucket && change.bucket->id == change.tree) co_return Result<void>();
@@ -371,7 +399,7 @@ Task<Result<void>> EmbeddedRegistry::end_creation(const CallContext& context, Un
   co_return Result<void>();
 }
 
-// As soon as the tree is durably gone there is no bucket for anybody; then the record goes.
+// Once the tree is durably gone, no core knows the bucket any more; then the record is erased.
 Task<Result<void>> EmbeddedRegistry::end_deletion(const CallContext& context, Unsettled& change) {
   const std::string& name = change.claimed->name();
   if (!change.tree_gone) {

@@ -22,15 +22,17 @@ constexpr int kCopyAttemptsMax = 4;
 
 }  // namespace
 
-CloudStore::CloudStore(Env& env, const TierOptions& options, TierShared& shared, NamespaceClient& names,
-                       BlobClient& blobs, CredentialSource& credentials, const TlsContext& tls)
+CloudStore::CloudStore(Env& env, const TierOptions& options, TierShared& shared, Incarnation incarnation,
+                       UnnamedBlobs& unnamed, BlobClient& blobs, CredentialSource& credentials,
+                       const TlsContext& tls)
     : env_(env),
       options_(options),
       shared_(shared),
-      names_(names),
+      incarnation_(incarnation),
+      unnamed_(unnamed),
       blobs_(blobs),
       requests_(env, options, credentials, tls),
-      // Half of the pool is left to those who read, and to small objects.
+      // Half of the pool is left to reads, and to small objects.
       budget_(env, requests_.stats(),
               std::max(kUploadPieceBytes,
                        std::min<uint64_t>(options.memory_bytes, env.buffers().limit_bytes() / 2))),
@@ -44,7 +46,7 @@ Task<void> CloudStore::close() {
 BlobId CloudStore::new_id() {
   return {.volume = kCloudVolume,
           .shard = static_cast<uint16_t>(env_.core()),
-          .incarnation = names_.incarnation(),
+          .incarnation = incarnation_,
           .number = ++last_number_};
 }
 
@@ -62,7 +64,7 @@ Task<Result<CloudContent>> CloudStore::store(CloudSource& source, const StoreOpt
         co_await store_sums({reinterpret_cast<const char*>(sums.data()), sums.size()}, options, content);
   }
   if (!outcome.result) {
-    if (outcome.may_exist) names_.discard_blob(content.id, 1);
+    if (outcome.may_exist) unnamed_.discard_blob(content.id, 1);
     co_return outcome.result.error();
   }
   ++requests_.stats().stored_objects;
@@ -79,7 +81,7 @@ Task<Result<void>> CloudStore::store_sums(std::string_view sums, const StoreOpti
   FB_ASSERT(sums.size() <= kBlobBlockSizeMax, sums.size());
   Buffer buffer = co_await env_.buffers().allocate(sums.size());
   std::memcpy(buffer.data(), sums.data(), sums.size());
-  BlobWriter writer(blobs_, names_);
+  BlobWriter writer(blobs_, unnamed_);
   FB_CO_TRY(content.sums_blob,
             co_await writer.put_whole({.deadline = env_.now() + kBlobTimeout}, std::move(buffer),
                                       static_cast<uint32_t>(sums.size())));
@@ -116,7 +118,7 @@ Task<Result<CloudContent>> CloudStore::copy(const Locator& source, const StoreOp
   if (copied) copied = co_await verify_object(requests_, key, content.length_bytes, {});
   if (copied) copied = co_await store_sums(sums, options, content);
   if (!copied) {
-    names_.discard_blob(content.id, 1);
+    unnamed_.discard_blob(content.id, 1);
     co_return copied.error();
   }
   ++requests_.stats().copied_objects;

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "client/cloud_client.h"
-#include "client/namespace_client.h"
+#include "client/unnamed_blobs.h"
 #include "tier/cloud_requests.h"
 #include "tier/upload_budget.h"
 
@@ -14,16 +14,16 @@ namespace fb::tier {
 // The cloud bucket as one core of the API server sees it.
 class CloudStore final : public CloudClient {
  public:
-  // `blobs` is the local store: checksums that are too many for a record go there. All must outlive it.
-  CloudStore(Env& env, const TierOptions& options, TierShared& shared, NamespaceClient& names,
-             BlobClient& blobs, CredentialSource& credentials, const TlsContext& tls);
+  // `blobs` is the local store: it holds checksums that are too many for a record. All must outlive it.
+  CloudStore(Env& env, const TierOptions& options, TierShared& shared, Incarnation incarnation,
+             UnnamedBlobs& unnamed, BlobClient& blobs, CredentialSource& credentials, const TlsContext& tls);
 
   uint64_t threshold_bytes() const override { return options_.threshold_bytes; }
   Task<Result<CloudContent>> store(CloudSource& source, const StoreOptions& options) override;
   Task<Result<CloudContent>> copy(const Locator& source, const StoreOptions& options) override;
   std::unique_ptr<CloudReader> open(const Locator& content, uint64_t offset, uint64_t length) override;
 
-  // Nothing is begun after `deadline`.
+  // No request begins after `deadline`.
   void end_by(Instant deadline) { requests_.end_by(deadline); }
   Task<void> close();
   CloudRequests& requests() { return requests_; }
@@ -38,7 +38,8 @@ class CloudStore final : public CloudClient {
   Env& env_;
   const TierOptions& options_;
   TierShared& shared_;
-  NamespaceClient& names_;
+  const Incarnation incarnation_;
+  UnnamedBlobs& unnamed_;
   BlobClient& blobs_;
   CloudRequests requests_;
   UploadBudget budget_;

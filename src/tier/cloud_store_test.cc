@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Objects there and back over a cloud that fails in every way, in the simulator.
+// Stores and reads objects in a cloud that fails in every way, in the simulator.
 #include "tier/keys.h"
 
 #include <gtest/gtest.h>
@@ -49,13 +49,13 @@ TEST_F(CloudStoreTest, StoresReadsCopiesAndFrees) {
           const Locator locator = content->locator();
           const auto copy = co_await process.store().copy(locator, {.inline_sums_max = 0});
           TIER_CHECK(copy);
-          process.names.discard_blob(content->id, 1);
+          process.discards.discard_blob(content->id, 1);
           EXPECT_TRUE(co_await process.free_discarded());
           const auto read = co_await process.get(*copy, 0, size);
           TIER_CHECK(read);
           EXPECT_TRUE(*read == data);
-          process.names.discard_blob(copy->id, 1);
-          process.names.discard_blob(copy->sums_blob, 1);
+          process.discards.discard_blob(copy->id, 1);
+          process.discards.discard_blob(copy->sums_blob, 1);
           EXPECT_TRUE(co_await process.free_discarded());
           EXPECT_TRUE(stored(cloud).empty());
         }
@@ -98,13 +98,13 @@ TEST_F(CloudStoreTest, ASourceThatFailsLeavesNothing) {
 }
 
 TEST_F(CloudStoreTest, AnObjectThatCannotBeDeletedHoldsUpNoOther) {
-  constexpr size_t kObjects = 30;  // more than are asked for at a time
+  constexpr size_t kObjects = 30;  // more than are deleted at a time
   run([&](TierProcess& process) -> Task<void> {
     for (size_t i = 0; i < kObjects; ++i) {
       const auto content = co_await process.put(make_bytes(1000, i));
       TIER_CHECK(content);
       if (i == 0) cloud.kept = stored(cloud).begin()->first;
-      process.names.discard_blob(content->id, 1);
+      process.discards.discard_blob(content->id, 1);
     }
     EXPECT_EQ(stored(cloud).size(), kObjects);
     EXPECT_FALSE(co_await process.free_discarded());
@@ -182,7 +182,7 @@ class FailingCloudTest : public TierWorld, public ::testing::WithParamInterface<
   FailingCloudTest() : TierWorld(GetParam()) {}
 };
 
-// What was acknowledged is there and right; what was not leaves nothing once it has been freed.
+// Acknowledged content is there and right; unacknowledged content leaves nothing once it has been freed.
 TEST_P(FailingCloudTest, NothingAcknowledgedIsLostOrWrong) {
   uint64_t acknowledged = 0;
   const std::string refusal = run([&](TierProcess& process) -> Task<void> {
@@ -211,7 +211,7 @@ TEST_P(FailingCloudTest, NothingAcknowledgedIsLostOrWrong) {
       const auto read = co_await process.get(kept[pick].first, offset, expected.size() - offset);
       if (read) EXPECT_TRUE(*read == expected.substr(offset));
       if (kept.size() > 4) {
-        process.names.discard_blob(kept[pick].first.id, 1);
+        process.discards.discard_blob(kept[pick].first.id, 1);
         kept.erase(kept.begin() + static_cast<std::ptrdiff_t>(pick));
       }
       (void)co_await process.free_discarded();
@@ -227,8 +227,8 @@ TEST_P(FailingCloudTest, NothingAcknowledgedIsLostOrWrong) {
     }
     EXPECT_TRUE(co_await process.free_discarded());
     EXPECT_EQ(stored(cloud).size(), kept.size());
-    // Uploads whose end was not heard of are of this incarnation: the next one ends them.
-    EXPECT_TRUE(co_await process.tier.blobs().abort_uploads_before({process.names.current.value + 1}));
+    // Uploads whose end is not known belong to this incarnation: the next one ends them.
+    EXPECT_TRUE(co_await process.tier.blobs().abort_uploads_before({incarnation.value + 1}));
     EXPECT_TRUE(cloud.uploads.empty());
   });
   EXPECT_EQ(refusal, "");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whose the prefix is: starts that are refused, copies of a store, and a crash between the two writes.
+// Tests of the owner of a prefix: starts that are refused, copies of a store, and a crash between the two
+// writes.
 #include "io/file.h"
 
 #include <gtest/gtest.h>
@@ -62,7 +63,7 @@ TEST_F(GuardTest, AnEndpointWithoutChecksumsIsUsedWithoutThem) {
   });
 }
 
-// Whether the marker was written, the next start does not know: at every point at which a start can end.
+// The start crashes at every point; the next start does not know whether the marker was written.
 TEST_F(GuardTest, AStartThatEndsInTheMiddleIsGoneOnFrom) {
   using Point = sim::SimNode::CrashPoint;
   EXPECT_EQ(run(nothing), "");
@@ -91,7 +92,7 @@ TEST_F(GuardTest, AnotherMarkerStopsDeletesAndWrites) {
     TIER_CHECK(content);
     cloud.objects[std::string(kMarker)] = "another's";
     (void)co_await sleep_for(process.env, kGuardAge);
-    process.names.discard_blob(content->id, 1);
+    process.discards.discard_blob(content->id, 1);
     EXPECT_FALSE(co_await process.free_discarded());
     EXPECT_EQ(process.shared.guard.load(), GuardState::mismatch);
     EXPECT_EQ(cloud.objects.size(), 2U);
@@ -117,7 +118,7 @@ TEST_F(GuardTest, ACloudThatIsAwayAtStartIsWaitedFor) {
 }
 
 TEST_F(GuardTest, UploadsOfDeadProcessesAreEnded) {
-  names.current = {7};
+  incarnation = {7};
   run([&](TierProcess& process) -> Task<void> {
     const std::string prefix = "p/01020300000000000000000000000000/";
     cloud.uploads["dead"].key = prefix + "00000006/0000-0000000000000001";

@@ -6,8 +6,8 @@
 namespace fb::tier {
 
 Task<ConfigResult<std::unique_ptr<TierCore>>> TierCore::open(Env& env, const TierConfig& config,
-                                                             TierShared& shared, NamespaceClient& names,
-                                                             BlobClient& blobs) {
+                                                             TierShared& shared, Incarnation incarnation,
+                                                             UnnamedBlobs& unnamed, BlobClient& blobs) {
   std::unique_ptr<TierCore> core(new TierCore());
   if (config.options.origin.tls) {
     std::string message;
@@ -19,8 +19,8 @@ Task<ConfigResult<std::unique_ptr<TierCore>>> TierCore::open(Env& env, const Tie
   } else {
     core->credentials_ = std::make_unique<FixedCredentials>(config.credentials);
   }
-  core->store_ = std::make_unique<CloudStore>(env, config.options, shared, names, blobs, *core->credentials_,
-                                              core->tls_);
+  core->store_ = std::make_unique<CloudStore>(env, config.options, shared, incarnation, unnamed, blobs,
+                                              *core->credentials_, core->tls_);
   co_return std::move(core);
 }
 

@@ -12,10 +12,10 @@
 
 namespace fb::tier {
 
-// Everything about the cloud bucket that a server is told.
+// All settings of a server about the cloud bucket.
 struct TierConfig {
   TierOptions options;
-  CloudCredentials credentials;  // without an access key: those of the instance's metadata service
+  CloudCredentials credentials;  // without an access key: from the instance's metadata service
   Endpoint metadata_service = kMetadataService;
   std::string authorities_path;  // PEM; needed with TLS
 };
@@ -23,12 +23,13 @@ struct TierConfig {
 // The cloud bucket on one core. Made, used and closed there.
 class TierCore {
  public:
-  // `config` and `shared` must outlive it. A message where the authorities cannot be loaded.
+  // `incarnation` belongs to this process's blobs. All references must outlive it. A message if the
+  // authorities cannot be loaded.
   static Task<ConfigResult<std::unique_ptr<TierCore>>> open(Env& env, const TierConfig& config,
-                                                            TierShared& shared, NamespaceClient& names,
-                                                            BlobClient& blobs);
+                                                            TierShared& shared, Incarnation incarnation,
+                                                            UnnamedBlobs& unnamed, BlobClient& blobs);
   CloudStore& store() { return *store_; }
-  // When nothing uses it any more.
+  // Called when nothing uses it any more.
   Task<void> close();
 
  private:
@@ -38,8 +39,8 @@ class TierCore {
   std::unique_ptr<CloudStore> store_;
 };
 
-// What there is once, on core 0: the check of the start, its repetition while the cloud does not answer, the
-// end of uploads that dead processes left, and the blobs as the namespace frees them.
+// The part of the tier that exists once, on core 0: the check at start, its repetition while the cloud does
+// not answer, the abort of uploads that dead processes left, and the blobs as the namespace frees them.
 //
 //   Tier tier(env, core0, local_blobs, shared, incarnation);
 //   co_await tier.start();              a message: the server must not start

@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 
+#include "client/unnamed_blobs.h"
 #include "http/http_server.h"
 #include "io/scope.h"
 #include "io/sim/simulation.h"
@@ -20,8 +21,8 @@
 #include "s3/uri.h"
 #include "tier/tier.h"
 
-// For the tests of this folder: a cloud in memory on a simulated machine, which fails as it is told, and what
-// stands for the namespace and the local blobs.
+// For the tests of this folder: a cloud in memory on a simulated machine, which fails as it is told, and
+// fakes of the namespace and the local blobs.
 
 namespace fb::tier {
 
@@ -44,21 +45,21 @@ class FakeCloud final : public HttpHandler {
   std::map<std::string, std::string> objects;
   std::map<std::string, Upload> uploads;
   uint64_t requests = 0;
-  size_t page_max = 3;  // of a listing
+  size_t page_max = 3;  // keys in one page of a listing
 
-  // Faults, of a million requests.
+  // Faults, in millionths of requests.
   uint32_t error_ppm = 0;   // 500, 503, SlowDown instead of doing anything
   uint32_t late_ppm = 0;    // done, and answered by an error or not at all
   uint32_t drop_ppm = 0;    // the connection is closed instead
-  uint32_t damage_ppm = 0;  // one byte of what is sent, or received
-  uint32_t cut_ppm = 0;     // what is sent ends in the middle
-  uint32_t slow_ppm = 0;    // seconds
+  uint32_t damage_ppm = 0;  // one byte of the body sent, or received
+  uint32_t cut_ppm = 0;     // the body sent ends in the middle
+  uint32_t slow_ppm = 0;    // delayed by seconds
   uint32_t forget_ppm = 0;  // 200 for a write that is not made
   bool away = false;        // closes all connections
   std::string kept;         // the key that cannot be deleted, which is answered at once
   bool knows_checksums = true;
   uint64_t faults = 0;
-  uint64_t bodies_unprotected = 0;  // by no checksum at all
+  uint64_t bodies_unprotected = 0;  // bodies without any checksum
 
   Task<void> handle(HttpExchange& exchange) override {
     ++requests;
@@ -252,34 +253,11 @@ class FakeCloud final : public HttpHandler {
   int last_upload_ = 0;
 };
 
-// What CloudStore asks of the namespace: who writes, and who frees.
-class FakeNames final : public NamespaceClient {
+// Keeps the blobs to be erased until a test erases them.
+class FakeDiscards final : public UnnamedBlobs {
  public:
-  Incarnation current{5};
-  std::vector<BlobExtent> discarded;
-
-  Incarnation incarnation() const override { return current; }
-  void discard_blob(BlobId blob, uint32_t block_count) override { discarded.push_back({blob, block_count}); }
-
-  Task<Result<Found>> get(const CallContext&, BucketId, Space, std::string_view) override {
-    co_return refuse();
-  }
-  Task<Result<MutationResult>> apply(const CallContext&, BucketId, const Mutation&) override {
-    co_return refuse();
-  }
-  Task<Result<std::vector<MutationResult>>> commit(const CallContext&, BucketId,
-                                                   std::span<const Mutation>) override {
-    co_return refuse();
-  }
-  Task<Result<ListPage>> list(const CallContext&, const ListRequest&) override { co_return refuse(); }
-  Task<Result<void>> rename(const CallContext&, const RenameRequest&) override { co_return refuse(); }
-  Task<Result<void>> create_tree(const CallContext&, BucketId) override { co_return refuse(); }
-  Task<Result<void>> drop_tree(const CallContext&, BucketId) override { co_return refuse(); }
-  Task<Result<TreeStatistics>> tree_statistics(const CallContext&, BucketId) override { co_return refuse(); }
-  Task<Result<uint64_t>> next_unique_number(const CallContext&) override { co_return refuse(); }
-
- private:
-  static Error refuse() { return NamespaceError::unsupported; }
+  std::vector<BlobExtent> blobs;
+  void discard_blob(BlobId blob, uint32_t block_count) override { blobs.push_back({blob, block_count}); }
 };
 
 class FakeBlobs final : public BlobClient {
@@ -312,7 +290,7 @@ class FakeBlobs final : public BlobClient {
   uint64_t last_ = 0;
 };
 
-// Content from memory, in the pieces that it is asked for.
+// Content from memory, in pieces of the size asked for.
 class TextSource final : public CloudSource {
  public:
   explicit TextSource(std::string_view text) : rest_(text) {}
@@ -337,11 +315,11 @@ inline std::string make_bytes(size_t size, uint64_t seed) {
   return bytes;
 }
 
-// One process that stores, as the tests' bodies see it.
+// One process that stores content, as the bodies of the tests see it.
 struct TierProcess {
   Env& env;
   FakeCloud& cloud;
-  FakeNames& names;
+  FakeDiscards& discards;
   FakeBlobs& blobs;
   TierShared& shared;
   TierCore& core;
@@ -367,11 +345,11 @@ struct TierProcess {
     FB_CO_CHECK(outcome);
     co_return text;
   }
-  // What the namespace does with its ledger.
+  // Frees them as BlobDiscards does.
   Task<Result<void>> free_discarded() {
-    const std::vector<BlobExtent> extents = std::exchange(names.discarded, {});
+    const std::vector<BlobExtent> extents = std::exchange(discards.blobs, {});
     auto erased = co_await tier.blobs().erase({}, extents);
-    if (!erased) names.discarded.insert(names.discarded.end(), extents.begin(), extents.end());
+    if (!erased) discards.blobs.insert(discards.blobs.end(), extents.begin(), extents.end());
     co_return erased;
   }
 };
@@ -399,22 +377,22 @@ class TierWorld : public ::testing::Test {
     });
   }
 
-  // From the opening of the tier to its closing. The message of a start that was refused; empty where it was
-  // not, and `body` runs then.
+  // Opens the tier, runs `body`, and closes the tier. If the start is refused, `body` does not run and the
+  // message is returned; otherwise it is empty.
   Task<std::string> run_tier(Env& env, const std::function<Task<void>(TierProcess&)>& body) {
     TierConfig config = config_;
     config.options.origin.peer_host = cloud_node_.endpoint(9000).host_text();
     config.options.origin.peer_port = 9000;
     TierShared shared;
     FakeBlobs blobs(env);
-    auto core = co_await TierCore::open(env, config, shared, names, blobs);
+    auto core = co_await TierCore::open(env, config, shared, incarnation, discards, blobs);
     if (!core) co_return core.error();
     std::string refusal;
     {
-      Tier tier(env, **core, blobs, shared, names.current);
+      Tier tier(env, **core, blobs, shared, incarnation);
       auto started = co_await tier.start();
       if (started) {
-        TierProcess process{env, cloud, names, blobs, shared, **core, tier};
+        TierProcess process{env, cloud, discards, blobs, shared, **core, tier};
         co_await body(process);
         tier.stop();
       } else {
@@ -427,7 +405,7 @@ class TierWorld : public ::testing::Test {
     co_return refusal;
   }
 
-  // The same in a process and beside a cloud that run to their ends.
+  // Runs run_tier() in a process, beside a cloud; both run to their ends.
   std::string run(const std::function<Task<void>(TierProcess&)>& body) {
     std::string refusal;
     bool ended = false;
@@ -450,7 +428,8 @@ class TierWorld : public ::testing::Test {
   sim::SimNode& cloud_node_ = simulation_.add_node({.name = "cloud"});
   sim::SimNode& node_ = simulation_.add_node({.name = "server", .buffers = {.limit_bytes = 48 * kMiB}});
   FakeCloud cloud;
-  FakeNames names;
+  Incarnation incarnation{5};
+  FakeDiscards discards;
   TierConfig config_{
       .options = {.origin = {.host = "cloud", .authority = "cloud"},
                   .region = "us-east-1",

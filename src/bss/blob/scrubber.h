@@ -30,7 +30,7 @@ class Scrubber {
   void stop() { stopped_ = true; }
 
  private:
-  bool stopping() const { return context_.stopping() || stopped_; }
+  bool stopping() const { return !context_.takes_calls() || stopped_; }
   Task<void> save_state();
   Task<void> pass(uint64_t from, unsigned percent, ScrubReport& report, ScrubState* state);
   void report_pass(const ScrubReport& report, Instant begun) const;

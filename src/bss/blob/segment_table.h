@@ -26,7 +26,9 @@ inline constexpr size_t kReservedSegments = 3;
 // and who reads them. Nothing here suspends but close_files(); what stands on the medium is changed by
 // SegmentMaker and the batch writer. Only the owner's core calls, but for seen_by_others() and holds():
 // another core calls those while it is looking (reader_epochs.h), from the end of make_room() on.
-class SegmentTable {
+//
+// Other cores read the first cache line only, which changes when a segment is made.
+class alignas(kCacheLineBytes) SegmentTable {
  public:
   SegmentTable(ShardContext& context, ShardSignals& signals) : context_(context), signals_(signals) {}
 
@@ -96,7 +98,8 @@ class SegmentTable {
   ShardContext& context_;
   ShardSignals& signals_;
   std::vector<std::unique_ptr<Segment>> segments_;  // by number; has room for all from make_room() on
-  std::deque<Segment*> free_;
+  SegmentHolds holds_;
+  alignas(kCacheLineBytes) std::deque<Segment*> free_;
   std::array<Segment*, kStreamCount> active_{};
   bool active_from_reserve_ = false;
   uint64_t segments_max_ = 0;
@@ -104,7 +107,6 @@ class SegmentTable {
   uint64_t live_bytes_ = 0;
   uint64_t segments_sealed_ = 0;
   uint64_t clock_bytes_ = 0;
-  SegmentHolds holds_;
 };
 
 }  // namespace fb::bss

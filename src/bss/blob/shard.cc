@@ -47,7 +47,7 @@ void Shard::start(Scope& scope) {
 }
 
 void Shard::stop() {
-  if (context_.phase() == ShardPhase::failed) return;
+  if (context_.phase() == ShardPhase::failed || context_.stopping()) return;
   context_.enter(ShardPhase::stopping);
   signals_.notify_all();
 }

@@ -18,10 +18,12 @@ namespace fb::bss {
 // share(), end_sharing() and note_erase() are the owner's; read() and get_cached() any core calls, with a
 // context of its own, while the owner goes on changing index and segments. A reader never suspends between
 // looking a blob up and holding its segment, and the owner recycles no segment that is held.
-class ShardReader {
+// It stands on a cache line of its own, with all that a reader of another core needs first: what the owner
+// writes with each put lies elsewhere.
+class alignas(kCacheLineBytes) ShardReader {
  public:
   ShardReader(ShardContext& context, BlobIndex& index, SegmentTable& table)
-      : context_(context), index_(index), table_(table) {}
+      : context_(context), core_(context.core()), index_(index), table_(table) {}
 
   // From here until end_sharing() other cores may read.
   void share() { shared_.store(true, std::memory_order_release); }
@@ -45,10 +47,11 @@ class ShardReader {
   struct alignas(kCacheLineBytes) EraseCounters : std::array<std::atomic<uint32_t>, kEraseCounters> {};
 
   Sight look(CoreContext& core, const BlobKey& key, IndexEntry& found, Hold* hold);
-  bool owned_by(const CoreContext& core) const { return &core == &context_.core(); }
+  bool owned_by(const CoreContext& core) const { return &core == &core_; }
   std::atomic<uint32_t>& erases_of(const BlobKey& key) const;
 
   ShardContext& context_;
+  CoreContext& core_;  // the owner's
   BlobIndex& index_;
   SegmentTable& table_;
   std::atomic<bool> shared_{false};

@@ -5,6 +5,7 @@
 
 #include "bss/failed_change_test_world.h"
 #include "bss/journal/journal_file.h"
+#include "client/outcome.h"
 
 namespace fb {
 namespace {
@@ -29,6 +30,8 @@ struct JournalModel {
   uint64_t acknowledged = 0;
   uint64_t trimmed_to = 1;  // frames before it may be gone
   size_t longest = 5'000;
+  uint64_t epoch = 0;                      // sealed
+  uint64_t epoch_not_sealed = UINT64_MAX;  // a seal was answered as not done
 };
 
 // Frames in their order, from no later than what was trimmed up to no less than what was acknowledged.
@@ -36,6 +39,8 @@ Task<void> expect_content(JournalFile& journal, JournalModel& model) {
   const JournalClient::Bounds bounds = journal.bounds();
   EXPECT_GT(bounds.next_sequence, model.acknowledged);
   EXPECT_LE(bounds.first_sequence, model.trimmed_to);
+  EXPECT_GE(bounds.epoch, model.epoch);
+  EXPECT_LT(bounds.epoch, model.epoch_not_sealed);
   for (uint64_t next = bounds.first_sequence; next < bounds.next_sequence;) {
     const auto frames = co_await journal.read({}, next);
     CO_CHECK_OK(frames);
@@ -57,7 +62,9 @@ Task<void> append_some(Env* env, JournalFile* journal, JournalModel* model, uint
       if (!co_await journal->wait_for_room({}, model->longest + 32)) co_return;
     }
     const uint64_t sequence = journal->enqueue(payload(journal->last_sequence() + 1, model->longest));
-    if (!co_await journal->durable(sequence)) co_return;
+    const Result<void> durable = co_await journal->durable(sequence);
+    if (!durable) EXPECT_EQ(outcome_of(durable.error()), Outcome::unknown) << durable.error().to_string();
+    if (!durable) co_return;
     model->acknowledged = std::max(model->acknowledged, sequence);
   }
 }
@@ -85,8 +92,16 @@ Task<void> live(World& world, Env& env, JournalModel& model, Disk disk, int turn
     co_return;
   }
   co_await expect_content(**journal, model);
-  if (co_await (*journal)->seal({}, (*journal)->bounds().epoch + 1))
-    co_await append_and_trim(env, **journal, model, turns);
+  const uint64_t epoch = (*journal)->bounds().epoch + 1;
+  model.epoch_not_sealed = UINT64_MAX;
+  const Result<void> sealed = co_await (*journal)->seal({}, epoch);
+  if (sealed) model.epoch = epoch;
+  if (!sealed && outcome_of(sealed.error()) != Outcome::unknown) model.epoch_not_sealed = epoch;
+  if (!sealed && outcome_of(sealed.error()) == Outcome::unknown) {
+    const Result<void> again = co_await (*journal)->seal({}, epoch);
+    EXPECT_TRUE(again || outcome_of(again.error()) == Outcome::unknown) << again.error().to_string();
+  }
+  if (sealed) co_await append_and_trim(env, **journal, model, turns);
   if (power_loss) co_await lose_power(world, env);
   const Result<void> closed = co_await (*journal)->close();
   if (disk == Disk::works) EXPECT_TRUE(closed.has_value());

@@ -219,6 +219,7 @@ void JournalFile::settle() {
           {{"error", written.error().to_string()}});
       return fail();
     }
+    mark_refused_ = !written;
     ++groups_written_;
     mark_in_flight_ = false;
     oldest_ = (oldest_ + 1) % groups_.size();
@@ -245,10 +246,12 @@ Task<Result<void>> JournalFile::write_mark() {
   while (!failed_ && (!idle() || filling().frame_count != 0)) co_await mark_written_.wait();
   if (failed_) co_return JournalError::unavailable;
   const uint64_t before = groups_written_;
+  mark_refused_ = false;
   mark_wanted_ = true;
   writer_wake_.notify_one();
   while (!failed_ && groups_written_ == before) co_await mark_written_.wait();
-  if (failed_) co_return JournalError::unavailable;
+  if (failed_) co_return JournalError::outcome_unknown;
+  if (mark_refused_) co_return JournalError::full;
   co_return Result<void>();
 }
 
@@ -269,19 +272,29 @@ Task<void> JournalFile::run_marker(JournalFile* self) {
 }
 
 Task<Result<void>> JournalFile::seal(const CallContext&, uint64_t epoch) {
-  if (epoch <= epoch_) co_return JournalError::sealed;
-  epoch_ = epoch;
+  const bool again = epoch == epoch_ && seal_in_doubt_;
+  if (epoch <= epoch_ && !again) co_return JournalError::sealed;
+  if (failed_ || closing_) co_return again ? JournalError::outcome_unknown : JournalError::unavailable;
+  if (!again && !co_await wait_for_mark()) co_return failed_ ? JournalError::unavailable : JournalError::full;
+  seal_in_doubt_ = true;
+  epoch_ = epoch;  // whatever is written from now on says so
   // Twice, so that the second proves the first: an epoch is never given out again, even after rot in the last
   // block.
   for (int i = 0; i < 2; ++i) {
-    const auto has_place = [this] {
-      return ahead_ != nullptr || segments_.back()->end_bytes + kJournalBlock <= options_.segment_bytes;
-    };
-    while (!has_place() && !failed_ && !prepare_failed_) co_await room_.wait();
-    if (!has_place()) co_return JournalError::full;
-    FB_CO_CHECK(co_await write_mark());
+    if (!co_await wait_for_mark()) co_return JournalError::outcome_unknown;
+    if (!co_await write_mark()) co_return JournalError::outcome_unknown;
   }
+  seal_in_doubt_ = false;
   co_return Result<void>();
+}
+
+// Until a mark has a place; false if it gets none.
+Task<bool> JournalFile::wait_for_mark() {
+  const auto has_place = [this] {
+    return ahead_ != nullptr || segments_.back()->end_bytes + kJournalBlock <= options_.segment_bytes;
+  };
+  while (!has_place() && !failed_ && !prepare_failed_) co_await room_.wait();
+  co_return has_place() && !failed_;
 }
 
 Task<Result<std::vector<JournalClient::Frame>>> JournalFile::read(const CallContext&, uint64_t sequence) {
@@ -351,6 +364,8 @@ Task<Result<void>> JournalFile::close() {
   Result<void> result;
   const bool pending = !idle() || filling().frame_count != 0;
   if (!failed_ && (mark_useful_ || pending)) result = co_await write_mark();
+  // A full journal is closed without the mark: frames are durable without one.
+  if (!result && result.error().is(JournalError::full)) result = {};
   closing_ = true;
   stop_sleeps_.cancel();
   writer_wake_.notify_all();

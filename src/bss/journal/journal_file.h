@@ -36,8 +36,9 @@
 // - While idle a group without frames follows the last one, so that rot in the last acknowledged group is
 // found, too.
 //
-// Owned by one core. After a failed write nothing is written any more and every waiter gets
-// JournalError::unavailable: what is on the disk is known only after the next open().
+// Owned by one core. After a failed write nothing is written any more. Every waiter for a frame that was
+// taken gets JournalError::outcome_unknown, since the disk's content is known only after the next open();
+// every later change is JournalError::unavailable.
 
 namespace fb {
 
@@ -97,7 +98,7 @@ class JournalFile final : public JournalClient {
     void await_suspend(std::coroutine_handle<> waiter) { inner_.await_suspend(waiter); }
     Result<void> await_resume() const {
       if (sequence_ <= owner_.durable_sequence_) return {};
-      return JournalError::unavailable;
+      return JournalError::outcome_unknown;
     }
 
    private:
@@ -186,6 +187,7 @@ class JournalFile final : public JournalClient {
   const Group& filling() const { return *groups_[filling_]; }
   void note_room();
   Task<Result<void>> write_mark();
+  Task<bool> wait_for_mark();
   void start_group(Group& group);
   void fail();
   Notification& group_of(uint64_t sequence);
@@ -199,6 +201,7 @@ class JournalFile final : public JournalClient {
   uint64_t unreadable_blocks_ = 0;
   uint64_t next_generation_ = 1;
   uint64_t epoch_ = 0;
+  bool seal_in_doubt_ = false;  // whether the epoch is durable
   uint64_t next_sequence_ = 1;
   uint64_t durable_sequence_ = 0;
   std::array<std::unique_ptr<Group>, kWritesInFlightMax + 1> groups_;
@@ -206,7 +209,8 @@ class JournalFile final : public JournalClient {
   size_t filling_ = 0;  // those between are in flight
   bool mark_wanted_ = false;
   bool mark_in_flight_ = false;
-  bool mark_useful_ = false;  // a group with frames is the last one
+  bool mark_refused_ = false;  // the last mark found no place
+  bool mark_useful_ = false;   // a group with frames is the last one
   uint64_t groups_written_ = 0;
   uint64_t written_bytes_ = 0;
   std::atomic<uint64_t> room_bytes_{0};

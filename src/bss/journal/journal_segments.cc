@@ -118,6 +118,9 @@ Task<void> JournalFile::run_preparer(JournalFile* self) {
   }
 }
 
+// A removal that failed may have happened.
+static Error in_doubt(const Error& removal) { return {JournalError::outcome_unknown, removal.os_errno()}; }
+
 // Only whole segments go, and never the one with the newest group, which carries epoch and sequence on. Each
 // removal is durable before the next, so that the segments that remain are always without a gap. One stays
 // the first until its removal is durable: after a failure the next trim goes on with it, and not with its
@@ -128,7 +131,7 @@ Task<Result<void>> JournalFile::trim(const CallContext&, uint64_t sequence) {
     const Segment& next = *segments_[1];
     if (next.groups.empty() || next.groups.front().first_sequence > sequence) break;
     const Result<void> removed = co_await remove_segment(*segments_.front());
-    if (!removed && FB_SAFEGUARD(trimmed_segment_stays_first)) co_return removed.error();
+    if (!removed && FB_SAFEGUARD(trimmed_segment_stays_first)) co_return in_doubt(removed.error());
     std::unique_ptr<Segment> trimmed = std::move(segments_.front());
     segments_.pop_front();
     if (removed && trimmed->trimmed_as == Segment::Trimmed::spare) {
@@ -136,7 +139,7 @@ Task<Result<void>> JournalFile::trim(const CallContext&, uint64_t sequence) {
     } else {
       (void)co_await trimmed->file.close();
     }
-    FB_CO_CHECK(removed);
+    if (!removed) co_return in_doubt(removed.error());
     preparer_wake_.notify_all();
     room_.notify_all();
   }

@@ -100,7 +100,11 @@ Task<void> PageFile::commit_group() {
            FB_SAFEGUARD(heed_syncs_of_others);
   };
   if (appended && std::ranges::any_of(taken, lost)) appended = Error(IoError::media);
-  if (appended) appended = co_await log_.append(group_, next_sequence_, epoch);
+  PageError why = PageError::unavailable;  // nothing of it is in the log
+  if (appended) {
+    appended = co_await log_.append(group_, next_sequence_, epoch);
+    why = PageError::outcome_unknown;  // the next start finds the group in the log, or not
+  }
   if (!appended) fail(appended.error());
   if (appended) {
     ++next_sequence_;
@@ -110,7 +114,7 @@ Task<void> PageFile::commit_group() {
     stats_.log_bytes += 2 * page_log_group_bytes(group_.size());
   }
   for (Change* change : taken) {
-    finish(*change, appended ? std::nullopt : std::optional<Error>(PageError::unavailable));
+    finish(*change, appended ? std::nullopt : std::optional<Error>(why));
   }
 }
 

@@ -3,6 +3,7 @@
 #include "bss/failed_change_test_world.h"
 #include "bss/page/page_file_test_world.h"
 #include "bss/record_file.h"
+#include "client/outcome.h"
 
 namespace fb {
 namespace {
@@ -76,8 +77,8 @@ TEST(PageFaults, EveryFailedChangeLosesNothing) {
 }
 
 // Lives that crash by the seed, on a disk on which writes and syncs fail by the seed, then one on a disk that
-// works.
-void run_seed(uint64_t seed, uint32_t error_ppm) {
+// works. How many changes were answered as not done.
+uint64_t run_seed(uint64_t seed, uint32_t error_ppm) {
   World world(seed);
   PageModel model;
   std::mt19937_64 random(seed);
@@ -97,14 +98,18 @@ void run_seed(uint64_t seed, uint32_t error_ppm) {
     world.node.forget_planned_crash();
   }
   expect_no_problems(model, "seed " + std::to_string(seed), world);
+  return model.not_done;
 }
 
 TEST(PageFaults, CrashesAloneLoseNothing) {
-  for (uint64_t seed = 1; seed <= sim::thinned(100) && !HasFailure(); ++seed) run_seed(seed, 0);
+  for (uint64_t seed = 1; seed <= sim::thinned(100) && !HasFailure(); ++seed) (void)run_seed(seed, 0);
 }
 
 TEST(PageFaults, FailedWritesAndSyncsWithCrashesLoseNothing) {
-  for (uint64_t seed = 1; seed <= sim::thinned(100) && !HasFailure(); ++seed) run_seed(seed, 20'000);
+  uint64_t not_done = 0;
+  for (uint64_t seed = 1; seed <= sim::thinned(100) && !HasFailure(); ++seed)
+    not_done += run_seed(seed, 20'000);
+  EXPECT_GT(not_done, 10u);
 }
 
 // A sync of the slots' file fails for the grower, and takes what a writer wrote with it.
@@ -116,7 +121,7 @@ TEST(PageFaults, AFailedSyncOfAnotherThatIsNotHeededIsNoticed) {
 
 TEST(PageFaults, AHeadThatIsBelievedUnwrittenIsNoticed) {
   expect_noticed(Safeguard::rewrite_table_head, kSeedsToNotice,
-                 [](uint64_t seed) { run_seed(seed, 20'000); });
+                 [](uint64_t seed) { (void)run_seed(seed, 20'000); });
 }
 
 // --- the record ---
@@ -124,6 +129,7 @@ TEST(PageFaults, AHeadThatIsBelievedUnwrittenIsNoticed) {
 struct Records {
   uint64_t written = 0;
   uint64_t tried = 0;
+  std::set<uint64_t> not_done;  // answered so: no start may find them
 };
 
 std::string record_of(uint64_t version) {
@@ -140,6 +146,7 @@ Task<void> record_life(World& world, Env& env, Records& records, bool fails, boo
   const uint64_t found = file.newest() ? file.newest()->version : 0;
   EXPECT_GE(found, records.written);
   EXPECT_LE(found, records.tried);
+  EXPECT_FALSE(records.not_done.contains(found)) << found;
   if (file.newest()) EXPECT_EQ(file.newest()->bytes, record_of(found));
   records.written = found;
   for (int i = 0; i < 12; ++i) {
@@ -147,6 +154,7 @@ Task<void> record_life(World& world, Env& env, Records& records, bool fails, boo
     const Result<void> done = co_await file.write(records.tried, record_of(records.tried));
     if (!done && !fails) ADD_FAILURE() << done.error().to_string();
     if (done) records.written = records.tried;
+    if (!done && outcome_of(done.error()) != Outcome::unknown) records.not_done.insert(records.tried);
     // What a start would find is what it says.
     if (file.newest()) EXPECT_EQ(file.newest()->bytes, record_of(file.newest()->version));
   }

@@ -9,6 +9,7 @@
 
 #include "bss/page/page_file.h"
 #include "bss/test_world.h"
+#include "client/outcome.h"
 
 // For the tests of the page store: pages whose bytes follow from id and version, a model of what must be
 // stored, a workload of many clients.
@@ -54,8 +55,8 @@ inline Task<void> die(World& world, Env& env, sim::CrashKind kind) {
   (void)co_await sleep_for(env, Duration::seconds(1));
 }
 
-// What was acknowledged, and what may have happened: it was under way when a crash came, or was said to have
-// failed.
+// The pages that were acknowledged, and the changes that may have happened: they were under way when a crash
+// came, or were answered with `outcome_unknown`.
 struct PageModel {
   std::map<uint64_t, Lsn> stored;
   std::map<uint64_t, std::set<Lsn>> writing;
@@ -63,7 +64,8 @@ struct PageModel {
   uint64_t next_id = 1;
   uint64_t next_position = 1;
   std::vector<std::string> problems;
-  uint64_t damaged = 0;  // reads that said so
+  uint64_t damaged = 0;   // reads that said so
+  uint64_t not_done = 0;  // changes that were answered so: none of them may be found
 
   void problem(std::string text) { problems.push_back(std::move(text)); }
 };
@@ -108,6 +110,10 @@ struct PageWorkload {
     (void)co_await store.write_pages({}, epoch, writes);
     for (const auto& write : writes) {
       failed += !write.result;
+      if (!write.result && outcome_of(write.result.error()) != Outcome::unknown) {
+        ++model.not_done;
+        model.writing[write.id.value].erase(write.page.version);
+      }
       if (!write.result) continue;
       model.writing.erase(write.id.value);
       model.erasing.erase(write.id.value);
@@ -116,13 +122,17 @@ struct PageWorkload {
   }
   Task<void> erase_some(unsigned worker) {
     std::vector<PageClient::Erase> erases;
+    std::set<uint64_t> no_doubt;  // so far
     for (const uint64_t id : own(worker, 1 + random() % 6)) {
       erases.push_back({.id = {id}, .version = {epoch, model.next_position++}, .result = {}});
-      model.erasing.insert(id);
+      if (model.erasing.insert(id).second) no_doubt.insert(id);
     }
     (void)co_await store.erase_pages({}, epoch, erases);
     for (const auto& erase : erases) {
       failed += !erase.result;
+      const bool not_made = !erase.result && outcome_of(erase.result.error()) != Outcome::unknown;
+      if (not_made && no_doubt.contains(erase.id.value)) model.erasing.erase(erase.id.value);
+      model.not_done += not_made;
       if (!erase.result) continue;
       model.writing.erase(erase.id.value);
       model.erasing.erase(erase.id.value);
