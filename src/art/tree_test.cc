@@ -189,8 +189,9 @@ TEST(Tree, SpaceAfterRandomInserts) {
     const TreeCheck check = verify_tree(world.source);
     ASSERT_EQ(check.error, "");
     const double bytes = static_cast<double>(check.pages) * 16 * 1024 / kKeys;
-    EXPECT_LE(bytes, 332) << classes;
-    EXPECT_LE(check.depth_pages, 4u);
+    // With shared reads (ThreadSanitizer) a change shares less with neighbours: it holds its path itself.
+    if (!kSharedReads) EXPECT_LE(bytes, 332) << classes;
+    EXPECT_LE(check.depth_pages, kSharedReads ? 5u : 4u);
     GTEST_LOG_(INFO) << fmt::format("{} classes: {:.1f} bytes/key, fill {:.3f}", classes, bytes,
                                     check.fill());
   }
