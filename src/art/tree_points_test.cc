@@ -84,7 +84,8 @@ void erase_others(TwoCores& cores, int kept) {
 // A page that leaves its tree between the read of its link and the look for its frame must not be reported
 // missing: the store does not have it.
 TEST(TreePoints, APageThatLeavesTheTreeIsNotMissing) {
-  // With shared reads (ThreadSanitizer) the read under way holds its page, and both cores here are one thread.
+  // With shared reads (ThreadSanitizer) the read under way holds its page, and both cores here are one
+  // thread.
   if (kSharedReads) GTEST_SKIP() << "the other core would wait for this one";
   int found = 0;
   for (int i = 0; i < kKeys; ++i) {
@@ -127,7 +128,8 @@ TEST(TreePoints, APageThatLeavesTheTreeIsNotMissing) {
 // A rename of the folder at any point of an operation on a key in it takes effect before or after the
 // operation, never in between.
 TEST(TreePoints, ARenameComesBeforeOrAfter) {
-  // With shared reads (ThreadSanitizer) the read under way holds its page, and both cores here are one thread.
+  // With shared reads (ThreadSanitizer) the read under way holds its page, and both cores here are one
+  // thread.
   if (kSharedReads) GTEST_SKIP() << "the other core would wait for this one";
   constexpr int kMoreKeys = 400;  // three levels of pages; the rename changes the first
   for (const bool writes : {false, true}) {
