@@ -3,8 +3,8 @@
 """changed_code.py BASE FILE...     prints the C++ files whose code differs from the commit BASE
 
 A file that was only moved, or in which only comments, includes or layout changed, is left out: clang-tidy would say of
-it what it said before. A file that includes a header with new code, which it did not include before, is printed, since headers
-are checked through the files that include them. A move is followed as git follows it.
+it what it said before. A file that includes a header with new code, which it did not include before, is printed, since
+headers are checked through the files that include them. A move is followed as git follows it.
 """
 import os
 import re

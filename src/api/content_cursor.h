@@ -29,7 +29,7 @@ class ContentCursor final : public LongRead::Needs {
  public:
   ContentCursor(const ObjectRecord& record, uint64_t offset, uint64_t length);
   std::optional<ContentPiece> next() { return next(kBlobBlockSizeMax); }
-  // Of at most `length_max` bytes.
+  // The piece has at most `length_max` bytes.
   std::optional<ContentPiece> next(uint64_t length_max);
   void name_blobs(std::vector<BlobId>& out) const override;
 

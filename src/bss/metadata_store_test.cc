@@ -108,7 +108,8 @@ TEST_P(Metadata, AnOlderEpochWritesNoCheckpoint) {
     EXPECT_EQ((*co_await store.read_checkpoint({}))->version, 7u);
     CO_CHECK_OK(co_await store.write_checkpoint({}, 4, 8, "new"));
     EXPECT_EQ((*co_await store.read_checkpoint({}))->bytes, "new");
-    // The same again, for whoever has not heard the answer; never another one under its version.
+    // A writer that has not heard the answer may write the same record again, but no other one under its
+    // version.
     CO_CHECK_OK(co_await store.write_checkpoint({}, 4, 8, "new"));
     EXPECT_TRUE((co_await store.write_checkpoint({}, 4, 8, "other")).error().is(PageError::stale_version));
     EXPECT_TRUE((co_await store.write_checkpoint({}, 4, 7, "older")).error().is(PageError::stale_version));

@@ -145,7 +145,7 @@ Task<Result<void>> RecordFile::extend_to(uint64_t bytes) {
 
 Task<Result<void>> RecordFile::write(uint64_t version, std::string_view text) {
   const auto held = co_await mutex_.acquire();
-  // The same record again is written again: its second copy may have failed.
+  // Writing the newest record again is allowed: its second copy may have failed.
   if (newest_record_ && version < newest_record_->version) co_return PageError::stale_version;
   if (newest_record_ && version == newest_record_->version && text != newest_record_->bytes)
     co_return PageError::stale_version;

@@ -102,7 +102,7 @@ TEST(BlobDiscards, TriesAgainUntilItIsErased) {
   });
 }
 
-// As when one shard is full to the last block.
+// A shard that is full to the last block takes no tombstones.
 TEST(BlobDiscards, AShardThatTakesNoErasesHoldsUpNoOther) {
   run([](Env& env, Store& store, BlobDiscards& discards) -> Task<void> {
     store.broken_shard = 1;

@@ -159,7 +159,7 @@ constexpr int kMethodCount = 6;
 enum class Target : uint8_t { service, bucket, object };
 constexpr int kTargetCount = 3;
 
-// Who reads the body of a request.
+// The reader of a request's body.
 enum class PayloadUse : uint8_t {
   none,        // nobody: the operation has no body
   object,      // PutObject: must have a length; gets CRC64NVME where the client sends no checksum

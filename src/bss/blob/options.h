@@ -58,7 +58,7 @@ struct BlobUsage {
   void add(const BlobUsage& other);
 };
 
-// Of the scrubber.
+// The scrubber's work, counted.
 struct ScrubCounts {
   uint64_t passes = 0;  // of whole shards
   uint64_t payloads = 0, bytes = 0, damaged = 0;

@@ -42,7 +42,7 @@ class ShardContext {
 
   uint64_t segment_bytes() const { return superblock().segment_bytes; }
   uint64_t segment_room() const { return segment_bytes() - kSegmentDataOffset; }
-  // As it stands on the medium for the segment's generation.
+  // The header as the medium has it for the segment's generation.
   SegmentHeader header_of(const Segment& segment) const;
   // The place of a descriptor of the segment's generation.
   DescriptorPlace place_of(const Segment& segment, uint64_t offset) const;

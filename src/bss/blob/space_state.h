@@ -33,7 +33,7 @@ class SpaceState {
   bool may_create() const;
   bool is_short() const { return table_.free_count() <= kReservedSegments && !may_create(); }
   bool is_getting_short() const;
-  // Whatever is written, compaction must make room for, at a price: every block counts.
+  // Compaction must make room for every block that is written, so batches wait until they are fuller.
   bool is_scarce() const { return table_.live_bytes() > capacity_bytes() / 2 && !may_create(); }
 
   // The shard has or wants segments.
