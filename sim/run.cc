@@ -407,6 +407,7 @@ class Run {
     result.crash_points = simulation_.crash_points();
     result.operations = world_.operations;
     result.answered = world_.answered;
+    result.refused_busy = world_.refused_busy;
     result.reported_damage = world_.reported_damage;
     result.steps = simulation_.steps();
     result.switches = simulation_.switches();

@@ -43,6 +43,7 @@ struct RunResult {
   std::map<std::string, uint64_t> crash_points;
   std::map<std::string, uint64_t> operations;
   uint64_t answered = 0;
+  uint64_t refused_busy = 0;  // of these: 503
   uint64_t reported_damage = 0;
   uint64_t steps = 0;
   uint64_t switches = 0;

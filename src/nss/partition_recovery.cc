@@ -112,11 +112,13 @@ Task<Result<void>> Partition::recover() {
   checkpoint_sequence_ = checkpoint.sequence;
   boundaries_.push_back({.position = checkpoint.position, .written_bytes = 0});
   journal_store_.set_low_handler([this] { checkpoint_due_ = true; });
-  FB_CO_TRY(const uint64_t end, co_await find_end());
-  // From here on nobody of an earlier epoch changes anything.
+  // From here on nobody of an earlier epoch changes anything. And the journal's last frames are proven
+  // durable before any is read: if one rots meanwhile, the next start refuses it, and does not take it for a
+  // torn tail.
   const uint64_t epoch = std::max(bounds.epoch, page_store_.sealed_epoch()) + 1;
   FB_CO_CHECK(co_await journal_store_.seal({}, epoch));
   FB_CO_CHECK(co_await page_store_.seal({}, epoch));
+  FB_CO_TRY(const uint64_t end, co_await find_end());
   incarnation_ = {static_cast<uint32_t>(epoch)};
   clean_ = checkpoint.clean;
   found_epoch_ = checkpoint.epoch;
