@@ -16,19 +16,23 @@
 
 namespace fb {
 
-// A change that fails with EIO, whether or not it is done; then the process goes on, to its end or to a power
+// A change that fails with EIO, whether or not it is made; then the process goes on, to its end or to a power
 // loss.
 struct FailedChange {
+  using How = sim::SimNode::FailedChange;
   IoKind kind = IoKind::write;
   uint64_t n = 1;
-  bool happens = false;
+  How how = How::not_made;
   bool power_loss = false;
 
   std::string name() const {
     static constexpr const char* kNames[] = {"open",     "close",    "read", "write",  "writev", "sync",
                                              "allocate", "truncate", "stat", "rename", "unlink"};
     return std::string(kNames[static_cast<size_t>(kind)]) + " " + std::to_string(n) +
-           (happens ? ", done" : "") + (power_loss ? ", then power loss" : "");
+           (how == How::made       ? ", made"
+            : how == How::readable ? ", readable"
+                                   : "") +
+           (power_loss ? ", then power loss" : "");
   }
 };
 
@@ -38,8 +42,10 @@ inline uint64_t for_every_failed_change(std::initializer_list<IoKind> kinds,
                                         const std::function<bool(const FailedChange&)>& run) {
   uint64_t count = 0;
   for (const IoKind kind : kinds) {
-    for (unsigned how = 0; how < 4; ++how) {
-      FailedChange change{.kind = kind, .n = 1, .happens = (how & 1) != 0, .power_loss = (how & 2) != 0};
+    for (unsigned which = 0; which < 6; ++which) {
+      const auto how = static_cast<FailedChange::How>(which % 3);
+      if (how == FailedChange::How::readable && kind != IoKind::write) continue;
+      FailedChange change{.kind = kind, .n = 1, .how = how, .power_loss = which >= 3};
       while (!testing::Test::HasFailure() && run(change)) change.n += sim::kThinning, count += sim::kThinning;
     }
   }

@@ -49,7 +49,7 @@ bool fail_and_check(FailedChange change, uint64_t step, int operations) {
   World world(change.n);
   Model model;
   std::mt19937_64 random(change.n);
-  world.node.fail_at(change.kind, change.n, change.happens);
+  world.node.fail_at(change.kind, change.n, change.how);
   Life life{.world = world,
             .model = model,
             .random = random,

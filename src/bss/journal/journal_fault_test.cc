@@ -110,7 +110,7 @@ Task<void> live(World& world, Env& env, JournalModel& model, Disk disk, int turn
 bool fail_and_check(const FailedChange& change) {
   World world(change.n);
   JournalModel model;
-  world.node.fail_at(change.kind, change.n, change.happens);
+  world.node.fail_at(change.kind, change.n, change.how);
   world.run([&](Env& env) { return live(world, env, model, Disk::fails, 14, change.power_loss); });
   const bool reached = world.node.failed_as_planned();
   world.node.forget_planned_failure();

@@ -18,6 +18,7 @@ struct Life {
   int operations = 0;
   bool fails = false;
   bool power_loss = false;
+  unsigned checkpoint_percent = 6;
 
   Task<void> run(Env& env) {
     auto opened = co_await PageFile::open(env, small_pages());
@@ -31,7 +32,7 @@ struct Life {
                           .model = model,
                           .random = random,
                           .epoch = epoch,
-                          .checkpoint_percent = 6};
+                          .checkpoint_percent = checkpoint_percent};
     co_await workload.run(operations);
     if (power_loss) co_await lose_power(world, env);
     const Result<void> closed = co_await (*opened)->close();
@@ -48,7 +49,7 @@ bool fail_and_check(const FailedChange& change, uint64_t seed) {
   World world(seed);
   PageModel model;
   std::mt19937_64 random(seed);
-  world.node.fail_at(change.kind, change.n, change.happens);
+  world.node.fail_at(change.kind, change.n, change.how);
   Life life{.world = world,
             .model = model,
             .random = random,
@@ -112,6 +113,92 @@ TEST(PageFaults, FailedWritesAndSyncsWithCrashesLoseNothing) {
   EXPECT_GT(not_done, 10u);
 }
 
+// A start fails at its n-th change, and the power goes in the next one, behind its m-th. What the first one
+// left may have been read by the second, and is gone for the third.
+bool fail_two_starts(const FailedChange& change, uint64_t last, uint64_t seed) {
+  World world(seed * 10'000 + change.n * 100 + last);
+  PageModel model;
+  std::mt19937_64 random(seed);
+  Life life{.world = world, .model = model, .random = random};
+  const auto live = [&](int operations, bool fails) {
+    life.operations = operations;
+    life.fails = fails;
+    life.power_loss = operations != 0;
+    world.run([&](Env& env) { return life.run(env); });
+    ++life.epoch;
+  };
+  live(40, false);
+  world.node.fail_at(change.kind, change.n, change.how);
+  live(0, true);
+  const bool failed = world.node.failed_as_planned();
+  world.node.forget_planned_failure();
+  world.node.crash_at(sim::SimNode::CrashPoint::io_after, last, sim::CrashKind::power_loss);
+  live(0, true);
+  const bool reached = world.node.crashed();
+  world.node.forget_planned_crash();
+  life.checkpoint_percent = 0;
+  live(20, false);
+  live(0, false);
+  expect_no_problems(model, change.name() + ", then power loss " + std::to_string(last), world);
+  return failed && reached;
+}
+
+// How many pairs of starts.
+uint64_t fail_all_two_starts(IoKind kind, FailedChange::How how, uint64_t seeds) {
+  uint64_t count = 0;
+  for (uint64_t seed = 1; seed <= sim::thinned(seeds) && !testing::Test::HasFailure(); ++seed) {
+    FailedChange change{.kind = kind, .how = how};
+    for (bool any = true; any; ++change.n) {
+      any = false;
+      for (uint64_t last = 1; fail_two_starts(change, last, seed); ++last, ++count) any = true;
+    }
+  }
+  return count;
+}
+
+TEST(PageFaults, AFailedStartAndAPowerLossInTheNextOneLoseNothing) {
+  uint64_t count = fail_all_two_starts(IoKind::write, FailedChange::How::readable, 60);
+  for (const auto how : {FailedChange::How::not_made, FailedChange::How::made})
+    for (const IoKind kind : {IoKind::write, IoKind::sync}) count += fail_all_two_starts(kind, how, 2);
+  GTEST_LOG_(INFO) << count << " pairs of starts";
+  EXPECT_GT(count, sim::thinned(1000));
+}
+
+// A start fails at its n-th write, which can be read and is not durable; the next one serves, and loses
+// power. Then one copy of a log's header rots: the other one has to be there.
+bool lose_a_header(uint64_t n, uint64_t seed, const char* log) {
+  World world(seed * 1000 + n);
+  PageModel model;
+  std::mt19937_64 random(seed);
+  Life life{.world = world, .model = model, .random = random, .checkpoint_percent = 0};
+  const auto live = [&](int operations, bool fails) {
+    life.operations = operations;
+    life.fails = fails;
+    life.power_loss = operations != 0;
+    world.run([&](Env& env) { return life.run(env); });
+    ++life.epoch;
+  };
+  live(40, false);
+  world.node.fail_at(IoKind::write, n, FailedChange::How::readable);
+  live(0, true);
+  const bool reached = world.node.failed_as_planned();
+  world.node.forget_planned_failure();
+  live(20, false);
+  world.node.disk().find(log)->flip_bit(24, 3);
+  live(0, false);
+  expect_no_problems(model, "write " + std::to_string(n) + ", then rot in " + log, world);
+  return reached;
+}
+
+TEST(PageFaults, ALogsHeaderIsDurableInBothCopiesBeforeItIsUsed) {
+  uint64_t count = 0;
+  for (uint64_t seed = 1; seed <= sim::thinned(20) && !HasFailure(); ++seed) {
+    for (const char* log : {"/p/log-0", "/p/log-1"})
+      for (uint64_t n = 1; lose_a_header(n, seed, log); ++n) ++count;
+  }
+  EXPECT_GT(count, sim::thinned(100));
+}
+
 // A sync of the slots' file fails for the grower, and takes what a writer wrote with it.
 TEST(PageFaults, AFailedSyncOfAnotherThatIsNotHeededIsNoticed) {
   expect_noticed(Safeguard::heed_syncs_of_others, kSeedsToNotice, [](uint64_t seed) {
@@ -173,7 +260,7 @@ TEST(RecordFaults, EveryFailedChangeLosesNothing) {
             world.run([&](Env& env) { return record_life(world, env, records, fails, power_loss); });
           };
           if (!is_new) live(false, false);
-          world.node.fail_at(change.kind, change.n, change.happens);
+          world.node.fail_at(change.kind, change.n, change.how);
           live(true, change.power_loss);
           const bool reached = world.node.failed_as_planned();
           world.node.forget_planned_failure();

@@ -221,6 +221,21 @@ Task<Result<void>> PageLog::write_both(File& file, std::span<const std::byte> by
   co_return first ? second : first;
 }
 
+// One copy after the other: a crash leaves one that is whole.
+Task<Result<void>> PageLog::write_header(size_t index, const SegmentHeader& header) {
+  AlignedBytes block(kJournalBlock);
+  block.resize(kJournalBlock);
+  write_segment_header(header, block.span());
+  for (const uint64_t base : {uint64_t{0}, log_bytes_})
+    FB_CO_CHECK(co_await files_[index].file.write_all_durable(block.span(), base));
+  co_return Result<void>();
+}
+
+Task<Result<void>> PageLog::prove() {
+  FB_ASSERT(is_fresh());
+  return write_header(active_, files_[active_].header);
+}
+
 Task<Result<void>> PageLog::begin(uint64_t generation) {
   FB_ASSERT(generation > this->generation(), generation, this->generation());
   const size_t index = files_[0].header.generation <= files_[1].header.generation ? 0 : 1;
@@ -229,12 +244,7 @@ Task<Result<void>> PageLog::begin(uint64_t generation) {
   header.generation = generation;
   header.segment_bytes = log_bytes_;
   env_.random_bytes(std::as_writable_bytes(std::span(&header.nonce, 1)));
-  AlignedBytes block(kJournalBlock);
-  block.resize(kJournalBlock);
-  write_segment_header(header, block.span());
-  for (const uint64_t base : {uint64_t{0}, log_bytes_}) {
-    FB_CO_CHECK(co_await files_[index].file.write_all_durable(block.span(), base));
-  }
+  FB_CO_CHECK(co_await write_header(index, header));
   files_[index].header = header;
   files_[index].header_copies = 2;
   active_ = index;

@@ -39,6 +39,10 @@ class PageLog {
   // Whether nothing has been appended to the newest generation and both halves say that it has begun.
   bool is_fresh() const { return end_bytes_ == kJournalBlock && files_[active_].header_copies == 2; }
 
+  // Of a fresh log: the header of a killed process may be readable and not on the medium. Durable when it
+  // returns.
+  Task<Result<void>> prove();
+
   // Calls `visit` for every change in order, beginning with group `next_sequence`, which is moved on behind
   // the last one. It may refuse; that is damage.
   using Visit = std::function<bool(const PageLogEntry&)>;
@@ -68,6 +72,7 @@ class PageLog {
   Task<Result<void>> read_header(size_t index);
   bool later_group(std::array<Half, 2>& halves, uint64_t seed, uint64_t from_bytes, uint64_t sequence) const;
   Error damaged(size_t index, uint64_t offset, std::string_view what) const;
+  Task<Result<void>> write_header(size_t index, const SegmentHeader& header);
   Task<Result<void>> write_both(File& file, std::span<const std::byte> bytes, uint64_t offset);
 
   Env& env_;

@@ -54,12 +54,19 @@ Task<Result<void>> PageFile::recover() {
   co_return co_await begin_life();
 }
 
-// A life begins with nothing in its log, so that a torn end is looked at once and never again.
+// A life begins with nothing in its log, so that a torn end is looked at once and never again. The numbers of
+// tables and logs never go back: a table that is newer than every log is not given up for an older number,
+// since the next start would believe it, and pass over what the log of that number then holds.
 Task<Result<void>> PageFile::begin_life() {
   const uint64_t newest_log = log_.generation();
-  if (newest_log == table_number_ && log_.is_fresh()) co_return Result<void>();
-  if (newest_log + 1 != table_number_) {
-    TableWrite write = table_now(newest_log + 1, false);
+  if (newest_log == table_number_ && log_.is_fresh()) co_return co_await log_.prove();
+  if (newest_log >= table_number_) {
+    const TableWrite write = table_now(newest_log + 1, false);
+    FB_CO_CHECK(co_await write_table(write));
+  } else if (newest_log + 1 < table_number_) {
+    // The log that led to this table was readable and not on the medium; now it is gone, and the other table
+    // is of no use any more.
+    const TableWrite write = table_now(table_number_, false);
     FB_CO_CHECK(co_await write_table(write));
   }
   co_return co_await log_.begin(table_number_);
