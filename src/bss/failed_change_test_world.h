@@ -19,7 +19,7 @@ namespace fb {
 // A change that fails with EIO, whether or not it is made; then the process goes on, to its end or to a power
 // loss.
 struct FailedChange {
-  using How = sim::SimNode::FailedChange;
+  using How = sim::SimNode::FailureEffect;
   IoKind kind = IoKind::write;
   uint64_t n = 1;
   How how = How::not_made;
@@ -40,13 +40,16 @@ struct FailedChange {
 // ended before the n-th change. How many changes that covers.
 inline uint64_t for_every_failed_change(std::initializer_list<IoKind> kinds,
                                         const std::function<bool(const FailedChange&)>& run) {
+  using How = FailedChange::How;
   uint64_t count = 0;
   for (const IoKind kind : kinds) {
-    for (unsigned which = 0; which < 6; ++which) {
-      const auto how = static_cast<FailedChange::How>(which % 3);
-      if (how == FailedChange::How::readable && kind != IoKind::write) continue;
-      FailedChange change{.kind = kind, .n = 1, .how = how, .power_loss = which >= 3};
-      while (!testing::Test::HasFailure() && run(change)) change.n += sim::kThinning, count += sim::kThinning;
+    for (const auto how : {How::not_made, How::made, How::readable}) {
+      if (how == How::readable && kind != IoKind::write) continue;
+      for (const bool power_loss : {false, true}) {
+        FailedChange change{.kind = kind, .n = 1, .how = how, .power_loss = power_loss};
+        while (!testing::Test::HasFailure() && run(change))
+          change.n += sim::kThinning, count += sim::kThinning;
+      }
     }
   }
   return count;

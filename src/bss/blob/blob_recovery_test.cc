@@ -63,7 +63,7 @@ void fail_and_lose_checkpoint(uint64_t seed, WipedBy wiped_by) {
     failed = {.id = front.new_blob()};
     // A batch is several pieces of memory; zeros and wipes are one.
     world.node.fail_at(IoKind::writev, world.node.changes_of_planned_kind() + 1,
-                       sim::SimNode::FailedChange::made);
+                       sim::SimNode::FailureEffect::made);
     Scope scope(env);
     scope.spawn(&break_disk_after_failure, &world, &env);
     const Result<void> put = co_await put_bytes(env, front, failed, payload_of(2, 3000));

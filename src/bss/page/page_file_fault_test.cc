@@ -113,33 +113,51 @@ TEST(PageFaults, FailedWritesAndSyncsWithCrashesLoseNothing) {
   EXPECT_GT(not_done, 10u);
 }
 
-// A start fails at its n-th change, and the power goes in the next one, behind its m-th. What the first one
-// left may have been read by the second, and is gone for the third.
-bool fail_two_starts(const FailedChange& change, uint64_t last, uint64_t seed) {
-  World world(seed * 10'000 + change.n * 100 + last);
-  PageModel model;
-  std::mt19937_64 random(seed);
-  Life life{.world = world, .model = model, .random = random};
-  const auto live = [&](int operations, bool fails) {
+// A life that changes pages and loses its power, and starts after it, of which the first fails.
+struct Starts {
+  Starts(uint64_t world_seed, uint64_t seed) : world(world_seed), random(seed) {}
+
+  void live(int operations, bool fails) {
     life.operations = operations;
     life.fails = fails;
     life.power_loss = operations != 0;
     world.run([&](Env& env) { return life.run(env); });
     ++life.epoch;
-  };
-  live(40, false);
-  world.node.fail_at(change.kind, change.n, change.how);
-  live(0, true);
-  const bool failed = world.node.failed_as_planned();
-  world.node.forget_planned_failure();
-  world.node.crash_at(sim::SimNode::CrashPoint::io_after, last, sim::CrashKind::power_loss);
-  live(0, true);
-  const bool reached = world.node.crashed();
-  world.node.forget_planned_crash();
-  life.checkpoint_percent = 0;
-  live(20, false);
-  live(0, false);
-  expect_no_problems(model, change.name() + ", then power loss " + std::to_string(last), world);
+  }
+  // Whether the start came to the change that fails.
+  bool fail_one(const FailedChange& change) {
+    live(40, false);
+    world.node.fail_at(change.kind, change.n, change.how);
+    live(0, true);
+    const bool reached = world.node.failed_as_planned();
+    world.node.forget_planned_failure();
+    return reached;
+  }
+  // Another life, then one that must find everything; `rots`: one bit of the file, between the two.
+  void check(const std::string& where, const char* rots = nullptr) {
+    life.checkpoint_percent = 0;
+    live(20, false);
+    if (rots != nullptr) world.node.disk().find(rots)->flip_bit(24, 3);
+    live(0, false);
+    expect_no_problems(model, where, world);
+  }
+
+  World world;
+  PageModel model;
+  std::mt19937_64 random;
+  Life life{.world = world, .model = model, .random = random};
+};
+
+// A start fails at its n-th change, and the power goes in the next one, behind its m-th. What the first one
+// left may have been read by the second, and is gone for the third.
+bool fail_two_starts(const FailedChange& change, uint64_t last, uint64_t seed) {
+  Starts starts(seed * 10'000 + change.n * 100 + last, seed);
+  const bool failed = starts.fail_one(change);
+  starts.world.node.crash_at(sim::SimNode::CrashPoint::io_after, last, sim::CrashKind::power_loss);
+  starts.live(0, true);
+  const bool reached = starts.world.node.crashed();
+  starts.world.node.forget_planned_crash();
+  starts.check(change.name() + ", then power loss " + std::to_string(last));
   return failed && reached;
 }
 
@@ -167,26 +185,10 @@ TEST(PageFaults, AFailedStartAndAPowerLossInTheNextOneLoseNothing) {
 // A start fails at its n-th write, which can be read and is not durable; the next one serves, and loses
 // power. Then one copy of a log's header rots: the other one has to be there.
 bool lose_a_header(uint64_t n, uint64_t seed, const char* log) {
-  World world(seed * 1000 + n);
-  PageModel model;
-  std::mt19937_64 random(seed);
-  Life life{.world = world, .model = model, .random = random, .checkpoint_percent = 0};
-  const auto live = [&](int operations, bool fails) {
-    life.operations = operations;
-    life.fails = fails;
-    life.power_loss = operations != 0;
-    world.run([&](Env& env) { return life.run(env); });
-    ++life.epoch;
-  };
-  live(40, false);
-  world.node.fail_at(IoKind::write, n, FailedChange::How::readable);
-  live(0, true);
-  const bool reached = world.node.failed_as_planned();
-  world.node.forget_planned_failure();
-  live(20, false);
-  world.node.disk().find(log)->flip_bit(24, 3);
-  live(0, false);
-  expect_no_problems(model, "write " + std::to_string(n) + ", then rot in " + log, world);
+  Starts starts(seed * 1000 + n, seed);
+  starts.life.checkpoint_percent = 0;
+  const bool reached = starts.fail_one({.kind = IoKind::write, .n = n, .how = FailedChange::How::readable});
+  starts.check("write " + std::to_string(n) + ", then rot in " + log, log);
   return reached;
 }
 

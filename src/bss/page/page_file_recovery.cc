@@ -60,13 +60,10 @@ Task<Result<void>> PageFile::recover() {
 Task<Result<void>> PageFile::begin_life() {
   const uint64_t newest_log = log_.generation();
   if (newest_log == table_number_ && log_.is_fresh()) co_return co_await log_.prove();
-  if (newest_log >= table_number_) {
-    const TableWrite write = table_now(newest_log + 1, false);
-    FB_CO_CHECK(co_await write_table(write));
-  } else if (newest_log + 1 < table_number_) {
-    // The log that led to this table was readable and not on the medium; now it is gone, and the other table
-    // is of no use any more.
-    const TableWrite write = table_now(table_number_, false);
+  if (newest_log + 1 != table_number_) {
+    // If the table is newer, the log that led to it was readable and not on the medium, and is gone: the
+    // table is written once more, since the other one is of no use any more.
+    const TableWrite write = table_now(std::max(newest_log + 1, table_number_), false);
     FB_CO_CHECK(co_await write_table(write));
   }
   co_return co_await log_.begin(table_number_);

@@ -425,8 +425,8 @@ void SimNode::run_file_operation(uint64_t number) {
   const OpenFilePtr open_file = operations_.at(number).open_file;
   int64_t result = 0;
   if (changes && fails_as_planned(wanted)) {
-    if (planned_failure_.how != FailedChange::not_made) {
-      if (planned_failure_.how == FailedChange::readable) wanted.flags &= ~IoRequest::kDurable;
+    if (planned_failure_.how != FailureEffect::not_made) {
+      if (planned_failure_.how == FailureEffect::readable) wanted.flags &= ~IoRequest::kDurable;
       (void)perform(wanted, open_file.get());
     } else if (wanted.kind == IoKind::sync && open_file != nullptr) {
       open_file->file->lose_unsynced();  // as the kernel does; the next sync does not report it

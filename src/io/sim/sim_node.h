@@ -56,14 +56,14 @@ class SimNode {
   // Crashes by itself when the count, from the start of the process, reaches `n` (from 1).
   void crash_at(CrashPoint point, uint64_t n, CrashKind kind) { planned_ = {point, n, kind}; }
   void forget_planned_crash() { planned_ = {}; }
-  // The n-th change of the disk of one kind (writes of either form are one), from the start of the process,
-  // fails with EIO. If it is a sync and not made, the data it covered never becomes durable.
-  enum class FailedChange : uint8_t {
+  enum class FailureEffect : uint8_t {
     not_made,
     made,
     readable,  // a write is made, but it is not durable, though durable may have been asked for
   };
-  void fail_at(IoKind kind, uint64_t n, FailedChange how) { planned_failure_ = {kind, n, how}; }
+  // The n-th change of the disk of one kind (writes of either form are one), from the start of the process,
+  // fails with EIO. If it is a sync and not made, the data it covered never becomes durable.
+  void fail_at(IoKind kind, uint64_t n, FailureEffect how) { planned_failure_ = {kind, n, how}; }
   void forget_planned_failure() { planned_failure_ = {}; }
   // Changes of the planned kind (if none is planned: writes) since the process started; the next one has this
   // number plus one.
@@ -137,7 +137,7 @@ class SimNode {
   struct PlannedFailure {
     IoKind kind = IoKind::write;
     uint64_t n = 0;  // 0: none
-    FailedChange how = FailedChange::not_made;
+    FailureEffect how = FailureEffect::not_made;
   };
 
   static RootTask run_main(const Main& main, Env& env);
